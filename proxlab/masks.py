@@ -1,0 +1,64 @@
+"""Masks of seen pixels: which ones an operator takes, and those drawn by chance or as a box."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from proxlab.arrays import real_tensor
+
+
+def random_mask(
+    shape: Sequence[int], missing: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Bool mask of `shape` ([H, W] or [C, H, W]) with exactly round(missing * pixels) at False.
+
+    Raises ValueError unless 0 <= missing < 1 and a pixel remains seen.
+    """
+    count = _pixels(shape)
+    if not 0 <= missing < 1:
+        raise ValueError(f"missing is a fraction, expected 0 <= missing < 1, got {missing}")
+    holes = round(missing * count)
+    if holes == count:
+        raise ValueError(f"missing = {missing} leaves none of {count} pixels seen; take a smaller")
+    device = generator.device if generator is not None else None
+    order = torch.randperm(count, generator=generator, device=device)
+    return (order >= holes).reshape(tuple(shape))
+
+
+def box_mask(shape: Sequence[int], box: tuple[int, int, int, int]) -> Tensor:
+    """Bool mask [H, W] or [C, H, W], False inside `box` = (y, x, h, w), y and x its top left."""
+    _pixels(shape)
+    y, x, h, w = box
+    height, width = shape[-2:]
+    if not (0 <= y < y + h <= height and 0 <= x < x + w <= width):
+        raise ValueError(f"box y, x, h, w = {y}, {x}, {h}, {w} is not inside {height} x {width}")
+    if (h, w) == (height, width):
+        raise ValueError(f"box {h} x {w} covers the whole image, nothing is seen; take a smaller")
+    mask = torch.ones(tuple(shape), dtype=torch.bool)
+    mask[..., y : y + h, x : x + w] = False
+    return mask
+
+
+def checked_mask(mask: np.ndarray | Tensor) -> Tensor:
+    """As float32 [1 or C, H, W]; see `operators.inpaint` for what is refused."""
+    mask = real_tensor("mask", mask)
+    if mask.ndim not in (2, 3) or 0 in mask.shape:
+        raise ValueError(f"a mask is [H, W] or [C, H, W], got shape {list(mask.shape)}")
+    strange = ~((mask == 0) | (mask == 1))
+    if strange.any():
+        raise ValueError(
+            f"a mask holds 0 (missing) and 1 (seen) only, got {mask[strange][0].item()} among "
+            "others; threshold it first, e.g. mask > 0"
+        )
+    if not mask.any():
+        raise ValueError("the mask has no seen pixel (all 0); 1 means seen, is it inverted?")
+    return mask.to(torch.float32).reshape(-1, *mask.shape[-2:])
+
+
+def _pixels(shape: Sequence[int]) -> int:
+    if len(shape) not in (2, 3) or any(n < 1 for n in shape):
+        raise ValueError(f"a mask is [H, W] or [C, H, W], got shape {list(shape)}")
+    return math.prod(shape)
