@@ -5,17 +5,20 @@ blur, one per pixel for masks, conjugate gradients for any other linear physics 
 `value`, `grad`, `prox`, `lipschitz` and `select`, batched, every image with a weight w of its own.
 """
 
-import warnings
 from dataclasses import dataclass, field, replace
 
 import torch
-import torch.nn.functional as F
 from deepinv.physics import Blur, BlurFFT, Inpainting, LinearPhysics
 from torch import Tensor
 
-from proxlab.conjugate_gradient import conjugate_gradient
-from proxlab.operators import CircularBlur, PaddedBlur, noise_level
-from solvers.protocols import Image, PerImage, dot, float_for_sums, per_image
+from proxlab.data_arguments import checked, positive, scaled, squares
+from proxlab.linear_data import LinearData
+from proxlab.operators import noise_level
+from proxlab.physics import CircularBlur
+from proxlab.starting_point import start
+from solvers.protocols import Image, PerImage, per_image
+
+__all__ = ["data_term", "CircularData", "MaskData", "LinearData", "start"]
 
 
 def data_term(
@@ -57,7 +60,7 @@ def data_term(
     if noise is None:
         known = noise_level(op)
         noise = known if isinstance(known, Tensor) or known else 1.0
-    weight = _positive("strength", strength, y) / _positive("noise", noise, y) ** 2
+    weight = positive("strength", strength, y) / positive("noise", noise, y) ** 2
     if isinstance(op, CircularBlur):
         spectrum = op.spectrum(y)[None, None]
         return CircularData(spectrum, torch.fft.rfft2(y), weight, y.shape)
@@ -69,29 +72,6 @@ def data_term(
     if isinstance(op, Inpainting):
         return MaskData(op.mask.to(y), y, weight)
     return LinearData(y, op, weight, back, tol=tol, max_steps=max_steps)
-
-
-def start(y: Tensor, op: LinearPhysics) -> Image:
-    """A plain first estimate of the image behind y = op(x); each image by itself.
-
-    Blur that keeps the size: y. "valid" blur: y, its edges repeated outwards. Missing pixels: means
-    of seen ones, weighted by Gaussians as narrow as the holes allow. Else the multiple of A^T y
-    that fits y best, zero if A^T y is.
-    """
-    if isinstance(op, PaddedBlur) and op.padding == "valid":
-        h, w = op.filter.shape[-2:]
-        return F.pad(y, (w // 2, w // 2, h // 2, h // 2), mode="replicate")
-    if isinstance(op, (CircularBlur, PaddedBlur)):
-        op.A_adjoint(y[:1])  # refuses what is too small
-        return y.clone()
-    if isinstance(op, Inpainting):
-        op.A(y)  # refuses another size than the mask's
-        return _fill(y, (op.mask != 0).to(y).expand_as(y))
-    back = op.A_adjoint(y)
-    again = op.A(back)
-    energy = dot(again, again)
-    best = torch.where(energy > 0, dot(again, y) / torch.where(energy > 0, energy, 1), 0)
-    return per_image(best, back) * back
 
 
 @dataclass(frozen=True)
@@ -117,7 +97,7 @@ class CircularData:
     def value(self, x: Image) -> PerImage:
         """f(x), float64 [B], by Parseval on the half spectrum."""
         r = self.spectrum * self._transform(x) - self.measured
-        columns = (_squares(r.real) + _squares(r.imag)).sum((1, 2))  # [B, W // 2 + 1]
+        columns = (squares(r.real) + squares(r.imag)).sum((1, 2))  # [B, W // 2 + 1]
         height, width = self.shape[-2:]
         twice = columns.new_full((columns.shape[1],), 2.0)  # the other half is its mirror image
         twice[0] = 1
@@ -132,7 +112,7 @@ class CircularData:
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + F^-1 [s (F A^T y - |S|^2 F v) / (1 + s |S|^2)], s = tau w."""
-        s = _scaled(tau, self.weight, v)
+        s = scaled(tau, self.weight, v)
         pull = self.pulled - self.power * self._transform(v)
         return v + self._image(pull * (s / (1 + s * self.power)))
 
@@ -148,7 +128,7 @@ class CircularData:
         return CircularData(spectrum, measured, self.weight[index], shape)
 
     def _transform(self, x: Image) -> Tensor:
-        return torch.fft.rfft2(_checked(x, self.shape))
+        return torch.fft.rfft2(checked(x, self.shape))
 
     def _image(self, transform: Tensor) -> Image:
         return torch.fft.irfft2(transform, s=self.shape[-2:])
@@ -166,18 +146,18 @@ class MaskData:
 
     def value(self, x: Image) -> PerImage:
         """f(x), float64 [B]."""
-        r = self.mask * _checked(x, self.y.shape) - self.y
-        return self.weight * _squares(r).flatten(1).sum(1) / 2
+        r = self.mask * checked(x, self.y.shape) - self.y
+        return self.weight * squares(r).flatten(1).sum(1) / 2
 
     def grad(self, x: Image) -> Image:
         """w m (m x - y)."""
-        r = self.mask * _checked(x, self.y.shape) - self.y
+        r = self.mask * checked(x, self.y.shape) - self.y
         return per_image(self.weight, x) * self.mask * r
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + s m (y - m v) / (1 + s m^2), s = tau w."""
-        s = _scaled(tau, self.weight, v)
-        r = self.y - self.mask * _checked(v, self.y.shape)
+        s = scaled(tau, self.weight, v)
+        r = self.y - self.mask * checked(v, self.y.shape)
         return v + s * self.mask / (1 + s * self.mask**2) * r
 
     def lipschitz(self) -> PerImage:
@@ -188,176 +168,3 @@ class MaskData:
         """The term for the images `index` alone."""
         mask = self.mask[index] if len(self.mask) > 1 else self.mask
         return replace(self, mask=mask, y=self.y[index], weight=self.weight[index])
-
-
-class LinearData:
-    """A is any linear physics: the prox solves (I + s A^T A) x = v + s A^T y, s = tau w.
-
-    By conjugate gradients until the true residual is below tol times the right-hand side, which
-    bounds |x - prox| by tol |v + s A^T y|. They look for d = x - v, starting at that of the call
-    before: so what A does not see, its null space, keeps v exactly however loose tol is.
-    `stopped_short` collects the worst residual of every prox that missed tol, because of max_steps
-    or of rounding; the first one also warns. Nothing is stored on the physics.
-    """
-
-    def __init__(
-        self,
-        y: Tensor,
-        op: LinearPhysics,
-        weight: PerImage,
-        back: Image,
-        *,
-        tol: float,
-        max_steps: int,
-    ):
-        self.y, self.op, self.weight, self.back = y, op, weight, back
-        self.tol, self.max_steps = tol, max_steps
-        self.stopped_short: list[float] = []
-        self._change: Image | None = None
-        self._batch = len(y)
-        self._rows: Tensor | None = None
-        """Where our images sit in the operator's batch, if it has parameters for each image."""
-
-    def value(self, x: Image) -> PerImage:
-        """f(x), float64 [B]."""
-        return self.weight * _squares(self._misfit(x)).flatten(1).sum(1) / 2
-
-    def grad(self, x: Image) -> Image:
-        """w A^T (A x - y)."""
-        return per_image(self.weight, x) * self._apply(self.op.A_adjoint, self._misfit(x))
-
-    def prox(self, v: Image, tau: float | PerImage) -> Image:
-        """argmin_x |x - v|^2 / 2 + tau f(x), to tol; warns once if that is not reached."""
-        s = _scaled(tau, self.weight, v)
-        right = v + s * self.back
-        pull = s * (self.back - self._normal(_checked(v, self.back.shape)))
-        solution = conjugate_gradient(
-            lambda d: d + s * self._normal(d),
-            pull,
-            torch.zeros_like(v) if self._change is None else self._change,
-            scale=dot(right, right).sqrt().clamp(min=torch.finfo(v.dtype).tiny),
-            tol=self.tol,
-            max_steps=self.max_steps,
-        )
-        self._change = solution.x.detach()
-        self._report(solution.residual.detach().max().item(), int(solution.steps.max()))
-        return v + solution.x
-
-    def lipschitz(self, steps: int = 100) -> PerImage:
-        """w |A|^2, [B], from above: the power method's estimate plus its residual."""
-        noise = torch.sin(torch.arange(self.back[0].numel(), dtype=torch.float64) + 1) * 43758.5453
-        u = (0.5 + noise.frac()).to(self.back).view_as(self.back[0])  # no seed, every frequency
-        u = u.expand_as(self.back)
-        for _ in range(steps):
-            u = u / per_image(dot(u, u).sqrt().clamp(min=torch.finfo(u.dtype).tiny), u)
-            image = self._normal(u)
-            estimate = dot(u, image)
-            rest = image - per_image(estimate, u) * u
-            error = dot(rest, rest).sqrt()
-            if (error <= 1e-3 * estimate).all():
-                break
-            u = image
-        return self.weight * (estimate + error)
-
-    def select(self, index: Tensor) -> "LinearData":
-        """The term for the images `index` alone, with their warm start and the same report."""
-        chosen = LinearData(
-            self.y[index],
-            self.op,
-            self.weight[index],
-            self.back[index],
-            tol=self.tol,
-            max_steps=self.max_steps,
-        )
-        chosen.stopped_short = self.stopped_short
-        chosen._change = None if self._change is None else self._change[index]
-        chosen._batch = self._batch
-        rows = torch.arange(len(self.y), device=index.device) if self._rows is None else self._rows
-        if any(p.ndim > 2 and len(p) == self._batch > 1 for p in self.op.buffers()):
-            chosen._rows = rows.to(index.device)[index]
-        return chosen
-
-    def _misfit(self, x: Image) -> Tensor:
-        r = self._apply(self.op.A, _checked(x, self.back.shape))
-        if r.shape != self.y.shape:
-            raise ValueError(f"A x has shape {list(r.shape)}, but y has {list(self.y.shape)}")
-        return r - self.y
-
-    def _normal(self, x: Image) -> Image:
-        return self._apply(self.op.A_adjoint_A, x)
-
-    def _apply(self, linear, x: Tensor) -> Tensor:
-        if self._rows is None:
-            return linear(x)
-        whole = x.new_zeros(self._batch, *x.shape[1:])
-        return linear(whole.index_copy(0, self._rows, x))[self._rows]
-
-    def _report(self, residual: float, steps: int) -> None:
-        if residual <= self.tol:
-            return
-        if not self.stopped_short:
-            why = "max_steps" if steps >= self.max_steps else f"rounding in {self.y.dtype}"
-            warnings.warn(
-                f"the prox of the data term stopped short of tol = {self.tol:g} at a relative "
-                f"residual of {residual:.1e} after {steps} steps, because of {why}; raise max_steps"
-                " or tol, or take a smaller tau (said once, all are counted in stopped_short)",
-                stacklevel=3,
-            )
-        self.stopped_short.append(residual)
-
-
-def _squares(r: Tensor) -> Tensor:
-    """In float64."""
-    return r.to(float_for_sums(r)).square()
-
-
-def _scaled(tau: float | PerImage, weight: PerImage, v: Image) -> Tensor:
-    """tau * w, shaped against v."""
-    if isinstance(tau, Tensor) and tau.ndim:
-        if tau.shape != weight.shape:
-            raise ValueError(f"tau is a float or [B], B = {len(weight)}, got {list(tau.shape)}")
-    elif not tau >= 0:
-        raise ValueError(f"a prox needs tau >= 0, got {tau}")
-    return torch.as_tensor(per_image(tau * weight, v))
-
-
-def _checked(x: Image, shape: torch.Size) -> Image:
-    if x.shape != shape:
-        raise ValueError(
-            f"the data term was built for images {list(shape)}, got {list(x.shape)}; "
-            "build another, or select(index) some of its images"
-        )
-    return x
-
-
-def _positive(name: str, number: float | PerImage, y: Tensor) -> PerImage:
-    """As float64 [B]."""
-    each = torch.as_tensor(number, device=y.device, dtype=float_for_sums(y))
-    if each.ndim and each.shape != y.shape[:1]:
-        raise ValueError(f"{name} is a float or [B], B = {len(y)}, got {list(each.shape)}")
-    if not ((each > 0) & each.isfinite()).all():
-        raise ValueError(f"{name} is positive and finite, got {each.tolist()}")
-    return each.expand(len(y))
-
-
-def _fill(y: Image, seen: Tensor) -> Image:
-    """Missing pixels by normalised convolution, the Gaussian doubled until it reaches them."""
-    y = torch.where(seen > 0, y, 0)
-    filled, x, sigma = seen, y, 0.5
-    while (filled == 0).any() and sigma < sum(y.shape[-2:]):
-        sigma *= 2
-        total, weight = _blur(y, sigma), _blur(seen, sigma)
-        now = (filled == 0) & (weight >= 0.1)
-        x = torch.where(now, total / weight.clamp(min=0.1), x)
-        filled = filled + now
-    mean = y.flatten(1).sum(1) / seen.flatten(1).sum(1).clamp(min=1)  # a channel without any
-    return torch.where(filled == 0, per_image(mean, y), x)
-
-
-def _blur(x: Image, sigma: float) -> Image:
-    """Gaussian of height 1, not of sum 1, as two matrix products; nothing beyond the edges."""
-    rows, columns = (
-        torch.exp(-((i[:, None] - i) ** 2) / (2 * sigma**2))
-        for i in (torch.arange(n, dtype=x.dtype, device=x.device) for n in x.shape[-2:])
-    )
-    return rows @ x @ columns

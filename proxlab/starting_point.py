@@ -1,0 +1,55 @@
+"""Where a solver starts: a plain estimate of the image, made from its measurement alone."""
+
+import torch
+import torch.nn.functional as F
+from deepinv.physics import Inpainting, LinearPhysics
+from torch import Tensor
+
+from proxlab.physics import CircularBlur, PaddedBlur
+from solvers.protocols import Image, dot, per_image
+
+
+def start(y: Tensor, op: LinearPhysics) -> Image:
+    """A plain first estimate of the image behind y = op(x); each image by itself.
+
+    Blur that keeps the size: y. "valid" blur: y, its edges repeated outwards. Missing pixels: means
+    of seen ones, weighted by Gaussians as narrow as the holes allow. Else the multiple of A^T y
+    that fits y best, zero if A^T y is.
+    """
+    if isinstance(op, PaddedBlur) and op.padding == "valid":
+        h, w = op.filter.shape[-2:]
+        return F.pad(y, (w // 2, w // 2, h // 2, h // 2), mode="replicate")
+    if isinstance(op, (CircularBlur, PaddedBlur)):
+        op.A_adjoint(y[:1])  # refuses what is too small
+        return y.clone()
+    if isinstance(op, Inpainting):
+        op.A(y)  # refuses another size than the mask's
+        return _fill(y, (op.mask != 0).to(y).expand_as(y))
+    back = op.A_adjoint(y)
+    again = op.A(back)
+    energy = dot(again, again)
+    best = torch.where(energy > 0, dot(again, y) / torch.where(energy > 0, energy, 1), 0)
+    return per_image(best, back) * back
+
+
+def _fill(y: Image, seen: Tensor) -> Image:
+    """Missing pixels by normalised convolution, the Gaussian doubled until it reaches them."""
+    y = torch.where(seen > 0, y, 0)
+    filled, x, sigma = seen, y, 0.5
+    while (filled == 0).any() and sigma < sum(y.shape[-2:]):
+        sigma *= 2
+        total, weight = _blur(y, sigma), _blur(seen, sigma)
+        now = (filled == 0) & (weight >= 0.1)
+        x = torch.where(now, total / weight.clamp(min=0.1), x)
+        filled = filled + now
+    mean = y.flatten(1).sum(1) / seen.flatten(1).sum(1).clamp(min=1)  # a channel without any
+    return torch.where(filled == 0, per_image(mean, y), x)
+
+
+def _blur(x: Image, sigma: float) -> Image:
+    """Gaussian of height 1, not of sum 1, as two matrix products; nothing beyond the edges."""
+    rows, columns = (
+        torch.exp(-((i[:, None] - i) ** 2) / (2 * sigma**2))
+        for i in (torch.arange(n, dtype=x.dtype, device=x.device) for n in x.shape[-2:])
+    )
+    return rows @ x @ columns
