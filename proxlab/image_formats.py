@@ -1,30 +1,13 @@
 """Stored image files, decoded to arrays of exactly the values they hold, and encoded from them."""
 
-import contextlib
-import logging
 import struct
-import warnings
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-
-@contextlib.contextmanager
-def decoding(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises into one sentence, and drop its own remarks then."""
-    # On damaged input the decoders raise whatever they stumble over: struct.error, KeyError, ...
-    try:
-        with _held_back():
-            yield
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{path} cannot be decoded, it may be damaged or cut short ({reason}); "
-            "copy it again, or save it anew as PNG, TIFF or npy"
-        ) from error
+from proxlab.decoder_failures import decoding
 
 
 def stored_pixels(path: Path) -> np.ndarray:
@@ -107,26 +90,6 @@ def encode(path: Path, kind: str, array: np.ndarray) -> None:
 
         options = {} if kind == ".png" else {"quality": 95, "subsampling": 0}
         Image.fromarray(array).save(path, "PNG" if kind == ".png" else "JPEG", **options)
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Log records and warnings wait for the end of the block; an exception takes their place."""
-    loggers = [logging.getLogger(n) for n in ("tifffile", "PIL.TiffImagePlugin", "pydicom")]
-    records: list[logging.LogRecord] = []
-    hold = records.append  # As a filter its None means: drop the record.
-    for logger in loggers:
-        logger.addFilter(hold)
-    try:
-        with warnings.catch_warnings(record=True) as remarks:
-            yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(hold)
-    for record in records:
-        logging.getLogger(record.name).handle(record)
-    for w in remarks:
-        warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 
 
 def _read_pillow(path: Path) -> np.ndarray:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from proxlab.image_formats import check_numbers, decoding, read_npy, stored_pixels
+from proxlab.decoder_failures import decoding
+from proxlab.image_formats import check_numbers, read_npy, stored_pixels
 from proxlab.images import READABLE, existing
 
 

@@ -1,6 +1,8 @@
-"""Imports run down only: examples and tests -> proxlab -> solvers -> torch."""
+"""Imports run down only: examples and tests -> proxlab -> solvers -> torch. Slow ones come late."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,13 @@ def test_that_check_catches_a_planted_import(tmp_path, line):
     assert violations(tmp_path, "solvers") == []
     (tmp_path / "solvers" / "bad.py").write_text(line + "\n")
     assert len(violations(tmp_path, "solvers")) == 1
+
+
+def test_importing_loads_no_image_library():
+    code = (
+        "import sys, proxlab.images;"
+        "bad = {'skimage', 'PIL', 'tifffile', 'pydicom', 'torchvision', 'deepinv'};"
+        "print(sorted(bad & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
