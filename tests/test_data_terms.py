@@ -1,4 +1,4 @@
-"""Data terms against dense solves, loops and autograd, whatever the operator; and how CG ends."""
+"""Data terms against dense solves, loops and autograd, whatever the operator."""
 
 import warnings
 from types import SimpleNamespace
@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 import torch
 from deepinv import physics as dp
+from pictures import image, relative
 
-from proxlab.conjugate_gradient import conjugate_gradient
-from proxlab.data_terms import CircularData, LinearData, MaskData, data_term, start
-from proxlab.operators import box_mask, deblur, gaussian_kernel, inpaint, random_mask
-
-
-def image(*shape, seed=0, dtype=torch.float64):
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
+from proxlab.data_terms import CircularData, LinearData, MaskData, data_term
+from proxlab.operators import deblur, inpaint
 
 B, C, H, W = 3, 2, 6, 7
 KERNEL = image(3, 5, seed=9)
@@ -58,11 +53,6 @@ def dense_prox(p, v, s):
     s, right = s.view(-1, 1, 1), v.flatten(1)[..., None]
     matrix = torch.eye(right.shape[1], dtype=v.dtype) + s * p.A.mT @ p.A
     return torch.linalg.solve(matrix, right + s * p.A.mT @ p.y.flatten(1)[..., None]).view_as(v)
-
-
-def relative(a, b):
-    """Of the worst image."""
-    return ((a - b).flatten(1).norm(dim=1) / b.flatten(1).norm(dim=1)).max().item()
 
 
 everywhere = pytest.mark.parametrize("name", OPERATORS)
@@ -202,40 +192,6 @@ def test_stopping_short_is_said_once_and_counted():
         single.prox(p.v.float(), 1.0)
 
 
-def test_conjugate_gradients_report_the_true_residual_of_each_image():
-    diagonal = torch.logspace(0, 6, 40, dtype=torch.float64)
-    b, x = image(2, 40) * torch.tensor([[1.0], [0.0]]), torch.zeros(2, 40, dtype=torch.float64)
-    for dtype, tol in [(torch.float64, 1e-10), (torch.float32, 1e-5), (torch.float32, 1e-12)]:
-        d, right = diagonal.to(dtype), b.to(dtype)
-        scale = right.norm(dim=1).double().clamp(min=1e-30)
-        limits = dict(scale=scale, tol=tol, max_steps=2000)
-        got = conjugate_gradient(lambda x, d=d: d * x, right, x.to(dtype), **limits)
-        true = (right.double() - d.double() * got.x.double()).norm(dim=1) / scale
-        assert (got.residual - true).abs().max() < 1e-7 and got.steps[1] == 0
-        assert (got.residual[0] <= tol) == (tol != 1e-12)
-
-
-def test_starts():
-    x = image(2, 3, 12, 10, dtype=torch.float32)
-    for boundary, same in [("circular", True), ("reflect", True), ("valid", False)]:
-        op = deblur(KERNEL, boundary=boundary)
-        got = start(op.A(x), op)
-        assert got.shape == x.shape and torch.equal(got, op.A(x)) == same
-    assert torch.equal(start(op.A(x), op)[..., 1:-1, 2:-2], op.A(x))
-    few = random_mask((12, 10), 0.9, torch.Generator().manual_seed(0))
-    for mask in (few, box_mask((12, 10), (0, 0, 12, 9))):
-        op = inpaint(mask)
-        got = start(torch.where(mask, x, torch.nan), op)
-        assert torch.equal(got[..., mask], x[..., mask]) and got.isfinite().all()
-        assert relative(start(op.A(0 * x + 0.7), op), 0 * x + 0.7) < 1e-5
-        assert torch.equal(start(op.A(x[:1]), op), got[:1])
-    ramp = torch.linspace(0, 1, 40).expand(1, 1, 40, 40)
-    op = inpaint(random_mask((40, 40), 0.5, torch.Generator().manual_seed(0)))
-    assert relative(start(op.A(ramp), op), ramp) < 0.06 and relative(op.A(ramp), ramp) > 0.5
-    op = dp.LinearPhysics(A=lambda x: 3 * x, A_adjoint=lambda y: 3 * y)
-    assert relative(start(op.A(x), op), x) < 1e-6 and torch.equal(start(0 * x, op), 0 * x)
-
-
 Y, OP = image(B, C, H, W), deblur(KERNEL, 0.1)
 BAD = [
     (lambda: data_term(Y, dp.Physics()), TypeError, "deepinv LinearPhysics, got Physics"),
@@ -251,7 +207,6 @@ BAD = [
     (lambda: data_term(Y, OP).value(Y[:1]), ValueError, r"images \[3, 2, 6, 7\], got \[1, 2"),
     (lambda: data_term(Y, OP).prox(Y, torch.ones(2)), ValueError, r"B = 3, got \[2\]"),
     (lambda: data_term(Y, OP).prox(Y, -1.0), ValueError, "tau >= 0, got -1"),
-    (lambda: start(Y[..., :2, :2], deblur(gaussian_kernel(1))), ValueError, "larger than the"),
 ]
 
 
