@@ -8,12 +8,18 @@ for an image v in units of the noise. `a` are the responses of 63 zero-mean filt
 pixels in the middle of the window, `k * a^2` averages of a^2 over neighbouring windows, `c` the
 responses of 15 zero-mean filters on a 4 x 4 grid of local means across the window, d / 4 their
 mean, m1 and m2 mixtures (`proxlab.mixture`), q the window's multiplicity (`proxlab.windows`).
+The gradient is a soft choice among Gaussian components and a shrinkage in each: the posterior mean
+under a local mixture of Gaussians [Zoran11], made the exact prox of a function R [Fang24].
 
 Convex, whatever the filters: squares are convex, k >= 0 by its softmax, and a mixture is convex and
-non-decreasing in its energies. With all gains one, psi = |v|^2 / 2 up to a constant, exactly and at
-the borders too, and its gradient is the identity. In between, the gradient is a soft choice among
-Gaussian components and a shrinkage in each: the posterior mean under a local mixture of Gaussians
-[Zoran11], made the exact prox of a function by convexity [Fang24].
+non-decreasing in its energies.
+
+Never above |v|^2 / 2, so R >= 0 with R = 0 on constant images (R = psi^* - |.|^2 / 2): the filters
+are orthonormal, the weights of a^2 and k * a^2 share one between them in a way common to all
+components, and no window lends to its neighbours more than its multiplicity. Without any of the
+three R falls without bound along some direction, and a restoration follows it wherever the
+measurement is blind.
+With gains of one and no context psi = |v|^2 / 2 exactly, at every size and at the borders too.
 """
 
 import math
@@ -66,10 +72,11 @@ class MixturePotential(nn.Module):
         super().__init__()
         fine, coarse = _random_spectra(config)
         self.config = config
-        self.fine = nn.Parameter(_cosines(FINE)[1:])
-        self.coarse = nn.Parameter(_cosines(COARSE)[1:])
-        self.context = nn.Parameter(torch.zeros(len(self.fine), config.context**2))
-        self.fine_mixture = Mixture(fine, extra=len(self.fine))
+        # Rotations of the cosine bases, by the exponential of a skew-symmetric matrix.
+        self.fine_turn = nn.Parameter(torch.zeros(FINE**2 - 1, FINE**2 - 1))
+        self.coarse_turn = nn.Parameter(torch.zeros(COARSE**2 - 1, COARSE**2 - 1))
+        self.context = nn.Parameter(torch.zeros(len(self.fine_turn), config.context**2))
+        self.fine_mixture = Mixture(fine, paired=True)
         self.coarse_mixture = Mixture(coarse)
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
@@ -92,8 +99,8 @@ class MixturePotential(nn.Module):
         return self._run(v, sigma, want_value=True)[1]
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser: logits and biases may move faster than filters of norm one."""
-        filters = [self.fine, self.coarse]
+        """For an optimiser: logits and biases may move faster than the filters."""
+        filters = [self.fine_turn, self.coarse_turn]
         others = [*self.fine_mixture.parameters(), *self.coarse_mixture.parameters(), self.context]
         return [
             {"params": filters, "lr": learning_rate},
@@ -105,6 +112,7 @@ class MixturePotential(nn.Module):
         filters = self._filters(v)
         blocks = windows.extend(v, WINDOW)
         q = windows.multiplicity(WINDOW, height, width, v)
+        shares = self._shares(q)
         back, value = torch.zeros_like(blocks), v.new_zeros(len(v), dtype=torch.float64)
         whole = torch.is_grad_enabled() or v.device.type != "cpu"
         rows, halo = len(q) if whole else BAND, WINDOW // 2 - 1
@@ -112,14 +120,23 @@ class MixturePotential(nn.Module):
         for top in range(0, len(q), rows):
             band = q[top : top + rows]
             under = slice(top, top + len(band) + halo)
-            part, terms = self._band(blocks[..., under, :], band, sigma, filters, want_value)
+            share = shares[top : top + len(band) + self.config.context - 1]
+            part, terms = self._band(blocks[..., under, :], band, share, sigma, filters, want_value)
             back[..., under, :] += part
             if want_value:
                 value = value + (band * (terms - flat)).sum((1, 2), dtype=torch.float64)
         grad = windows.fold(back, WINDOW, height, width) / windows.overlaps(FINE)
         return grad, value / windows.overlaps(FINE) if want_value else None
 
-    def _band(self, blocks: Tensor, q: Tensor, sigma: Tensor, filters, want_value: bool):
+    def _shares(self, q: Tensor) -> Tensor:
+        """What a window lends of its energy to its neighbours' context, padded by its reach.
+
+        Neighbours that count more than the window itself would let it weigh more than q in all.
+        """
+        side = self.config.context
+        return F.pad(q / F.max_pool2d(q[None], side, 1, side // 2)[0], [side // 2] * 4)
+
+    def _band(self, blocks: Tensor, q: Tensor, share: Tensor, sigma: Tensor, filters, want_value):
         """What the windows q [h, w] add to the gradient, as blocks, and to psi, [B, h, w]."""
         fine, coarse, context, box, mean = filters
         inset = (WINDOW - FINE) // 4  # blocks from a window's corner to its middle
@@ -129,14 +146,14 @@ class MixturePotential(nn.Module):
         c = F.conv2d(local_means, coarse, dilation=2)
         d = F.conv2d(local_means, mean, dilation=2)
         squares = a * a
-        around = F.conv2d(_crop(squares, margin), context, groups=len(fine))
+        around = F.conv2d(_crop(squares, margin) * share, context, groups=len(fine))
         energies = torch.cat([_crop(squares, inset), around], 1)
         slopes, fine_value = self.fine_mixture(energies.flatten(2), sigma, want_value)
         middle, outer = (slopes.view_as(energies) * q).chunk(2, dim=1)
         slopes, coarse_value = self.coarse_mixture((c * c / SHARE).flatten(2), sigma, want_value)
         low = slopes.view_as(c) * q
 
-        outer = F.conv_transpose2d(outer, context, groups=len(fine))
+        outer = F.conv_transpose2d(outer, context, groups=len(fine)) * share
         gain = F.pad(middle, [inset] * 4) + F.pad(outer, [margin] * 4)
         means = F.conv_transpose2d(c * low, coarse, dilation=2)
         means = means + F.conv_transpose2d(d * q, mean, dilation=2)
@@ -147,23 +164,24 @@ class MixturePotential(nn.Module):
 
     def _flat(self, sigma: Tensor, like: Tensor) -> Tensor:
         """What a window on a constant image contributes to psi, [B, 1, 1]."""
-        fine = like.new_zeros(len(like), 2 * len(self.fine), 1)
-        coarse = like.new_zeros(len(like), len(self.coarse), 1)
+        fine = like.new_zeros(len(like), 2 * len(self.fine_turn), 1)
+        coarse = like.new_zeros(len(like), len(self.coarse_turn), 1)
         flat = self.fine_mixture(fine, sigma, True)[1] + self.coarse_mixture(coarse, sigma, True)[1]
         return flat.view(-1, 1, 1)
 
     def _filters(self, like: Tensor) -> tuple[Tensor, ...]:
-        fine = F.pixel_unshuffle(_zero_mean(self.fine, like), windows.STRIDE)
+        fine = F.pixel_unshuffle(_turned(_cosines(FINE), self.fine_turn, like), windows.STRIDE)
         context = self.context.to(like).softmax(1)
         context = context.view(-1, 1, self.config.context, self.config.context)
         box = like.new_full((1, 4, FINE // 2, FINE // 2), 1 / FINE)
         mean = like.new_full((1, 1, COARSE, COARSE), 1 / COARSE)
-        return fine, _zero_mean(self.coarse, like), context, box, mean
+        return fine, _turned(_cosines(COARSE), self.coarse_turn, like), context, box, mean
 
 
-def _zero_mean(filters: Tensor, like: Tensor) -> Tensor:
-    filters = filters.to(like)
-    return filters - filters.mean((2, 3), keepdim=True)
+def _turned(basis: Tensor, turn: Tensor, like: Tensor) -> Tensor:
+    """The basis but for its constant, rotated: orthonormal and of zero mean at every `turn`."""
+    turn = turn.to(like)
+    return torch.einsum("ij,jabc->iabc", torch.matrix_exp(turn - turn.T), basis[1:].to(like))
 
 
 def _crop(x: Tensor, margin: int) -> Tensor:
@@ -178,11 +196,11 @@ def _adjoint(y: Tensor, filters: Tensor) -> Tensor:
 
 
 def _cosines(n: int) -> Tensor:
-    """The orthonormal 2-D cosine basis, [n * n, 1, n, n], the constant first."""
+    """The orthonormal 2-D cosine basis, [n * n, 1, n, n] in float64, the constant first."""
     k = torch.arange(n, dtype=torch.float64)
     rows = torch.cos(math.pi / n * k[:, None] * (k + 0.5)) * math.sqrt(2 / n)
     rows[0] /= math.sqrt(2)
-    return torch.einsum("ua,vb->uvab", rows, rows).reshape(n * n, 1, n, n).float()
+    return torch.einsum("ua,vb->uvab", rows, rows).reshape(n * n, 1, n, n)
 
 
 def _random_spectra(config: MixtureConfig) -> tuple[Tensor, Tensor]:

@@ -25,21 +25,28 @@ class Mixture(nn.Module):
     """m(e, s) for J components and F energies, with its slopes, at every noise level.
 
     The logits of W and the biases are polynomials of log s. `spectra` [J, F] are the variances that
-    the components start from, in image units. `extra` further energies, as many as the first or
-    none, start with small weights, taken from those of the first.
+    the components start from, in image units.
+
+    With `paired` the energies are F own ones followed by F of their context. A share of each weight
+    belongs to the context, the same share for every component: own weights stay below 1 - share and
+    those of the context below it, so that m <= sum((1 - share) own + share context) / 2 + const.
+    Were the shares the components' own, m could follow the larger of the two, and a sum over
+    windows of max(own, mean over neighbours) has no bound of that kind.
     """
 
-    def __init__(self, spectra: Tensor, extra: int = 0):
+    def __init__(self, spectra: Tensor, paired: bool = False):
         super().__init__()
-        components = len(spectra)
         logits = spectra.log() - 2 * math.log(REFERENCE)
         # The logit of a Wiener gain l / (l + s^2) has slope -2 in log s, whatever l.
         slope = torch.full_like(logits, -2.0)
         self.gains = nn.Parameter(torch.stack([logits, slope, torch.zeros_like(logits)]))
-        self.extra_gains = nn.Parameter(
-            torch.stack([torch.full((components, extra), -4.0), torch.zeros(components, extra)])
-        )
-        self.bias = nn.Parameter(torch.zeros(3, components))
+        self.paired = paired
+        if paired:
+            self.context_gains = nn.Parameter(self.gains.detach().clone())
+            self.share = nn.Parameter(
+                torch.stack([torch.full_like(logits[0], -2.0)] + [0 * logits[0]] * 2)
+            )
+        self.bias = nn.Parameter(torch.zeros(3, len(spectra)))
         self.log_temperature = nn.Parameter(torch.zeros(3))
 
     def forward(self, energies: Tensor, sigma: Tensor, want_value: bool = False):
@@ -69,17 +76,16 @@ class Mixture(nn.Module):
         """Weights [B, J, F], biases [B, J, 1] and temperatures [B, 1, 1] at each noise level."""
         z = (sigma / REFERENCE).log().to(like).view(-1, 1, 1)
         logits = _polynomial(self.gains.to(like), z)
-        extra = _polynomial(self.extra_gains.to(like), z)
         # The log-determinant of each Gaussian follows from its gains: 1 - W = s^2 / (l + s^2).
         bias = _polynomial(self.bias.to(like)[:, :, None], z)
         bias = bias - F.softplus(logits).sum(2, keepdim=True) / 2
         t = _polynomial(self.log_temperature.to(like)[:, None, None], z).exp()
-        own = logits.sigmoid()
-        if extra.shape[2]:
-            # Together at most one: a gain above one at large responses would make the prior fall
-            # without bound along whatever the measurement does not see, and solvers follow it.
-            own = own * (1 - extra.sigmoid())
-        return torch.cat([own, extra.sigmoid()], 2), bias, t
+        weights = logits.sigmoid()
+        if self.paired:
+            share = _polynomial(self.share.to(like)[:, None], z).sigmoid()
+            context = _polynomial(self.context_gains.to(like), z).sigmoid()
+            weights = torch.cat([(1 - share) * weights, share * context], 2)
+        return weights, bias, t
 
 
 def _polynomial(coefficients: Tensor, z: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from proxlab import windows
+from proxlab import convex, windows
 from proxlab.convex import MixtureConfig, MixturePotential
 
 SIZES = [(23, 30), (9, 14), (5, 7), (40, 21)]
@@ -82,7 +83,8 @@ def plant_negative_weights(net: MixturePotential) -> None:
 def test_a_negative_weight_is_caught():
     net = potential()
     plant_negative_weights(net)
-    assert min(float(torch.linalg.eigvalsh(jacobian(net, s)).min()) for s in (0.1, 1.0)) < -1e-3
+    least = [torch.linalg.eigvalsh(jacobian(net, s).detach()).min() for s in (0.1, 1.0)]
+    assert min(least) < -1e-3
 
 
 def test_monotone_between_far_images():
@@ -94,19 +96,24 @@ def test_monotone_between_far_images():
             assert ((a - b) * change).sum((1, 2, 3)).min() > 0
 
 
-def identity_error(size: tuple[int, int]) -> float:
-    net = potential(spread=0.0)
+def open_gains(net: MixturePotential) -> MixturePotential:
     with torch.no_grad():
         net.fine_mixture.gains[0].fill_(200.0)
-        net.fine_mixture.extra_gains[0].fill_(-200.0)
+        net.fine_mixture.context_gains[0].fill_(200.0)
         net.coarse_mixture.gains[0].fill_(200.0)
-        v = images(2, 1, *size)
+    return net
+
+
+def identity_error(size: tuple[int, int]) -> float:
+    net, v = open_gains(potential(spread=0.0)), images(2, 1, *size)
+    with torch.no_grad():
+        net.fine_mixture.share[0].fill_(-200.0)
         return float((net.gradient(v, SIGMA) - v).abs().max())
 
 
 @pytest.mark.parametrize("size", [*SIZES, (64, 64)], ids=str)
 def test_open_gains_give_the_identity_at_every_size(size):
-    assert identity_error(size) < 1e-5  # the filters are float32 cosines
+    assert identity_error(size) < 1e-12
 
 
 def test_uncounted_mirror_images_are_caught(monkeypatch):
@@ -116,19 +123,65 @@ def test_uncounted_mirror_images_are_caught(monkeypatch):
     assert identity_error((23, 30)) > 0.1
 
 
-def expansion(net: MixturePotential) -> float:
-    """Gain at responses so large that every component is saturated."""
-    v = 1e4 * images(2, 1, 32, 32)
-    with torch.no_grad():
-        return float(net.gradient(v, SIGMA).norm() / v.norm())
+def least_gap(net: MixturePotential, steps: int = 40) -> float:
+    """The smallest |v|^2 / 2 - psi(v) that gradient descent finds from rough and spiky images."""
+    worst = []
+    for scale in (1.0, 100.0):
+        v = images(2, 1, 26, 21)
+        v = (scale * v * (v > 4)).requires_grad_()
+        optimiser = torch.optim.Adam([v], lr=0.3)
+        for _ in range(steps):
+            gap = v.square().sum((1, 2, 3)) / 2 - net.value(v, SIGMA)
+            optimiser.zero_grad()
+            gap.sum().backward()
+            optimiser.step()
+        worst.append(float((gap.detach() / v.detach().square().sum((1, 2, 3))).min()))
+    return min(worst)
 
 
-def test_large_responses_are_not_amplified():
-    net = potential(spread=0.0)
+@pytest.mark.parametrize("spread", [0.3, 3.0])
+def test_psi_stays_below_that_of_the_identity(spread):
+    assert least_gap(potential(context=5, spread=spread)) >= 0
+
+
+def one_sided_context(net: MixturePotential) -> None:
+    """Every window looks at neighbours on one side only, filters at different ones."""
+    side = net.config.context
     with torch.no_grad():
-        net.fine_mixture.gains[0].fill_(20.0)
-        net.fine_mixture.extra_gains[0].fill_(3.0)
-    assert expansion(net) < 1 + 1e-4
+        net.context.fill_(-50.0)
+        for i, row in enumerate(net.context):
+            row.view(side, side)[side // 2, 0 if i % 2 else -1] = 50.0
+        net.fine_mixture.share.fill_(0.0)
+        net.fine_mixture.share[0].fill_(50.0)
+
+
+def test_a_one_sided_context_does_not_lift_psi_at_the_border(monkeypatch):
+    net = open_gains(potential(context=5, spread=0.0))
+    one_sided_context(net)
+    assert least_gap(net) >= -1e-12
+    monkeypatch.setattr(
+        MixturePotential, "_shares", lambda self, q: F.pad(q * 0 + 1, [2] * 4, value=1)
+    )
+    assert least_gap(net) < -1e-3
+
+
+def test_shares_of_the_components_own_are_caught(monkeypatch):
+    net = potential(context=5, spread=0.0)
+    plain = net.fine_mixture._at
+
+    def own_shares(sigma, like):
+        weights, bias, t = plain(sigma, like)
+        own = torch.arange(weights.shape[1])[:, None] % 2 == torch.arange(126) // 63
+        return own.to(weights).expand_as(weights), 0 * bias, t
+
+    monkeypatch.setattr(net.fine_mixture, "_at", own_shares)
+    assert least_gap(net) < -1e-3
+
+
+def test_filters_longer_than_one_are_caught(monkeypatch):
+    turned = convex._turned
+    monkeypatch.setattr(convex, "_turned", lambda *a: 1.1 * turned(*a))
+    assert least_gap(open_gains(potential(spread=0.0))) < -1e-3
 
 
 def test_constants_pass_and_cost_nothing():
@@ -138,7 +191,7 @@ def test_constants_pass_and_cost_nothing():
         still, same = net.gradient_and_gap(v, SIGMA)
     torch.testing.assert_close(moved, still + 7, rtol=1e-10, atol=1e-9)
     torch.testing.assert_close(gap, same, rtol=1e-10, atol=1e-8)
-    assert float(net.value(torch.zeros_like(v), SIGMA).abs().max()) < 1e-9
+    assert net.value(torch.zeros_like(v), SIGMA).detach().abs().max() < 1e-9
 
 
 def test_an_image_does_not_see_its_batch():
