@@ -16,6 +16,7 @@ _PUBLIC = {
     "restore": "restoration",
     "Restoration": "restoration",
     "LPN": "lpn",
+    "ExplicitPrior": "explicit_prior",
 }
 _MODULES = ("operators", "data_terms", "metrics", "images", "checkpoints", "classical")
 __all__ = [*_PUBLIC, *_MODULES]
