@@ -112,7 +112,9 @@ def train(
         clean, noisy, sigma = (a.to(device) for a in _pairs(patches, config, step))
         value = loss(model(noisy, sigma), clean, sigma)
         if not value.isfinite():
-            raise FloatingPointError(f"the loss is {float(value)} at step {step}; lower the rate")
+            raise FloatingPointError(
+                f"the loss is {float(value.detach())} at step {step}; lower the rate"
+            )
         optimiser.zero_grad()
         value.backward()
         for group, rate in zip(optimiser.param_groups, rates, strict=True):

@@ -1,5 +1,7 @@
 """Training: interrupted and resumed is the same as not interrupted; nonsense is refused."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -53,8 +55,10 @@ def test_a_run_is_not_overwritten_or_mixed(tmp_path):
 
 
 def test_a_broken_loss_stops_the_run(tmp_path):
-    with pytest.raises(FloatingPointError, match="step 0"):
-        run(tmp_path, loss=lambda x, clean, sigma: (x * torch.nan).sum())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(FloatingPointError, match="the loss is nan at step 0; lower the rate"):
+            run(tmp_path, loss=lambda x, clean, sigma: (x * torch.nan).sum())
 
 
 def test_nonsense_is_refused():
