@@ -25,7 +25,7 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 class TrainConfig:
     """How long and how hard to train, on which noise."""
 
-    steps: int = 12_000
+    steps: int = 10_000
     batch: int = 16
     patch: int = 64
     sigma_range: tuple[float, float] = (1 / 255, 75 / 255)
