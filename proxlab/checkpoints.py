@@ -84,9 +84,14 @@ def _load_file(path: Path) -> LPN:
             name=path.stem,
         )
         model.load_state_dict(load_file(path))
-    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} does not fit the architecture in its JSON: {reason}") from error
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file ({error}); fetch it again") from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path} does not fit the architecture in its JSON or this version of proxlab, fetch "
+            f"one made for it: {reason}"
+        ) from error
     return model.requires_grad_(False).eval()
 
 

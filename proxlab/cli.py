@@ -10,13 +10,20 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         args.run(args)
-    except (ValueError, OSError, RuntimeError) as error:
-        print("proxlab: " + " ".join(str(error).split()), file=sys.stderr)
+    except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as error:
+        print(f"proxlab: {_sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("proxlab: interrupted; nothing was left half-written", file=sys.stderr)
         return 1
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return place + error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(args: argparse.Namespace) -> None:
+    from proxlab.files import check_folder
+
+    check_folder(args.out)
     from proxlab.demo import demo
 
     rows = demo(args.out, quiet=args.quiet)
@@ -113,13 +123,19 @@ def _restore(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    from proxlab.files import check_folder
+
+    out = args.out or Path(args.recipe)
+    check_folder(out)
+    if not args.minutes >= 0:
+        raise ValueError(f"--minutes is a positive number, got {args.minutes}")
     from proxlab.recipes import lpn_gray
     from proxlab.train import TrainConfig
 
     config = TrainConfig() if args.steps is None else TrainConfig(steps=args.steps)
     path = lpn_gray(
         args.data,
-        args.out or Path(args.recipe),
+        out,
         config=config,
         minutes=args.minutes,
         resume=args.resume,

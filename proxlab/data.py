@@ -30,7 +30,7 @@ class Patches:
         if small or not images:
             raise ValueError(
                 f"patches of {size} pixels need images at least as large, got "
-                f"{small[0] if small else 'none'}; use a smaller patch"
+                f"{small[0] if small else 'none'}; use larger images or a smaller patch"
             )
         self.images = images
         self.size = size

@@ -27,15 +27,7 @@ def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     _check_place(path, target, overwrite)
     temporary = target.with_name(f".tmp-{secrets.token_hex(6)}{target.suffix}")
     try:
-        try:
-            # Created by the plain open, not by mkstemp, so that the user's umask decides who may
-            # read the result.
-            temporary.open("xb").close()
-        except OSError as error:
-            raise ValueError(
-                f"cannot write {path}: {error.strerror} in folder {target.parent}; "
-                "choose a folder that you may write to"
-            ) from None
+        _create(path, temporary)
         yield temporary
         os.replace(temporary, target)
     finally:
@@ -43,6 +35,22 @@ def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         # than one from the cleaning up.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def check_writable(path: str | Path, overwrite: bool = False) -> None:
+    """Raise at once what `writing` would raise after the work: see there. Leaves nothing behind."""
+    target = Path(path).resolve()
+    _check_place(path, target, overwrite)
+    _try(path, target.parent)
+
+
+def check_folder(path: str | Path) -> None:
+    """Raise ValueError if files could not be written into folder `path`, made first if need be."""
+    folder = Path(path).resolve()
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    if not there.is_dir():
+        raise ValueError(f"cannot write into {path}: {there} is a file; choose another folder")
+    _try(path, there)
 
 
 def write_json(path: str | Path, obj: object, overwrite: bool = False) -> None:
@@ -59,6 +67,27 @@ def write_json(path: str | Path, obj: object, overwrite: bool = False) -> None:
         ) from None
     with writing(path, overwrite) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _try(path: str | Path, folder: Path) -> None:
+    temporary = folder / f".tmp-{secrets.token_hex(6)}"
+    try:
+        _create(path, temporary)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _create(path: str | Path, temporary: Path) -> None:
+    try:
+        # Created by the plain open, not by mkstemp, so that the user's umask decides who may read
+        # the result.
+        temporary.open("xb").close()
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {path}: {error.strerror} in folder {temporary.parent}; "
+            "choose a folder that you may write to"
+        ) from None
 
 
 def _check_place(path: str | Path, target: Path, overwrite: bool) -> None:

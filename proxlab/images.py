@@ -31,6 +31,9 @@ LUMA = (0.299, 0.587, 0.114)
 HOUNSFIELD = (-1024.0, 3071.0)
 """The CT values that become 0 and 1: what 12 bits hold, air to dense bone and metal."""
 
+NOISY = (-10.0, 11.0)
+"""Beyond these no measurement in image units lies, whose noise has a standard deviation below 1."""
+
 
 class LoadedImage(NamedTuple):
     """An image and what is needed to write a result of the same type."""
@@ -54,7 +57,8 @@ def read_image(
     """Read PNG, JPEG, TIFF (8 or 16 bit, float), npy (uint8, uint16, float), or a DICOM CT slice.
 
     gray: None leaves the channels as they are, True makes one by LUMA, False makes three.
-    unbounded: take float files with values outside [0, 1], as noisy measurements have.
+    unbounded: take float files with values outside [0, 1], as noisy measurements have, but not
+    outside NOISY, which are in other units.
 
     Integers are divided by their largest value. 1-bit images become 0 and 1; palettes are expanded
     to the colours they stand for, to gray if all are gray; an alpha channel is dropped if opaque;
@@ -79,10 +83,12 @@ def read_image(
             )
         bits = 32 if stored.dtype.kind == "f" else 8 * stored.dtype.itemsize
         scale = (0.0, 1.0) if bits == 32 else (0.0, 2.0**bits - 1)
-        if bits == 32 and not unbounded and (stored.min() < 0 or stored.max() > 1):
+        low, high = NOISY if unbounded else (0.0, 1.0)
+        if bits == 32 and (stored.min() < low or stored.max() > high):
             raise ValueError(
                 f"{path} holds values from {stored.min():.6g} to {stored.max():.6g}, expected "
-                f"[0, 1]; {'divide by 255?' if stored.max() > 2 else 'rescale or clip it first'}"
+                f"[0, 1]{' and noise' if unbounded else ''}; "
+                f"{'divide by 255?' if stored.max() > 2 else 'rescale or clip it first'}"
             )
     pixels = (stored.astype(np.float64) - scale[0]) / (scale[1] - scale[0])
     if gray is True and pixels.shape[2] == 3:

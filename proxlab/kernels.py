@@ -43,7 +43,9 @@ def checked_kernel(kernel: np.ndarray | Tensor, normalize: bool) -> Tensor:
             raise ValueError(f"kernel sums to {total:.3g}, which nothing can be divided by")
         return kernel / total
     if abs(total - 1) > SUM_TOLERANCE:
-        raise ValueError(f"kernel sums to {total:.4g}; pass normalize=True to divide by the sum")
+        raise ValueError(
+            f"kernel sums to {total:.4g}; pass normalize=True, or --normalize, to divide by it"
+        )
     return kernel.clone()
 
 

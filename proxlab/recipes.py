@@ -35,6 +35,9 @@ def lpn_gray(
     Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`.
     """
     config = config or TrainConfig()
+    for made in (out / "lpn-gray.safetensors", out / "lpn-gray.json"):
+        if made.exists() and not resume:
+            raise ValueError(f"{made} exists; choose another folder, or resume its run")
     images, held_out = hold_out(load_gray(data or find_data("bsds400")))
     model = LPN(MixturePotential(architecture or MixtureConfig()), config.sigma_range).to(device)
     finished, spent = train(

@@ -9,7 +9,7 @@ from deepinv.physics import LinearPhysics
 from proxlab import operators
 from proxlab.checkpoints import load
 from proxlab.cli import device
-from proxlab.files import write_json
+from proxlab.files import check_writable, write_json
 from proxlab.images import WRITABLE, read_image, write_image
 from proxlab.measurements import read_kernel, read_mask
 from proxlab.metrics import psnr, ssim
@@ -18,15 +18,11 @@ from proxlab.restoration import Restoration, restore
 
 def restore_file(args: argparse.Namespace) -> None:
     """Read, degrade if told to, restore, write. Raises ValueError or OSError on bad input."""
+    if not 0 <= args.seed < 2**63:
+        raise ValueError(f"--seed is a whole number from 0 to 2^63 - 1, got {args.seed}")
     loaded = read_image(args.input, unbounded=not args.simulate)
-    out = args.out or _beside(args.input)
-    for path in (out, args.trace):
-        if path is not None and path.exists() and not args.overwrite:
-            raise ValueError(f"{path} exists; choose another name or pass --overwrite")
-        if path is not None and not path.resolve().parent.is_dir():
-            raise ValueError(f"the folder of {path} does not exist; make it first")
-    if out.suffix.lower() not in WRITABLE:
-        raise ValueError(f"cannot write {out.suffix or 'a file without suffix'}; use .png or .npy")
+    bits, out = min(loaded.bits, 16), args.out or _beside(args.input)
+    _check_outputs(args, out, bits)
     generator = torch.Generator().manual_seed(args.seed)
     x = loaded.pixels
     op = _operator(args, tuple(x.shape[-2:]), generator)
@@ -49,7 +45,7 @@ def restore_file(args: argparse.Namespace) -> None:
         noise=args.noise or 1 / 255,
     )
     image = result.image.cpu()
-    clipped = write_image(out, image, bits=min(loaded.bits, 16), overwrite=args.overwrite)
+    clipped = write_image(out, image, bits=bits, overwrite=args.overwrite)
     if args.trace:
         write_json(args.trace, _trace(result), overwrite=args.overwrite)
     if args.quiet:
@@ -64,6 +60,28 @@ def restore_file(args: argparse.Namespace) -> None:
     if clipped:
         print(f"{100 * clipped:.2f} % of the pixels were outside [0, 1] and clipped in the file")
     print(out)
+
+
+def _check_outputs(args: argparse.Namespace, out: Path, bits: int) -> None:
+    """Before the work, so that none of it is lost to a place that cannot be written to."""
+    kind = out.suffix.lower()
+    if kind not in WRITABLE:
+        raise ValueError(
+            f"cannot write {out}: {kind or 'a file without suffix'} is no type of image known "
+            "here; use .png or .npy"
+        )
+    if bits not in WRITABLE[kind]:
+        raise ValueError(
+            f"cannot write {out}: {args.input} has {bits} bits and {kind} only 8; use .png or .tif"
+        )
+    if args.trace is not None and args.trace.resolve() == out.resolve():
+        raise ValueError(f"--trace and the image are both to be {out}; choose another name for one")
+    for path in (out, args.trace):
+        if path is None:
+            continue
+        if path.is_file() and not args.overwrite:
+            raise ValueError(f"{path} exists; choose another name or pass --overwrite")
+        check_writable(path, args.overwrite)
 
 
 def _operator(

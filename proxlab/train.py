@@ -6,8 +6,11 @@ and resumed ends with the same weights, bit for bit, as one that was not.
 
 import json
 import math
+import sys
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,8 +48,9 @@ class TrainConfig:
                 f"sigma_range is in image units, expected 0 < low <= high < 1, got {low}, {high}; "
                 "divide by 255?"
             )
-        if min(self.steps, self.batch, self.patch, self.checkpoint_every, self.evaluate_every) < 1:
-            raise ValueError(f"steps, batch, patch and intervals are at least 1, got {self}")
+        for name in ("steps", "batch", "patch", "checkpoint_every", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is a decay, expected 0 <= ema < 1, got {self.ema}")
 
@@ -103,37 +107,44 @@ def train(
             }
             torch.save(state, path)
 
-    steps = range(first, config.steps)
-    if progress:
-        from tqdm import tqdm
-
-        steps = tqdm(steps, initial=first, total=config.steps, unit="step")
-    for step in steps:
-        clean, noisy, sigma = (a.to(device) for a in _pairs(patches, config, step))
-        value = loss(model(noisy, sigma), clean, sigma)
-        if not value.isfinite():
-            raise FloatingPointError(
-                f"the loss is {float(value.detach())} at step {step}; lower the rate"
-            )
-        optimiser.zero_grad()
-        value.backward()
-        for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * config.rate(step)
-        optimiser.step()
-        _update(average, model, min(config.ema, (step + 1) / (step + 10)))
-        done = step + 1
-        if evaluate and (done % config.evaluate_every == 0 or done == config.steps):
-            with _averaged(model, average), open(log_file, "a") as log:
-                figures = evaluate(model)
-                minutes_now = spent + (time.monotonic() - started) / 60
-                log.write(json.dumps({"step": done, "minutes": minutes_now} | figures) + "\n")
-        out_of_time = (time.monotonic() - started) / 60 >= minutes
-        if done % config.checkpoint_every == 0 or done == config.steps or out_of_time:
-            save(done)
-        if out_of_time and done < config.steps:
-            return False, spent + (time.monotonic() - started) / 60
+    with _bar(progress, first, config.steps) as bar:
+        for step in range(first, config.steps):
+            clean, noisy, sigma = (a.to(device) for a in _pairs(patches, config, step))
+            value = loss(model(noisy, sigma), clean, sigma)
+            if not value.isfinite():
+                raise FloatingPointError(
+                    f"the loss is {float(value.detach())} at step {step}; lower the rate"
+                )
+            optimiser.zero_grad()
+            value.backward()
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * config.rate(step)
+            optimiser.step()
+            _update(average, model, min(config.ema, (step + 1) / (step + 10)))
+            done = step + 1
+            if bar is not None:
+                bar.update()
+            if evaluate and (done % config.evaluate_every == 0 or done == config.steps):
+                with _averaged(model, average), open(log_file, "a") as log:
+                    figures = evaluate(model)
+                    minutes_now = spent + (time.monotonic() - started) / 60
+                    log.write(json.dumps({"step": done, "minutes": minutes_now} | figures) + "\n")
+            out_of_time = (time.monotonic() - started) / 60 >= minutes
+            if done % config.checkpoint_every == 0 or done == config.steps or out_of_time:
+                save(done)
+            if out_of_time and done < config.steps:
+                return False, spent + (time.monotonic() - started) / 60
     model.load_state_dict(average)
     return True, spent + (time.monotonic() - started) / 60
+
+
+def _bar(wanted: bool, first: int, total: int):
+    """A progress bar in a `with`, which leaves the line to what is said next; None if unwanted."""
+    if not (wanted and sys.stderr.isatty()):
+        return nullcontext()
+    from tqdm import tqdm
+
+    return tqdm(initial=first, total=total, unit="step")
 
 
 def _pairs(patches: Patches, config: TrainConfig, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,7 +177,7 @@ class _averaged:
 
 
 def _restore(path: Path, config: TrainConfig, model, optimiser, average) -> tuple[int, float]:
-    state = torch.load(path, weights_only=True, map_location="cpu")
+    state = _read_state(path)
     if state["config"] != _as_json(config):
         raise ValueError(
             f"{path} was made with another configuration, {state['config']}; resume with that one "
@@ -177,6 +188,24 @@ def _restore(path: Path, config: TrainConfig, model, optimiser, average) -> tupl
     for name, value in state["average"].items():
         average[name].copy_(value)
     return state["step"], state["minutes"]
+
+
+def _read_state(path: Path) -> dict:
+    """No code in the file is run. On other content torch raises whatever it stumbles over."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, weights_only=True, map_location="cpu")
+        lacking = {"config", "step", "minutes", "model", "average", "optimiser"} - set(state)
+        if lacking:
+            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+    except Exception as error:
+        reason = str(error).split(". ")[0].split("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"{path} is damaged or not the state of a training run ({reason}); remove it, or "
+            "choose another folder"
+        ) from error
+    return state
 
 
 def _as_json(config: TrainConfig) -> dict:
