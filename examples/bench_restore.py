@@ -34,8 +34,8 @@ from proxlab.restoration import Restoration, restore
 from solvers.certificate import rises
 
 PROBLEMS = (("deblur", 0.01), ("deblur", 0.03), ("inpaint", 0.01))
-STEPS = 150
-TV_WEIGHTS = {("deblur", 0.01): 1.0, ("deblur", 0.03): 1.0, ("inpaint", 0.01): 1.0}
+STEPS = 200
+TV_WEIGHTS = {("deblur", 0.01): 2.0, ("deblur", 0.03): 1.4, ("inpaint", 0.01): 2.0}
 TEXT = ("prior", "problem", "doubt")
 GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0)
 
@@ -47,9 +47,7 @@ def restored(name: str, y: Tensor, op, problem: tuple[str, float], weight: float
         tv = TV(max_steps=15)
         weight = weight or TV_WEIGHTS[problem]
         return restore(y, op, tv, solver="admm", steps=STEPS, weight=weight)
-    if weight is not None:
-        return restore(y, op, load(name), solver="hqs", steps=STEPS, weight=weight)
-    return restore(y, op, load(name), solver="hqs", steps=STEPS)
+    return restore(y, op, load(name), steps=STEPS, weight=weight)
 
 
 def cases(problem: tuple[str, float], kernels: list[np.ndarray], count: int) -> Iterator[tuple]:

@@ -25,6 +25,9 @@ class LPN(Denoiser):
     Calling the object is its prox, as deepinv's solvers expect of a denoiser. Source: [Fang24].
     """
 
+    default_weight = 0.5
+    """In `proxlab.restore`: best on held-out training images."""
+
     def __init__(
         self,
         potential: MixturePotential,

@@ -5,8 +5,12 @@
 for noise level s_y of the measurement and a prior R_s at level s. Phase one comes down from a high
 level to s by half-quadratic splitting, which leads to a good minimum; phase two stays at s and runs
 the chosen solver until every image is at rest. Only phase two is certified.
+
+The default s = s_y sqrt(weight) is the largest for which ADMM and DRS are proved to converge with a
+nonconvex prior, tau = s^2 <= 1 / L, for an operator of norm one: L = 1 / (weight s_y^2).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -84,12 +88,12 @@ def restore(
     prior,
     solver: str = "admm",
     sigma: float | None = None,
-    steps: int = 50,
+    steps: int = 200,
     tol: float = 1e-4,
     init: Tensor | None = None,
     progress: bool = False,
     *,
-    weight: float = 0.5,
+    weight: float | None = None,
     noise: float | None = None,
 ) -> Restoration:
     """Estimate the images behind y = op(x) + noise.
@@ -98,24 +102,27 @@ def restore(
     prox_and_value for an objective; solver: "pgd", "fista", "admm", "drs" or "hqs"; sigma: level s
     of the prior at the end (`default_sigma` if None); steps: at most so many, the descent included;
     tol: relative residual at which an image stops; init: first estimate [B, C, H, W], from which
-    the solver starts without a descent; weight: of the prior (0.5 did best on held-out
-    training images); noise: of the measurement, if the
-    operator does not know it.
+    the solver starts without a descent; weight: of the prior (its `default_weight` if None, or 1);
+    noise: of the measurement, if the operator does not know it.
     Raises ValueError on what cannot be, solvers.Diverged with the step when iterates blow up.
-    Sources: [Fang24] for the prox, [Geman95] for splitting, [Zhang21] for the descent.
+    Sources: [Fang24] for the prox, [Themelis20] for the choice of sigma, [Geman95] for splitting,
+    [Zhang21] for the descent.
     """
     if solver not in ALGORITHMS:
         raise ValueError(f"solver is one of {', '.join(ALGORITHMS)}, got {solver!r}")
     if steps < 1:
         raise ValueError(f"a restoration needs steps >= 1, got {steps}")
-    if not weight > 0:
-        raise ValueError(f"weight multiplies the prior and is positive, got {weight}")
+    if weight is None:
+        weight = getattr(prior, "default_weight", 1.0)
+    if not 0 < weight < math.inf:
+        raise ValueError(f"weight multiplies the prior, positive and finite, got {weight}")
     f = data_term(y, op, noise=noise, strength=1 / weight)
     if sigma is None:
-        sigma = default_sigma(op, prior, noise)
-    if sigma >= 1 or sigma <= 0:
+        sigma = default_sigma(op, prior, noise, weight)
+    if not 0 < sigma < 1:
         raise ValueError(
-            f"sigma is in image units, expected 0 < sigma < 1, got {sigma}; divide by 255?"
+            f"sigma is in image units, expected 0 < sigma < 1, got {sigma}"
+            + ("; divide by 255?" if sigma >= 1 else "")
         )
     tau = sigma**2
     with torch.no_grad():
@@ -136,15 +143,12 @@ def restore(
     return _joined(first, last, sigma, descent)
 
 
-def default_sigma(op: LinearPhysics, prior, noise: float | None = None) -> float:
-    """Twice the noise of the measurement, kept inside the levels that the prior knows.
-
-    Chosen on held-out training images: lower levels gain little and come to rest more slowly.
-    """
+def default_sigma(op: LinearPhysics, prior, noise: float | None, weight: float) -> float:
+    """noise * sqrt(weight), a hair less, kept inside the levels that the prior knows."""
     level = noise if noise is not None else noise_level(op)
     level = float(torch.as_tensor(level or 0.01).max())
     low, high = prior.sigma_range if _bounded(prior) else (1 / 255, 75 / 255)
-    return min(max(2 * level, low, 1 / 255), high)
+    return min(max(0.99 * weight**0.5 * level, low, 1 / 255), high)
 
 
 def _bounded(prior) -> bool:
