@@ -157,7 +157,7 @@ def tune(name: str) -> None:
 
 
 def seconds() -> None:
-    """40 steps of ADMM on a 512 x 512 photograph blurred by motion, the descent among them."""
+    """40 steps of ADMM on a blurred 512 x 512 photograph, the descent among them."""
     from skimage.data import camera
 
     truth = torch.from_numpy(camera()).float()[None, None] / 255

@@ -23,19 +23,19 @@ def save(path: str | Path, model: LPN, about: dict, overwrite: bool = False) -> 
 
     The JSON comes last: weights without one are not a model, so an interrupt leaves no half of one.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     path = Path(path).with_suffix(".safetensors")
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    weights = to_bytes(tensors)
     with writing(path, overwrite=overwrite) as temporary:
-        save_file(tensors, temporary)
-        digest = _sha256(temporary)
+        temporary.write_bytes(weights)
     card = {
         "kind": KIND,
         "architecture": asdict(model.potential.config),
         "sigma_range": list(model.sigma_range),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "sha256": digest,
+        "sha256": hashlib.sha256(weights).hexdigest(),
     }
     write_json(path.with_suffix(".json"), card | about, overwrite=overwrite)
     return path

@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", parents=[shared], help="restore a photograph three ways")
     demo.add_argument("--out", type=Path, default=Path("proxlab-demo"))
+    demo.add_argument("--overwrite", action="store_true")
     demo.set_defaults(run=_demo)
 
     models = commands.add_parser("models", parents=[shared], help="list the priors")
@@ -85,7 +86,7 @@ def _demo(args: argparse.Namespace) -> None:
     check_folder(args.out)
     from proxlab.demo import demo
 
-    rows = demo(args.out, quiet=args.quiet)
+    rows = demo(args.out, quiet=args.quiet, overwrite=args.overwrite)
     if args.quiet:
         return
     print(

@@ -97,7 +97,9 @@ def _check_place(path: str | Path, target: Path, overwrite: bool) -> None:
         # A rename would put an ordinary file in the place of, say, /dev/null.
         raise ValueError(f"cannot write {path}: it is not an ordinary file; choose another name")
     if target.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists already; choose another name or ask to overwrite it")
+        raise FileExistsError(
+            f"{path} exists already; choose another name, or overwrite it (--overwrite)"
+        )
     if not target.parent.is_dir():
         raise ValueError(
             f"cannot write {path}: there is no folder {target.parent}; create it or choose another"

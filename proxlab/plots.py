@@ -38,8 +38,8 @@ def draw_demo(path: Path, truth: Tensor, pictures: list) -> None:
 def _objective(ax, result) -> None:
     values = result.trace.objective[result.descent :, 0]
     values = values[values.isfinite()]
-    steps = range(result.descent + 1, result.descent + 1 + len(values))
-    excess = (values - values.min()).clamp(min=1e-9 * float(values.abs().max()))
+    excess = (values - values[-1])[:-1]  # the last one, zero, has no logarithm
+    steps = range(result.descent + 1, result.descent + 1 + len(excess))
     ax.semilogy(steps, excess.numpy(), color="tab:blue")
     verdict = "certified" if result.certified[0] else result.doubts[0]
     ax.set_title(f"objective above its last value\n{verdict}", fontsize=10)

@@ -77,11 +77,8 @@ def _check_outputs(args: argparse.Namespace, out: Path, bits: int) -> None:
     if args.trace is not None and args.trace.resolve() == out.resolve():
         raise ValueError(f"--trace and the image are both to be {out}; choose another name for one")
     for path in (out, args.trace):
-        if path is None:
-            continue
-        if path.is_file() and not args.overwrite:
-            raise ValueError(f"{path} exists; choose another name or pass --overwrite")
-        check_writable(path, args.overwrite)
+        if path is not None:
+            check_writable(path, args.overwrite)
 
 
 def _operator(
