@@ -4,6 +4,7 @@ import pytest
 import torch
 from skimage.data import camera
 
+from proxlab import convex
 from proxlab.checkpoints import load
 from proxlab.metrics import psnr
 
@@ -52,6 +53,30 @@ def test_no_rival_beats_the_prox(prior, clean):
 
 def test_wrong_values_are_caught(prior, clean):
     assert least_gap(prior, SIGMA / 4, clean) < 0 or least_gap(prior, SIGMA, clean, sign=-1) < 0
+
+
+def least_value(prior):
+    """The smallest R over noise levels and images, wild ones too; R = 0 on constant images."""
+    wild = torch.rand(4, 1, 40, 37, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    wild = torch.cat([wild, 30 * wild * (wild > 0.9), wild.roll(1, 0) - 9 * (wild < 0.1), wild > 9])
+    values = []
+    with torch.no_grad():
+        for level in (1, 5, 25, 75):
+            s = torch.full((len(wild),), level / 255, dtype=torch.float64)
+            v = wild / (level / 255)
+            x, gap = prior.potential.gradient_and_gap(v, s)
+            values.append(gap - (x - v).square().sum((1, 2, 3)) / 2)
+    return float(torch.cat(values).min())
+
+
+def test_the_prior_rewards_nothing_more_than_a_constant_image(prior):
+    assert least_value(prior) > -1e-6
+
+
+def test_filters_that_amplify_make_it_negative(prior, monkeypatch):
+    turned = convex._turned
+    monkeypatch.setattr(convex, "_turned", lambda *a: 1.2 * turned(*a))
+    assert least_value(prior) < -1
 
 
 def test_value_by_inversion_is_the_free_value(prior, clean):
