@@ -109,7 +109,7 @@ def our_flops(config: MixtureConfig, size: int) -> int:
     for top in range(0, rows, BAND):  # the filters and local means, also around the windows
         height = min(BAND, rows - top) + reach
         products += height * (columns + reach) * FINE**2 * (fine + 1)
-    return 4 * products
+    return 4 * products + 2 * ((fine * FINE) ** 2 + (coarse * COARSE) ** 2)  # and turns of filters
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
