@@ -18,8 +18,8 @@ from proxlab.data import hold_out, load_gray
 from proxlab.datasets import find_data
 from proxlab.metrics import psnr
 
-TV_WEIGHTS = {15: 13.0, 25: 8.0, 50: 5.0}
-GRID = (3.0, 4.0, 5.0, 6.5, 8.0, 10.0, 13.0)
+TV_WEIGHTS = {15: 12.0, 25: 8.0, 50: 4.5}
+GRID = (4.0, 4.5, 5.0, 5.5, 6.5, 8.0, 9.0, 11.0, 12.0, 13.0, 15.0)
 
 
 def mean_psnr(prior, images: list[torch.Tensor], level: int) -> float:
