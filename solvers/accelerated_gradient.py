@@ -37,7 +37,7 @@ def fista(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tens
         x_old, y_old = x, y
         x, g_x = prox_and_value(g, descend(y, tau_k, f.grad(y)), tau_k)
         t_old, t = t, (1 + sqrt(1 + 4 * t * t)) / 2
-        y = torch.add(x, x - x_old, alpha=(t_old - 1) / t)
+        y = torch.lerp(x_old, x, 1 + (t_old - 1) / t)  # y+ in one pass over memory
         misfit = f.value(x)
         objective = None if g_x is None else misfit + g_x
         index = yield State(x, relative(x - y_old, x), objective, misfit, settled)

@@ -122,7 +122,7 @@ def descend(x: Image, tau: float | PerImage, d: Image) -> Image:
 
 def norm(x: Image) -> PerImage:
     """Euclidean norm of each image, [B]."""
-    return x.flatten(1).norm(dim=1)
+    return torch.linalg.vector_norm(x.flatten(1), dim=1)
 
 
 def dot(x: Image, y: Image) -> PerImage:
