@@ -137,7 +137,7 @@ class _Book:
         assert size == len(self.batch), "a batch may only change as offered"
         # one table, so that a GPU is waited for once a step
         known = [state.residual, state.misfit, state.objective]
-        table = torch.stack([v.detach().double() for v in known if v is not None]).cpu()
+        table = torch.stack([v.double() for v in known if v is not None]).detach().cpu()
         numbers = table.tolist()  # on so few of them Python is quicker than torch
         if k % LOOK_EVERY == 0 or not math.isfinite(sum(map(sum, numbers))):
             self._refuse_divergence(k, state, table)

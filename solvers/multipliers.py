@@ -11,11 +11,10 @@ from solvers.protocols import (
     Image,
     Prior,
     State,
-    guarded,
     narrow,
-    norm,
     per_image,
     prox_and_value,
+    relative,
 )
 from solvers.schedules import Tau, at, steps_of
 
@@ -31,8 +30,8 @@ def admm(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tenso
     dual follows the smooth block, so that u = -tau grad f(x): it needs tau < 1/L, L the Lipschitz
     constant of grad f. [Themelis20, Sec. 5], [Fang24, Sec. 3]
 
-    Uses f.prox, f.value, g.prox. Residual max(|x - z|, |z - z_old|) / |z|; objective f + g at z,
-    which is State.x and need not decrease from step to step.
+    Uses f.prox, f.value, g.prox. Residual |x - z| / |z|: all that a step remembers is z - u, which
+    moves by z - x. Objective f + g at z, which is State.x and need not decrease from step to step.
     """
     taus = steps_of(tau, x)
     z, u = x, torch.zeros_like(x)
@@ -41,12 +40,11 @@ def admm(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tenso
         if 0 < k < len(taus):
             # u is tau times the dual; it is the dual that must not jump
             u = u * per_image(t / taus[k - 1], u)
-        z_old, v = z, z - u
+        v = z - u
         x = f.prox(v, t)
         u = x - v
         z, g_z = prox_and_value(g, x + u, t)
-        residual = torch.maximum(norm(x - z), norm(z - z_old)) / guarded(norm(z))
         misfit = f.value(z)
         objective = None if g_z is None else misfit + g_z
-        index = yield State(z, residual, objective, misfit, settled)
+        index = yield State(z, relative(x - z, z), objective, misfit, settled)
         f, g, z, u, taus = narrow(index, f, g, z, u, taus)
