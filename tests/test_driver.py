@@ -8,7 +8,7 @@ from toys import L1, Quadratic, Ridge, Stubborn, Valueless, problem
 
 from solvers import Diverged, State, admm, drs, fista, hqs, pgd, run
 from solvers.certificate import doubts, rises
-from solvers.protocols import narrow
+from solvers.protocols import dot, narrow
 
 ALL = [pgd, fista, admm, drs, hqs]
 
@@ -204,3 +204,12 @@ def test_a_prior_without_value_runs_but_is_not_certified():
     result = run_all(pgd, f, Valueless(L1(0.1)), 0.3)
     assert result.trace.objective is None
     assert result.stopped == ["tolerance"] and result.doubts == ["the prior has no value"]
+
+
+def test_inner_products_are_known_better_than_certificates_forgive():
+    x = 0.5 + 0.01 * torch.randn(2, 1, 512, 500, generator=torch.Generator().manual_seed(0))
+    exact = x.double().square().sum((1, 2, 3))
+    assert ((dot(x, x) - exact).abs() / exact).max() < 3e-8
+    one_by_one = (x * x).flatten(1).cumsum(1)[:, -1]  # planted: float32 from end to end
+    assert ((one_by_one - exact).abs() / exact).max() > 1e-6
+    assert torch.equal(dot(x[:, 0, 0], x[:, 0, 0]), (x[:, 0, 0] ** 2).sum(1, dtype=torch.float64))
