@@ -113,8 +113,8 @@ def run_cases(priors: list[str], images: list[Tensor], kernels, out: Path | None
 
 def table(rows: list[dict], priors: list[str]) -> None:
     """Means over images and kernels; the gain over TV is paired with its smallest and largest."""
-    columns = ("measured", "PSNR", "steps", "monotone", "certified", "over TV (least, most)")
-    print(f"{'problem':15s}{'prior':12s}" + "".join(f"{c:>10s}" for c in columns))
+    columns = ("measured", "PSNR", "steps", "monotone", "certified", "  over TV (least, most)")
+    print(f"{'problem':15s}{'prior':12s}" + "".join(f"{c:>11s}" for c in columns))
     for kind, noise in PROBLEMS:
         here = [r for r in rows if (r["problem"], r["noise"]) == (kind, noise)]
         tv = {(r["image"], r["measurement"]): r["psnr"] for r in here if r["prior"] == "tv"}
@@ -125,9 +125,9 @@ def table(rows: list[dict], priors: list[str]) -> None:
             gains = [r["psnr"] - tv.get((r["image"], r["measurement"]), np.nan) for r in mine]
             means = {k: mean(r[k] for r in mine) for k in mine[0] if k not in TEXT}
             print(
-                f"{kind:8s}{noise:5.2f}  {name:12s}{means['psnr_measured']:10.2f}"
-                f"{means['psnr']:10.2f}{means['steps']:10.0f}{means['monotone']:10.1%}"
-                f"{means['certified']:10.1%}{mean(gains):9.2f} ({min(gains):.2f}, {max(gains):.2f})"
+                f"{kind:8s}{noise:5.2f}  {name:12s}{means['psnr_measured']:11.2f}"
+                f"{means['psnr']:11.2f}{means['steps']:11.0f}{means['monotone']:11.1%}"
+                f"{means['certified']:11.1%}{mean(gains):7.2f} ({min(gains):.2f}, {max(gains):.2f})"
             )
 
 
