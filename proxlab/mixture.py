@@ -63,13 +63,14 @@ class Mixture(nn.Module):
         value = energies.new_empty(energies.shape[0], energies.shape[2]) if want_value else None
         step = CHUNK if energies.device.type == "cpu" else energies.shape[2]
         for i in range(len(energies)):
-            weights = gains[i] / (2 * t[i])
+            matrix = gains[i] / (2 * t[i])
             for start in range(0, energies.shape[2], step):
                 part = slice(start, start + step)
-                scores = torch.addmm(bias[i], weights, energies[i, :, part])
-                if value is not None:
-                    value[i, part] = t[i, 0] * scores.logsumexp(0)
-                slopes[i, :, part] = gains[i].T @ scores.softmax(0)
+                scores = torch.addmm(bias[i], matrix, energies[i, :, part])
+                chosen = scores.softmax(0)
+                if value is not None:  # logsumexp = max score - log(its weight): no second exp
+                    value[i, part] = t[i, 0] * (scores.amax(0) - chosen.amax(0).log())
+                slopes[i, :, part] = gains[i].T @ chosen
         return slopes, value
 
     def _at(self, sigma: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
