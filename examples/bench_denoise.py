@@ -45,7 +45,7 @@ def tune(levels: list[int]) -> None:
 def main(argv: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", default="set12,bsd68", help="names in PROXLAB_DATA, or folders")
-    parser.add_argument("--priors", default="none,lpn-gray")
+    parser.add_argument("--priors", default="none,tv,lpn-gray")
     parser.add_argument("--levels", default="15,25,50")
     parser.add_argument("--tune", action="store_true", help="print what weights of TV reach")
     args = parser.parse_args(argv)

@@ -86,7 +86,7 @@ def _demo(args: argparse.Namespace) -> None:
     check_folder(args.out)
     from proxlab.demo import demo
 
-    rows = demo(args.out, quiet=args.quiet, overwrite=args.overwrite)
+    rows = demo(args.out, quiet=args.quiet, overwrite=args.overwrite, device=device(args.device))
     if args.quiet:
         return
     print(

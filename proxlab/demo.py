@@ -1,6 +1,7 @@
 """The demo: one photograph, measured in three ways, restored by total variation and an LPN."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ def demo(
     quiet: bool = False,
     crop: int = 256,
     overwrite: bool = False,
+    device: str = "cpu",
 ) -> list[dict]:
     """Restore scikit-image's camera photograph three ways; figure.png and results.jsonl in `out`.
 
@@ -47,10 +49,12 @@ def demo(
         check_writable(out / file, overwrite)
     rows, pictures = [], []
     for name, op in problems((crop, crop)).items():
-        y = op(truth, generator=torch.Generator().manual_seed(1))
+        y = op(truth, generator=torch.Generator().manual_seed(1)).to(device)
+        op = op.to(device)
         # A few inner steps from the last dual lead to the same minimum as many, ten times sooner.
         tv = restore(y, op, TV(max_steps=15), steps=steps, progress=not quiet)
-        lpn = restore(y, op, load("lpn-gray"), steps=steps, progress=not quiet)
+        lpn = restore(y, op, load("lpn-gray").to(device), steps=steps, progress=not quiet)
+        y, tv, lpn = y.cpu(), replace(tv, image=tv.image.cpu()), replace(lpn, image=lpn.image.cpu())
         pictures.append((name, y, tv, lpn))
         for prior, result in (("tv", tv), ("lpn-gray", lpn)):
             rows.append(_row(name, prior, y, result, truth))

@@ -57,6 +57,7 @@ def lpn_gray(
     about = {
         "what": "gray photographs, learned proximal network, squared loss",
         "data": f"{len(images)} images of {Path(data).name if data else 'bsds400'}",
+        "command": f"proxlab train lpn-gray --steps {config.steps}",
         "steps": config.steps,
         "minutes": round(spent, 1),
         "held_out_psnr": denoising_psnr(model, held_out),

@@ -1,0 +1,44 @@
+"""The main job on a CUDA device gives what it gives on the CPU: `pytest -m gpu`."""
+
+import pytest
+import torch
+from skimage.data import camera
+
+from proxlab import operators
+from proxlab.checkpoints import load
+from proxlab.restoration import restore
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+CLEAN = torch.from_numpy(camera()).float()[None, None, 96:160, 200:264] / 255
+
+
+def operator(name: str, noise: float = 0.02):
+    if name == "inpaint":
+        generator = torch.Generator().manual_seed(0)
+        return operators.inpaint(operators.random_mask((64, 64), 0.5, generator), noise=noise)
+    return operators.deblur(operators.gaussian_kernel(1.2), noise=noise, boundary=name)
+
+
+def test_the_prox_and_its_value():
+    prior, v = load("lpn-gray"), CLEAN
+    x, value = prior.prox_and_value(v, 0.1)
+    x_gpu, value_gpu = prior.to("cuda").prox_and_value(v.cuda(), 0.1)
+    assert (x_gpu.cpu() - x).abs().max() < 1e-5
+    assert abs(float(value_gpu) / float(value) - 1) < 1e-4
+
+
+@pytest.mark.parametrize("problem", ["circular", "reflect", "valid", "inpaint"])
+@pytest.mark.parametrize("solver", ["admm", "hqs"])
+def test_restorations(problem, solver):
+    op = operator(problem)
+    y = op(CLEAN, generator=torch.Generator().manual_seed(1))
+    y = torch.cat([y, y.flip(2)]) if problem == "circular" else y  # images that stop one by one
+    here = restore(y, op, load("lpn-gray"), solver)
+    there = restore(y.cuda(), op.to("cuda"), load("lpn-gray").to("cuda"), solver)
+    assert there.image.is_cuda
+    assert (there.image.cpu() - here.image).norm() < 1e-2 * here.image.norm()
+    assert there.certified == here.certified and here.certified[0]
