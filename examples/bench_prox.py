@@ -31,7 +31,8 @@ peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0
 size, threads = map(int, sys.argv[1:])
 torch.set_num_threads(threads)
 alone = peak()
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
+from proxlab.mixture_config import MixtureConfig
 from proxlab.lpn import LPN
 before = peak()
 with torch.no_grad():

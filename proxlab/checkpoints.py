@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from proxlab.classical import TV, Identity
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
+from proxlab.mixture_config import MixtureConfig
 from proxlab.files import write_json, writing
 from proxlab.lpn import LPN
 

@@ -2,112 +2,100 @@
 
 The mixture potential looks at an image through overlapping windows of 20 x 20 pixels:
 
-    psi(v, s) = 1/16 sum_windows q * [ m1(a^2, k * a^2; s) + m2(c^2 / 16; s) + d^2 / 32 ]
+    psi(v, s) = (1 - alpha) psi'(v, s) + alpha |v|^2 / 2,
+    psi' = 1/16 sum_windows q * [ m1(a^2, k * a_1^2; s) + m2(c^2 / 16; s) + |d|^2 / 32 ]
 
-for an image v in units of the noise. `a` are the responses of 63 zero-mean filters on the 8 x 8
-pixels in the middle of the window, `k * a^2` averages of a^2 over neighbouring windows, `c` the
-responses of 15 zero-mean filters on a 4 x 4 grid of local means across the window, d / 4 their
-mean, m1 and m2 mixtures (`proxlab.mixture`), q the window's multiplicity (`proxlab.windows`).
-The gradient is a soft choice among Gaussian components and a shrinkage in each: the posterior mean
-under a local mixture of Gaussians [Zoran11], made the exact prox of a function R [Fang24].
+for an image v in units of the noise. `a` are the responses of several bases of zero-mean filters on
+the tapered 8 x 8 pixels in the middle of the window, and the energy that each basis leaves over
+(`proxlab.filters`); k * a_1^2 averages of the first basis's over neighbouring windows; `c` the
+responses of 15 zero-mean filters on a 4 x 4 grid of local means across the window, in each colour;
+d / 4 their mean, m1 and m2 mixtures (`proxlab.mixture`), q the window's multiplicity
+(`proxlab.windows`). The gradient is a soft choice among Gaussian components of low rank, each in
+one of the bases, and a shrinkage there: the posterior mean under a local mixture of Gaussians
+[Zoran11], made the exact prox of a function R [Fang24].
 
 Convex, whatever the filters: squares are convex, k >= 0 by its softmax, and a mixture is convex and
-non-decreasing in its energies.
+non-decreasing in its energies. Strongly so by alpha: R is finite everywhere.
 
 Never above |v|^2 / 2, so R >= 0 with R = 0 on constant images (R = psi^* - |.|^2 / 2): the filters
-are orthonormal, the weights of a^2 and k * a^2 share one between them in a way common to all
-components, and no window lends to its neighbours more than its multiplicity. Without any of the
-three R falls without bound along some direction, and a restoration follows it wherever the
-measurement is blind.
+are orthonormal in each basis, the weights of a^2 and k * a_1^2 share one between them in a way
+common to all components, and no window lends to its neighbours more than its multiplicity. Without
+any of the three R falls without bound along some direction, and a restoration follows it wherever
+the measurement is blind.
 With gains of one and no context psi = |v|^2 / 2 exactly, at every size and at the borders too.
 """
-
-import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from proxlab import windows
+from proxlab.filters import TaperedBases, cosines, rotations
 from proxlab.mixture import Mixture
+from proxlab.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
 
-WINDOW, FINE, COARSE = 20, 8, 4
+WINDOW = FINE + 4 * (COARSE - 1)
 BAND = 16
 """Rows of windows computed at a time on a CPU: what lies between layers stays in its cache."""
 SHARE = COARSE * COARSE
 """How many windows share a local mean."""
-
-
-@dataclass(frozen=True)
-class MixtureConfig:
-    """The size of a mixture potential."""
-
-    components: int = 128
-    """Gaussian components for the 8 x 8 filters."""
-    coarse_components: int = 32
-    """Gaussian components for the filters on local means."""
-    context: int = 5
-    """Side of the neighbourhood of windows over which a^2 is averaged; 1, 3, 5 or 7."""
-    seed: int = 0
-    """Of the random spectra that the components start from."""
-
-    def __post_init__(self):
-        if min(self.components, self.coarse_components) < 1:
-            raise ValueError(
-                f"a mixture needs at least 1 component, got {self.components} and "
-                f"{self.coarse_components} coarse ones"
-            )
-        if self.context not in (1, 3, 5, 7):
-            raise ValueError(f"context is the side of a square, 1, 3, 5 or 7, got {self.context}")
+INSET = (WINDOW - FINE) // 4
+"""Blocks of 2 x 2 pixels from a window's corner to its middle."""
 
 
 class MixturePotential(nn.Module):
-    """psi and its gradient for gray images of any size, one set of weights for all noise levels.
+    """psi and its gradient for images of any size, one set of weights for all noise levels.
 
-    Images enter in units of the noise level: v = x / s, [B, 1, H, W]; `sigma` [B] tells which s.
+    Images enter in units of the noise level: v = x / s, [B, C, H, W] with C = `channels`, 1 or 3;
+    `sigma` [B] tells which s.
     """
 
     def __init__(self, config: MixtureConfig):
         super().__init__()
-        fine, coarse = _random_spectra(config)
-        self.config = config
-        # Rotations of the cosine bases, by the exponential of a skew-symmetric matrix.
-        self.fine_turn = nn.Parameter(torch.zeros(FINE**2 - 1, FINE**2 - 1))
+        generator = torch.Generator().manual_seed(config.seed)
+        fine, coarse = random_spectra(config, generator)
+        self.config, self.channels = config, config.channels
+        self.bases = TaperedBases(FINE, config.channels, config.bases, config.kept, generator)
         self.coarse_turn = nn.Parameter(torch.zeros(COARSE**2 - 1, COARSE**2 - 1))
-        self.context = nn.Parameter(torch.zeros(len(self.fine_turn), config.context**2))
-        self.fine_mixture = Mixture(fine, paired=True)
-        self.coarse_mixture = Mixture(coarse)
+        self.context = nn.Parameter(torch.zeros(config.kept + 1, config.context**2))
+        sizes = torch.ones(config.kept + 1)
+        sizes[-1] = config.channels * (FINE**2 - 1) - config.kept
+        self.fine_mixture = Mixture(fine, sizes, context=True)
+        self.coarse_mixture = Mixture(coarse, torch.ones(coarse.shape[-1]))
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
-        """grad psi, [B, 1, H, W], in one pass and without an autograd graph of psi."""
-        return self._run(v, sigma, want_value=False)[0]
+        """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
+        return torch.lerp(self._run(v, sigma, want_value=False)[0], v, self.config.alpha)
 
     def gradient_and_gap(self, v: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """grad psi, and |v|^2 / 2 - psi [B] in float64, in one pass.
 
-        Both are known up to the image's mean: grad psi(v + c) = grad psi(v) + c and the gap does
+        Both are known up to each channel's mean: grad psi(v + c) = grad psi(v) + c and the gap does
         not see c. Without the mean its two large terms cancel to fewer lost digits.
         """
-        mean = v.mean((1, 2, 3), keepdim=True)
+        alpha = self.config.alpha
+        mean = v.mean((2, 3), keepdim=True)
         centred = v - mean
         grad, value = self._run(centred, sigma, want_value=True)
-        return grad + mean, (centred * centred).sum((1, 2, 3), dtype=torch.float64) / 2 - value
+        gap = (centred * centred).sum((1, 2, 3), dtype=torch.float64) / 2 - value
+        return torch.lerp(grad, centred, alpha) + mean, (1 - alpha) * gap
 
     def value(self, v: Tensor, sigma: Tensor) -> Tensor:
         """psi, [B], zero at v = 0. Autograd through it is the slow twin of `gradient`."""
-        return self._run(v, sigma, want_value=True)[1]
+        energy = v.square().sum((1, 2, 3), dtype=torch.float64) / 2
+        return torch.lerp(self._run(v, sigma, want_value=True)[1], energy, self.config.alpha)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """For an optimiser: logits and biases may move faster than the filters."""
-        filters = [self.fine_turn, self.coarse_turn]
-        others = [*self.fine_mixture.parameters(), *self.coarse_mixture.parameters(), self.context]
+        turns = [self.bases.turn, self.coarse_turn]
+        others = [p for p in self.parameters() if all(p is not turn for turn in turns)]
         return [
-            {"params": filters, "lr": learning_rate},
+            {"params": turns, "lr": learning_rate},
             {"params": others, "lr": 5 * learning_rate},
         ]
 
     def _run(self, v: Tensor, sigma: Tensor, want_value: bool):
+        """The gradient of psi' and, if wanted, its value."""
         height, width = v.shape[-2:]
         filters = self._filters(v)
         blocks = windows.extend(v, WINDOW)
@@ -137,55 +125,70 @@ class MixturePotential(nn.Module):
         return F.pad(q / F.max_pool2d(q[None], side, 1, side // 2)[0], [side // 2] * 4)
 
     def _band(self, blocks: Tensor, q: Tensor, share: Tensor, sigma: Tensor, filters, want_value):
-        """What the windows q [h, w] add to the gradient, as blocks, and to psi, [B, h, w]."""
-        fine, coarse, context, box, mean = filters
-        inset = (WINDOW - FINE) // 4  # blocks from a window's corner to its middle
-        margin = inset - self.config.context // 2
-        a = F.conv2d(blocks, fine)
-        local_means = F.conv2d(blocks, box)
-        c = F.conv2d(local_means, coarse, dilation=2)
-        d = F.conv2d(local_means, mean, dilation=2)
-        squares = a * a
-        around = F.conv2d(_crop(squares, margin) * share, context, groups=len(fine))
-        energies = torch.cat([_crop(squares, inset), around], 1)
-        slopes, fine_value = self.fine_mixture(energies.flatten(2), sigma, want_value)
-        middle, outer = (slopes.view_as(energies) * q).chunk(2, dim=1)
-        slopes, coarse_value = self.coarse_mixture((c * c / SHARE).flatten(2), sigma, want_value)
-        low = slopes.view_as(c) * q
-
-        outer = F.conv_transpose2d(outer, context, groups=len(fine)) * share
-        gain = F.pad(middle, [inset] * 4) + F.pad(outer, [margin] * 4)
-        means = F.conv_transpose2d(c * low, coarse, dilation=2)
-        means = means + F.conv_transpose2d(d * q, mean, dilation=2)
-        back = _adjoint(a * gain, fine) + F.conv_transpose2d(means / SHARE, box)
+        """What the windows q [h, w] add to the gradient, as blocks, and to psi', [B, h, w]."""
+        bank, coarse, context, grid = filters
+        images, margin = len(blocks), INSET - self.config.context // 2
+        a = F.conv2d(blocks, bank.fine)
+        means = F.conv2d(blocks, bank.mean)
+        c, d = _each(means, coarse), _each(means, grid)
+        squares = (a * a).unflatten(1, (-1, self.config.kept))
+        rest = F.conv2d(blocks * blocks, bank.weight) - (means * means).sum(1, keepdim=True)
+        squares = torch.cat([squares, rest[:, None] - squares.sum(2, keepdim=True)], 2)
+        around = F.conv2d(_crop(squares[:, 0], margin) * share, context, groups=len(context))
+        middle, outer, fine_value = self.fine_mixture(
+            _crop(squares, INSET).flatten(3), around.flatten(2), sigma, want_value
+        )
+        low, _, coarse_value = self.coarse_mixture(
+            (c * c / SHARE).flatten(2)[:, None], None, sigma, want_value
+        )
+        outer = F.conv_transpose2d(outer.unflatten(2, q.shape) * q, context, groups=len(context))
+        gain = F.pad(middle.unflatten(3, q.shape) * q, [INSET] * 4)
+        first = gain[:, :1] + F.pad(outer * share, [margin] * 4)[:, None]
+        gain = torch.cat([first, gain[:, 1:]], 1)
+        left = gain[:, :, -1:]  # a basis's rest is the window's energy less what its filters hold
+        fine = _adjoint(a * (gain[:, :, :-1] - left).flatten(1, 2), bank.fine)
+        left = left.sum(1)
+        low = c * (low[:, 0].unflatten(2, q.shape) * q)
+        up = _each_back(low, coarse, means.shape) + _each_back(d * q, grid, means.shape)
+        back = fine + F.conv_transpose2d(up / SHARE - means * left, bank.mean)
+        back = back + blocks * F.conv_transpose2d(left, bank.weight)
         if not want_value:
             return back, None
-        return back, (fine_value + coarse_value).view(len(d), *q.shape) + d[:, 0] ** 2 / (2 * SHARE)
+        value = (fine_value + coarse_value).view(images, *q.shape)
+        return back, value + d.square().sum(1) / (2 * SHARE)
 
     def _flat(self, sigma: Tensor, like: Tensor) -> Tensor:
-        """What a window on a constant image contributes to psi, [B, 1, 1]."""
-        fine = like.new_zeros(len(like), 2 * len(self.fine_turn), 1)
-        coarse = like.new_zeros(len(like), len(self.coarse_turn), 1)
-        flat = self.fine_mixture(fine, sigma, True)[1] + self.coarse_mixture(coarse, sigma, True)[1]
-        return flat.view(-1, 1, 1)
+        """What a window on a constant image contributes to psi', [B, 1, 1]."""
 
-    def _filters(self, like: Tensor) -> tuple[Tensor, ...]:
-        fine = F.pixel_unshuffle(_turned(_cosines(FINE), self.fine_turn, like), windows.STRIDE)
+        def still(mixture: Mixture) -> Tensor:
+            own = like.new_zeros(len(like), *mixture.gains.shape[1::2], 1)
+            return mixture(own, own[:, 0] if mixture.context else None, sigma, True)[2]
+
+        return (still(self.fine_mixture) + still(self.coarse_mixture)).view(-1, 1, 1)
+
+    def _filters(self, like: Tensor):
         context = self.context.to(like).softmax(1)
         context = context.view(-1, 1, self.config.context, self.config.context)
-        box = like.new_full((1, 4, FINE // 2, FINE // 2), 1 / FINE)
-        mean = like.new_full((1, 1, COARSE, COARSE), 1 / COARSE)
-        return fine, _turned(_cosines(COARSE), self.coarse_turn, like), context, box, mean
-
-
-def _turned(basis: Tensor, turn: Tensor, like: Tensor) -> Tensor:
-    """The basis but for its constant, rotated: orthonormal and of zero mean at every `turn`."""
-    turn = turn.to(like)
-    return torch.einsum("ij,jabc->iabc", torch.matrix_exp(turn - turn.T), basis[1:].to(like))
+        basis = cosines(COARSE)[1:].to(like)
+        coarse = torch.einsum("ij,jab->iab", rotations(self.coarse_turn.to(like)), basis)[:, None]
+        grid = like.new_full((1, 1, COARSE, COARSE), 1 / COARSE)
+        return self.bases(like), coarse, context, grid
 
 
 def _crop(x: Tensor, margin: int) -> Tensor:
     return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
+
+
+def _each(means: Tensor, filters: Tensor) -> Tensor:
+    """The filters on the 4 x 4 grid of local means, colour by colour: [B, C filters, h, w]."""
+    return F.conv2d(means.flatten(0, 1)[:, None], filters, dilation=2).view(
+        len(means), -1, *(n - 2 * (COARSE - 1) for n in means.shape[-2:])
+    )
+
+
+def _each_back(y: Tensor, filters: Tensor, shape: torch.Size) -> Tensor:
+    y = y.reshape(-1, len(filters), *y.shape[-2:])
+    return F.conv_transpose2d(y, filters, dilation=2).view(shape)
 
 
 def _adjoint(y: Tensor, filters: Tensor) -> Tensor:
@@ -193,35 +196,3 @@ def _adjoint(y: Tensor, filters: Tensor) -> Tensor:
     side = filters.shape[-1]
     size = (y.shape[-2] + side - 1, y.shape[-1] + side - 1)
     return F.fold(filters.flatten(1).T @ y.flatten(2), size, side)
-
-
-def _cosines(n: int) -> Tensor:
-    """The orthonormal 2-D cosine basis, [n * n, 1, n, n] in float64, the constant first."""
-    k = torch.arange(n, dtype=torch.float64)
-    rows = torch.cos(math.pi / n * k[:, None] * (k + 0.5)) * math.sqrt(2 / n)
-    rows[0] /= math.sqrt(2)
-    return torch.einsum("ua,vb->uvab", rows, rows).reshape(n * n, 1, n, n)
-
-
-def _random_spectra(config: MixtureConfig) -> tuple[Tensor, Tensor]:
-    """Variances of the responses in each component: oriented power laws, [J, 63] and [J', 15].
-
-    Contrasts, exponents and orientations are spread over what photographs show, so that even the
-    untrained network denoises.
-    """
-    generator = torch.Generator().manual_seed(config.seed)
-
-    def bank(n: int, j: int, contrasts: tuple[float, float]) -> Tensor:
-        angle, stretch, exponent = torch.rand(3, j, 1, generator=generator)
-        angle, stretch, exponent = angle * math.pi, stretch * 0.94, 1.5 + 2 * exponent
-        u, v = torch.meshgrid(torch.arange(n), torch.arange(n), indexing="ij")
-        u, v = u.flatten()[1:].float(), v.flatten()[1:].float()
-        along = u * angle.cos().abs() + v * angle.sin().abs()
-        across = u * angle.sin().abs() + v * angle.cos().abs()
-        frequency = (1 - stretch) * (u * u + v * v).sqrt() + stretch * along.minimum(across) + 0.3
-        low, high = (math.log10(c) for c in contrasts)
-        return torch.logspace(low, high, j)[:, None] * frequency**-exponent
-
-    return bank(FINE, config.components, (1e-5, 0.3)), bank(
-        COARSE, config.coarse_components, (1e-5, 10.0)
-    )

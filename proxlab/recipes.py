@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from proxlab import checkpoints
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
+from proxlab.mixture_config import MixtureConfig
 from proxlab.data import Patches, hold_out, load_gray
 from proxlab.datasets import find_data
 from proxlab.losses import balanced_squared_error

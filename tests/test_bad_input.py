@@ -19,7 +19,8 @@ from skimage.data import camera
 
 from proxlab import checkpoints, restore_command
 from proxlab.cli import main
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
+from proxlab.mixture_config import MixtureConfig
 from proxlab.lpn import LPN
 
 PIXELS = camera()[96:128, 200:236]

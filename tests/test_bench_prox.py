@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
+from proxlab.mixture_config import MixtureConfig
 from proxlab.lpn import LPN
 
 PATH = Path(__file__).parents[1] / "examples" / "bench_prox.py"

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from proxlab import checkpoints
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
+from proxlab.mixture_config import MixtureConfig
 from proxlab.lpn import LPN
 
 

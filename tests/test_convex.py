@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from proxlab import convex, windows
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
+from proxlab.mixture_config import MixtureConfig
 
 SIZES = [(23, 30), (9, 14), (5, 7), (40, 21)]
 

@@ -8,7 +8,8 @@ from deepinv.optim.data_fidelity import L2
 import proxlab
 import solvers
 from proxlab.classical import TV
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
+from proxlab.mixture_config import MixtureConfig
 from proxlab.data_terms import data_term
 from proxlab.explicit_prior import ExplicitPrior
 from proxlab.lpn import LPN
