@@ -11,9 +11,9 @@ from pathlib import Path
 
 from proxlab.classical import TV, Identity
 from proxlab.convex import MixturePotential
-from proxlab.mixture_config import MixtureConfig
 from proxlab.files import write_json, writing
 from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
 
 SHIPPED = Path(__file__).parent / "weights"
 KIND = "lpn-mixture"

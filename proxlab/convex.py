@@ -58,10 +58,9 @@ class MixturePotential(nn.Module):
         self.bases = TaperedBases(FINE, config.channels, config.bases, config.kept, generator)
         self.coarse_turn = nn.Parameter(torch.zeros(COARSE**2 - 1, COARSE**2 - 1))
         self.context = nn.Parameter(torch.zeros(config.kept + 1, config.context**2))
-        sizes = torch.ones(config.kept + 1)
-        sizes[-1] = config.channels * (FINE**2 - 1) - config.kept
-        self.fine_mixture = Mixture(fine, sizes, context=True)
-        self.coarse_mixture = Mixture(coarse, torch.ones(coarse.shape[-1]))
+        left = config.channels * (FINE**2 - 1) - config.kept
+        self.fine_mixture = Mixture(fine, left, context=True)
+        self.coarse_mixture = Mixture(coarse, 0)
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
@@ -127,42 +126,53 @@ class MixturePotential(nn.Module):
     def _band(self, blocks: Tensor, q: Tensor, share: Tensor, sigma: Tensor, filters, want_value):
         """What the windows q [h, w] add to the gradient, as blocks, and to psi', [B, h, w]."""
         bank, coarse, context, grid = filters
-        images, margin = len(blocks), INSET - self.config.context // 2
-        a = F.conv2d(blocks, bank.fine)
+        margin, kept = INSET - self.config.context // 2, self.config.kept
+        middle = _crop(blocks, INSET)
+        # The first basis is the one whose energies the neighbours see: it needs them all.
+        first, others = F.conv2d(blocks, bank.fine[:kept]), F.conv2d(middle, bank.fine[kept:])
         means = F.conv2d(blocks, bank.mean)
         c, d = _each(means, coarse), _each(means, grid)
-        squares = (a * a).unflatten(1, (-1, self.config.kept))
-        rest = F.conv2d(blocks * blocks, bank.weight) - (means * means).sum(1, keepdim=True)
-        squares = torch.cat([squares, rest[:, None] - squares.sum(2, keepdim=True)], 2)
-        around = F.conv2d(_crop(squares[:, 0], margin) * share, context, groups=len(context))
-        middle, outer, fine_value = self.fine_mixture(
-            _crop(squares, INSET).flatten(3), around.flatten(2), sigma, want_value
+        whole = F.conv2d(blocks * blocks, bank.weight) - (means * means).sum(1, keepdim=True)
+        squares = first * first
+        seen = torch.cat([squares, whole - squares.sum(1, keepdim=True)], 1)
+        around = F.conv2d(_crop(seen, margin) * share, context, groups=len(context))
+        own = torch.cat([_crop(squares, INSET), others * others], 1)
+        slopes = self.fine_mixture(
+            own.unflatten(1, (-1, kept)).flatten(3),
+            _crop(whole, INSET).flatten(1),
+            around.flatten(2),
+            sigma,
+            want_value,
         )
-        low, _, coarse_value = self.coarse_mixture(
-            (c * c / SHARE).flatten(2)[:, None], None, sigma, want_value
+        energies = (c * c / SHARE).flatten(2)
+        low = self.coarse_mixture(energies[:, None], energies.sum(1), None, sigma, want_value)
+
+        outer = F.conv_transpose2d(
+            slopes.around.unflatten(2, q.shape) * q, context, groups=len(context)
         )
-        outer = F.conv_transpose2d(outer.unflatten(2, q.shape) * q, context, groups=len(context))
-        gain = F.pad(middle.unflatten(3, q.shape) * q, [INSET] * 4)
-        first = gain[:, :1] + F.pad(outer * share, [margin] * 4)[:, None]
-        gain = torch.cat([first, gain[:, 1:]], 1)
-        left = gain[:, :, -1:]  # a basis's rest is the window's energy less what its filters hold
-        fine = _adjoint(a * (gain[:, :, :-1] - left).flatten(1, 2), bank.fine)
-        left = left.sum(1)
-        low = c * (low[:, 0].unflatten(2, q.shape) * q)
-        up = _each_back(low, coarse, means.shape) + _each_back(d * q, grid, means.shape)
-        back = fine + F.conv_transpose2d(up / SHARE - means * left, bank.mean)
-        back = back + blocks * F.conv_transpose2d(left, bank.weight)
+        outer = F.pad(outer * share, [margin] * 4)
+        gains = slopes.own.unflatten(3, q.shape).flatten(1, 2) * q
+        gain = F.pad(gains[:, :kept], [INSET] * 4) + outer[:, :-1] - outer[:, -1:]
+        back = _adjoint(first * gain, bank.fine[:kept])
+        centre = _adjoint(others * gains[:, kept:], bank.fine[kept:])
+        left = F.pad(slopes.whole.view(-1, 1, *q.shape) * q, [INSET] * 4) + outer[:, -1:]
+        low_gain = (low.own[:, 0] + low.whole[:, None]).unflatten(2, q.shape) * q
+        up = _each_back(c * low_gain, coarse, means.shape) + _each_back(d * q, grid, means.shape)
+        back = back + F.conv_transpose2d(up / SHARE - means * left, bank.mean)
+        back = back + blocks * F.conv_transpose2d(left, bank.weight) + F.pad(centre, [INSET] * 4)
         if not want_value:
             return back, None
-        value = (fine_value + coarse_value).view(images, *q.shape)
+        value = (slopes.value + low.value).view(-1, *q.shape)
         return back, value + d.square().sum(1) / (2 * SHARE)
 
     def _flat(self, sigma: Tensor, like: Tensor) -> Tensor:
         """What a window on a constant image contributes to psi', [B, 1, 1]."""
 
         def still(mixture: Mixture) -> Tensor:
-            own = like.new_zeros(len(like), *mixture.gains.shape[1::2], 1)
-            return mixture(own, own[:, 0] if mixture.context else None, sigma, True)[2]
+            _, bases, _, energies = mixture.gains.shape
+            zeros = like.new_zeros(len(like), bases, energies, 1)
+            own, around = zeros[:, :, 1:], zeros[:, 0] if mixture.context else None
+            return mixture(own, zeros[:, 0, 0], around, sigma, True).value
 
         return (still(self.fine_mixture) + still(self.coarse_mixture)).view(-1, 1, 1)
 

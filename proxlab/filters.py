@@ -36,7 +36,7 @@ class Filters(NamedTuple):
 
 
 class TaperedBases(nn.Module):
-    """`bases` sets of `kept` orthonormal filters on windows of `size` pixels with a common taper."""
+    """`bases` sets of `kept` orthonormal filters on windows of `size` pixels, with one taper."""
 
     def __init__(self, size: int, channels: int, bases: int, kept: int, generator: torch.Generator):
         super().__init__()

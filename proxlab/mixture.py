@@ -1,17 +1,20 @@
 """The convex, non-decreasing function at the heart of the mixture potential, and its slopes.
 
-For energies e >= 0 (squared filter responses, in units of the noise) of one window, each component
-j looking at those of its own basis g(j),
+A window is seen through G orthonormal bases of F filters each. For its energy e, the squares of the
+filters' responses e_gi, of which no basis holds more than e, and energies r_i of its surroundings
+(all in units of the noise), each component j looking at those of its own basis g(j),
 
-    m(e, s) = t * logsumexp_j( sum_i W_ji(s) e_g(j)i / (2 t) + b_j(s) ),    W >= 0,
+    m = t * logsumexp_j( [ sum_i W_ji e_g(j)i + W_j0 (e - sum_i e_g(j)i) + sum_i V_ji r_i ] / (2 t)
+                         + b_j ),    W, V >= 0,
 
-is convex and non-decreasing in every energy, and 2 dm/de_gi sums W_ji softmax_j over the components
-of basis g: a soft choice among Gaussian components, and the shrinkage that the chosen one applies.
-With W = l / (l + s^2) it is, up to e / 2 and a constant, the log-density of noisy responses under a
-mixture of Gaussians.
+at each noise level s, is convex and non-decreasing in every energy that a response squared can
+change, and its slopes sum the weights by softmax_j: a soft choice among Gaussian components of low
+rank, and the shrinkage that the chosen one applies. With W = l / (l + s^2) it is, up to e / 2 and a
+constant, the log-density of noisy responses under a mixture of Gaussians.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,90 +26,104 @@ CHUNK = 2048
 """Windows mixed at a time on a CPU: their scores fit its cache, which halves the time."""
 
 
+class Slopes(NamedTuple):
+    """2 dm/denergy, and m."""
+
+    own: Tensor
+    """By the square of each response, the window's energy fixed, [B, G, F, N]."""
+    whole: Tensor
+    """By the window's energy, [B, N]."""
+    around: Tensor | None
+    """By the energies around, [B, F + 1, N]."""
+    value: Tensor | None
+    """[B, N]"""
+
+
 class Mixture(nn.Module):
-    """m(e, s) for J components in each of G bases, with its slopes, at every noise level.
+    """m for J components in each of G bases, with its slopes, at every noise level.
 
-    The logits of W and the biases are polynomials of log s. `spectra` [G, J, F] are the variances
-    that the components start from, in image units; `sizes` [F] says of how many responses each
-    energy is the sum.
+    The logits of W and V and the biases are polynomials of log s. `spectra` [G, J, F + 1] are the
+    variances that the components start from, in image units, the last one that of the `left` other
+    dimensions of a window.
 
-    With `context` the energies around a window count too, C of them, common to all components. They
-    share one with the own energies in a way common to all: own weights stay below 1 - share, those
-    of the context below it, so that m is at most (1 - share) / 2 of the own energy, the same in
-    every basis, plus share / 2 of that around, plus a constant. Were the shares the components' own,
-    or the surroundings those of each basis, m could follow the larger of two energies, and a sum
-    over windows of max(own, mean over neighbours) has no such bound.
+    With `context` the F + 1 energies of the surroundings count. They share one with the own ones in
+    a way common to all components: own weights stay below 1 - share, those of the context below it,
+    so that m <= ((1 - share) e + share sum_i r_i) / 2, plus a constant. Were the shares the
+    components' own, or the surroundings those of each basis, m could follow the larger of two
+    energies, and a sum over windows of max(own, mean over neighbours) has no such bound.
     """
 
-    def __init__(self, spectra: Tensor, sizes: Tensor, context: bool = False):
+    def __init__(self, spectra: Tensor, left: int, context: bool = False):
         super().__init__()
         logits = spectra.log() - 2 * math.log(REFERENCE)
         # The logit of a Wiener gain l / (l + s^2) has slope -2 in log s, whatever l.
         slope = torch.full_like(logits, -2.0)
         self.gains = nn.Parameter(torch.stack([logits, slope, torch.zeros_like(logits)]))
-        self.context = context
+        self.left, self.context = left, context
         if context:
             self.context_gains = nn.Parameter(self.gains.detach().clone())
             self.share = nn.Parameter(torch.tensor([-2.0, 0.0, 0.0]))
         self.bias = nn.Parameter(torch.zeros(3, *spectra.shape[:2]))
         self.log_temperature = nn.Parameter(torch.zeros(3))
-        self.register_buffer("sizes", sizes, persistent=False)
 
     def forward(
-        self, own: Tensor, around: Tensor | None, sigma: Tensor, want_value: bool = False
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """(2 dm/down [B, G, F, N], 2 dm/daround [B, F, N] or None, m [B, N] or None).
+        self,
+        own: Tensor,
+        whole: Tensor,
+        around: Tensor | None,
+        sigma: Tensor,
+        want_value: bool = False,
+    ) -> Slopes:
+        """Energies own [B, G, F, N], whole [B, N], around [B, F + 1, N]; sigma the levels [B].
 
-        `own` [B, G, F, N] and `around` [B, F, N] are energies, `sigma` [B] the noise levels.
         Differentiable where gradients are enabled; a chunk at a time, in little memory, elsewhere.
         """
+        shared = whole[:, None] if around is None else torch.cat([whole[:, None], around], 1)
         if torch.is_grad_enabled():
-            return self._mix(*self._at(sigma, own), own, around, want_value)
-        slopes = torch.empty_like(own)
-        context = None if around is None else torch.empty_like(around)
-        value = own.new_empty(len(own), own.shape[-1]) if want_value else None
-        step = CHUNK if own.device.type == "cpu" else own.shape[-1]
-        for i in range(len(own)):
-            one = slice(i, i + 1)
-            weights = self._at(sigma[one], own)
-            for start in range(0, own.shape[-1], step):
-                at = (one, ..., slice(start, start + step))
-                beside = None if around is None else around[at]
-                part = self._mix(*weights, own[at], beside, want_value)
-                for whole, piece in zip((slopes, context, value), part, strict=True):
-                    if whole is not None:
-                        whole[at] = piece
-        return slopes, context, value
+            inner, outer, value = self._mix(*self._at(sigma, own), own, shared, want_value)
+        else:
+            inner, outer = torch.empty_like(own), torch.empty_like(shared)
+            value = torch.empty_like(whole) if want_value else None
+            step = CHUNK if own.device.type == "cpu" else own.shape[-1]
+            for i in range(len(own)):
+                one = slice(i, i + 1)
+                weights = self._at(sigma[one], own)
+                for start in range(0, own.shape[-1], step):
+                    at = (one, ..., slice(start, start + step))
+                    part = self._mix(*weights, own[at], shared[at], want_value)
+                    for result, piece in zip((inner, outer, value), part, strict=True):
+                        if result is not None:
+                            result[at] = piece
+        return Slopes(inner, outer[:, 0], None if around is None else outer[:, 1:], value)
 
-    def _mix(
-        self, weights: Tensor, lent: Tensor | None, bias: Tensor, t: Tensor, own, around, want
-    ):
-        scores = (weights / (2 * t)) @ own + bias
-        scores = scores.flatten(1, 2)
-        if around is not None:
-            scores = scores + (lent / (2 * t[:, 0])) @ around
+    def _mix(self, weights: Tensor, common: Tensor, bias: Tensor, t: Tensor, own, shared, want):
+        scores = torch.baddbmm(bias, common / (2 * t), shared)
+        scores = scores + ((weights / (2 * t[..., None])) @ own).flatten(1, 2)
         chosen = scores.softmax(1)
         value = None
         if want:  # logsumexp = max score - log(its weight): no second exp
-            value = t[:, 0, 0] * (scores.amax(1) - chosen.amax(1).log())
-        slopes = weights.mT @ chosen.unflatten(1, bias.shape[1:3])
-        return slopes, None if around is None else lent.mT @ chosen, value
+            value = t[:, 0] * (scores.amax(1) - chosen.amax(1).log())
+        return weights.mT @ chosen.unflatten(1, weights.shape[1:3]), common.mT @ chosen, value
 
-    def _at(self, sigma: Tensor, like: Tensor):
-        """At each level: weights [B, G, J, F], those of the context [B, G J, F] or None, biases
-        [B, G, J, 1], temperatures [B, 1, 1, 1]."""
+    def _at(self, sigma: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """At each level: weights of the filters, less that of what they leave, [B, G, J, F]; of the
+        energies that all share, [B, G J, 1 (+ F + 1)]; biases [B, G J, 1]; temperatures [B, 1, 1].
+        """
         z = (sigma / REFERENCE).log().to(like).view(-1, 1, 1, 1)
         logits = _polynomial(self.gains.to(like), z)
         # The log-determinant of each Gaussian follows from its gains: 1 - W = s^2 / (l + s^2).
-        bias = _polynomial(self.bias.to(like)[..., None], z)
-        bias = bias - F.softplus(logits) @ self.sizes.to(like)[:, None] / 2
-        t = _polynomial(self.log_temperature.to(like), z).exp()
+        lost = F.softplus(logits)
+        lost = lost[..., :-1].sum(-1, keepdim=True) + self.left * lost[..., -1:]
+        bias = _polynomial(self.bias.to(like)[..., None], z) - lost / 2
+        t = _polynomial(self.log_temperature.to(like), z[..., 0]).exp()
         weights = logits.sigmoid()
-        if not self.context:
-            return weights, None, bias, t
-        share = _polynomial(self.share.to(like), z).sigmoid()
-        lent = share * _polynomial(self.context_gains.to(like), z).sigmoid()
-        return (1 - share) * weights, lent.flatten(1, 2), bias, t
+        if self.context:
+            share = _polynomial(self.share.to(like), z).sigmoid()
+            lent = share * _polynomial(self.context_gains.to(like), z).sigmoid()
+            weights = (1 - share) * weights
+        rest = weights[..., -1:]
+        common = torch.cat([rest, lent], -1) if self.context else rest
+        return weights[..., :-1] - rest, common.flatten(1, 2), bias.flatten(1, 2), t
 
 
 def _polynomial(coefficients: Tensor, z: Tensor) -> Tensor:

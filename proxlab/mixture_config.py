@@ -50,7 +50,7 @@ class MixtureConfig:
 
 
 def random_spectra(config: MixtureConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Variances of the responses in each component, [bases, components, kept + 1], [1, J', 15 C].
+    """Variances of responses by component, [bases, components, kept + 1] and [1, J', 15 C + 1].
 
     Oriented power laws whose contrasts, exponents and orientations are spread over what photographs
     show, so that even the untrained network denoises; chroma weaker than brightness.
@@ -74,4 +74,5 @@ def random_spectra(config: MixtureConfig, generator: torch.Generator) -> tuple[T
     rest = fine[:, config.kept :].mean(1, keepdim=True)
     fine = torch.cat([fine[:, : config.kept], rest], 1)
     coarse = bank(COARSE, config.coarse_components, (1e-5, 10.0))
+    coarse = torch.cat([coarse, coarse[:, -1:]], 1)  # the coarse filters leave nothing over
     return fine.unflatten(0, (config.bases, config.components)), coarse[None]

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
-from proxlab.mixture_config import MixtureConfig
 from proxlab.data import Patches, hold_out, load_gray
 from proxlab.datasets import find_data
 from proxlab.losses import balanced_squared_error
 from proxlab.lpn import LPN
 from proxlab.metrics import psnr
+from proxlab.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig, train
 
 LEVELS = (5, 15, 25, 50)

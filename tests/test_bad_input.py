@@ -20,8 +20,8 @@ from skimage.data import camera
 from proxlab import checkpoints, restore_command
 from proxlab.cli import main
 from proxlab.convex import MixturePotential
-from proxlab.mixture_config import MixtureConfig
 from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
 
 PIXELS = camera()[96:128, 200:236]
 FAST = "--noise 0.01 --steps 2 --prior none --quiet --device cpu"

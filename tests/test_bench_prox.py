@@ -8,8 +8,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from proxlab.convex import MixturePotential
-from proxlab.mixture_config import MixtureConfig
 from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
 
 PATH = Path(__file__).parents[1] / "examples" / "bench_prox.py"
 SPEC = importlib.util.spec_from_file_location("bench_prox", PATH)

@@ -5,8 +5,8 @@ import torch
 
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
-from proxlab.mixture_config import MixtureConfig
 from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import proxlab
 import solvers
 from proxlab.classical import TV
 from proxlab.convex import MixturePotential
-from proxlab.mixture_config import MixtureConfig
 from proxlab.data_terms import data_term
 from proxlab.explicit_prior import ExplicitPrior
 from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
 from proxlab.restoration import AtStep
 

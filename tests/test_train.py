@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from proxlab.convex import MixturePotential
-from proxlab.mixture_config import MixtureConfig
 from proxlab.data import Patches, hold_out
 from proxlab.losses import balanced_squared_error
 from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig, train
 
 IMAGES = [
