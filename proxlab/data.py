@@ -12,7 +12,21 @@ HELD_OUT_EVERY = 20
 
 def load_gray(folder: str | Path) -> list[Tensor]:
     """Every image of a folder as gray levels 0 .. 255, uint8 [H, W], ordered by name."""
-    return [_to_bytes(read_image(path, gray=True).pixels) for path in list_images(folder)]
+    return [_to_bytes(read_image(path, gray=True).pixels)[0] for path in list_images(folder)]
+
+
+def load_color(folder: str | Path) -> list[Tensor]:
+    """Every image of a folder as levels 0 .. 255, uint8 [3, H, W], ordered by name.
+
+    Raises ValueError for a gray image: three equal channels are no colours to learn or test on.
+    """
+    images = []
+    for path in list_images(folder):
+        pixels = read_image(path).pixels
+        if pixels.shape[1] != 3:
+            raise ValueError(f"{path} is gray; remove it, or use a gray model for this folder")
+        images.append(_to_bytes(pixels))
+    return images
 
 
 def hold_out(
@@ -23,29 +37,40 @@ def hold_out(
 
 
 class Patches:
-    """Random square patches of images, turned and mirrored, as floats in [0, 1]."""
+    """Random square patches of images, turned and mirrored, as floats in [0, 1].
+
+    The images are uint8, all gray [H, W] or all in colour [3, H, W]. Raises ValueError for none,
+    for a mixture of the two, and for one that is smaller than `size`.
+    """
 
     def __init__(self, images: list[Tensor], size: int):
-        small = [tuple(x.shape) for x in images if min(x.shape) < size]
+        small = [tuple(x.shape) for x in images if min(x.shape[-2:]) < size]
         if small or not images:
             raise ValueError(
                 f"patches of {size} pixels need images at least as large, got "
                 f"{small[0] if small else 'none'}; use larger images or a smaller patch"
             )
+        kinds = {tuple(x.shape[:-2]): list(x.shape) for x in images}
+        if len(kinds) > 1 or not set(kinds) <= {(), (3,)}:
+            raise ValueError(
+                "images for patches are all [H, W] or all [3, H, W], got "
+                f"{' and '.join(map(str, kinds.values()))}; convert them"
+            )
         self.images = images
         self.size = size
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """[count, 1, size, size]; the generator alone decides which."""
-        patches = torch.empty(count, 1, self.size, self.size)
+        """[count, 1 or 3, size, size]; the generator alone decides which."""
+        channels = 3 if self.images[0].ndim == 3 else 1
+        patches = torch.empty(count, channels, self.size, self.size)
         for patch in patches:
             x = self.images[_below(len(self.images), generator)]
-            top = _below(x.shape[0] - self.size + 1, generator)
-            left = _below(x.shape[1] - self.size + 1, generator)
-            x = x[top : top + self.size, left : left + self.size]
+            top = _below(x.shape[-2] - self.size + 1, generator)
+            left = _below(x.shape[-1] - self.size + 1, generator)
+            x = x[..., top : top + self.size, left : left + self.size]
             turns = _below(8, generator)
-            x = x.rot90(turns % 4)
-            patch[0] = (x.flip(0) if turns >= 4 else x) / 255
+            x = x.rot90(turns % 4, (-2, -1))
+            patch[:] = (x.flip(-2) if turns >= 4 else x) / 255
         return patches
 
 
@@ -54,4 +79,4 @@ def _below(n: int, generator: torch.Generator) -> int:
 
 
 def _to_bytes(pixels: Tensor) -> Tensor:
-    return (pixels[0, 0] * 255).round().to(torch.uint8)
+    return (pixels[0] * 255).round().to(torch.uint8)

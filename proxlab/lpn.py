@@ -20,8 +20,9 @@ from proxlab.inversion import invert
 class LPN(Denoiser):
     """An exact learned prox, valid for images of any size and noise levels in `sigma_range`.
 
-    `potential` is convex in its first argument and takes images in units of the noise level. A
-    colour image is treated as so many gray ones: the prox of the sum of R over channels, exactly.
+    `potential` is convex in its first argument and takes images in units of the noise level. Where
+    its `channels` is 1, a colour image is treated as so many gray ones: the prox of the sum of R
+    over channels, exactly. Where it is 3, images are [B, 3, H, W] and the channels share one R.
     Calling the object is its prox, as deepinv's solvers expect of a denoiser. Source: [Fang24].
     """
 
@@ -39,6 +40,11 @@ class LPN(Denoiser):
         self.sigma_range = sigma_range
         self.name = name
 
+    @property
+    def channels(self) -> int:
+        """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
+        return getattr(self.potential, "channels", 1)
+
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The prox of R_sigma at x [B, C, H, W]; the same as `prox`."""
         return self.prox(x, sigma)
@@ -47,7 +53,8 @@ class LPN(Denoiser):
         """argmin_x |x - v|^2 / 2 + R_sigma(x), [B, C, H, W] -> the same.
 
         sigma is a float or a tensor [B], in image units. Raises ValueError for one outside
-        `sigma_range`, and for an input that is not a batch of images.
+        `sigma_range`, and for an input that is not a batch of images, or not of colour images where
+        `channels` is 3.
         """
         gray, s = self._gray(v, sigma)
         return (s * self.potential.gradient(gray / s, s.flatten())).view_as(v)
@@ -90,10 +97,18 @@ class LPN(Denoiser):
         return (s.flatten().double().square() * r).view(images, -1).sum(1)
 
     def _gray(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """Images as gray ones [B * C, 1, H, W], and the noise level of each [B * C, 1, 1, 1]."""
+        """Images as the potential takes them, and the noise level of each, [n, 1, 1, 1].
+
+        Gray ones [B * C, 1, H, W] for a potential of one channel, x itself for one of three.
+        """
         if x.ndim != 4 or not x.is_floating_point():
             raise ValueError(
                 f"a prior takes float images [B, C, H, W], got {x.dtype} of shape {list(x.shape)}"
+            )
+        if self.channels != 1 and x.shape[1] != self.channels:
+            raise ValueError(
+                f"{self.name} knows colour images [B, {self.channels}, H, W], got {list(x.shape)}; "
+                "use a gray model such as lpn-gray, which takes any number of channels"
             )
         s = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).flatten()
         if len(s) not in (1, len(x)):
@@ -107,5 +122,5 @@ class LPN(Denoiser):
                 f"{self.name} knows noise levels from {low:.4f} to {high:.4f} in image units, got "
                 f"sigma = {float(outside[0]):.4g}" + ("; divide by 255?" if outside[0] >= 1 else "")
             )
-        s = s.expand(len(x)).repeat_interleave(x.shape[1]).view(-1, 1, 1, 1)
-        return x.reshape(-1, 1, *x.shape[2:]), s
+        s = s.expand(len(x)).repeat_interleave(x.shape[1] // self.channels).view(-1, 1, 1, 1)
+        return x.reshape(-1, self.channels, *x.shape[2:]), s

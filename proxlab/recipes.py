@@ -1,6 +1,7 @@
 """How each shipped model was made: data, architecture, loss, schedule. `proxlab train NAME`."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
-from proxlab.data import Patches, hold_out, load_gray
+from proxlab.data import Patches, hold_out, load_color, load_gray
 from proxlab.datasets import find_data
 from proxlab.losses import balanced_squared_error
 from proxlab.lpn import LPN
@@ -17,6 +18,7 @@ from proxlab.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig, train
 
 LEVELS = (5, 15, 25, 50)
+COLOR = MixtureConfig(kept=63, channels=3)
 
 
 def lpn_gray(
@@ -36,14 +38,95 @@ def lpn_gray(
     Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`.
     """
     config = config or TrainConfig()
-    for made in (out / "lpn-gray.safetensors", out / "lpn-gray.json"):
+    return _recipe(
+        "lpn-gray",
+        "gray photographs, learned proximal network, squared loss",
+        load_gray,
+        _lpn(architecture or MixtureConfig(), config),
+        config,
+        data,
+        out,
+        minutes=minutes,
+        resume=resume,
+        progress=progress,
+        device=device,
+    )
+
+
+def lpn_color(
+    data: Path | None = None,
+    out: Path = Path("lpn-color"),
+    *,
+    config: TrainConfig | None = None,
+    architecture: MixtureConfig | None = None,
+    minutes: float = math.inf,
+    resume: bool = False,
+    progress: bool = False,
+    device: str = "cpu",
+) -> Path | None:
+    """`lpn-color`: `lpn_gray` on photographs in colour; see there."""
+    config = config or TrainConfig()
+    return _recipe(
+        "lpn-color",
+        "colour photographs, learned proximal network, squared loss",
+        load_color,
+        _lpn(architecture or COLOR, config),
+        config,
+        data,
+        out,
+        minutes=minutes,
+        resume=resume,
+        progress=progress,
+        device=device,
+    )
+
+
+def denoising_psnr(model: nn.Module, images: list[Tensor], seed: int = 0) -> dict[str, float]:
+    """Mean PSNR at sigma 5, 15, 25, 50 / 255, by level, over uint8 images [H, W] or [3, H, W]."""
+    figures = {}
+    where = next(model.parameters()).device
+    for level in LEVELS:
+        generator = torch.Generator().manual_seed(seed)
+        values = []
+        for image in images:
+            clean = image.reshape(1, -1, *image.shape[-2:]) / 255
+            noisy = clean + level / 255 * torch.randn(clean.shape, generator=generator)
+            with torch.no_grad():
+                estimate = model(noisy.to(where), level / 255).cpu()
+            values.append(float(psnr(estimate, clean)))
+        figures[str(level)] = round(sum(values) / len(values), 3)
+    return figures
+
+
+def _lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[LPN, list[dict]]:
+    """The network and its parameters as an optimiser takes them."""
+    model = LPN(MixturePotential(architecture), config.sigma_range)
+    return model, model.potential.parameter_groups(config.learning_rate)
+
+
+def _recipe(
+    name: str,
+    what: str,
+    load: Callable[[Path], list[Tensor]],
+    untrained: tuple[nn.Module, list[dict]],
+    config: TrainConfig,
+    data: Path | None,
+    out: Path,
+    *,
+    minutes: float,
+    resume: bool,
+    progress: bool,
+    device: str,
+) -> Path | None:
+    """What all recipes share; they differ in what the model is called, sees and is made of."""
+    for made in (out / f"{name}.safetensors", out / f"{name}.json"):
         if made.exists() and not resume:
             raise ValueError(f"{made} exists; choose another folder, or resume its run")
-    images, held_out = hold_out(load_gray(data or find_data("bsds400")))
-    model = LPN(MixturePotential(architecture or MixtureConfig()), config.sigma_range).to(device)
+    images, held_out = hold_out(load(data or find_data("bsds400")))
+    model, groups = untrained
     finished, spent = train(
-        model,
-        model.potential.parameter_groups(config.learning_rate),
+        model.to(device),
+        groups,
         Patches(images, config.patch),
         balanced_squared_error,
         config,
@@ -56,28 +139,11 @@ def lpn_gray(
     if not finished:
         return None
     about = {
-        "what": "gray photographs, learned proximal network, squared loss",
+        "what": what,
         "data": f"{len(images)} images of {Path(data).name if data else 'bsds400'}",
-        "command": f"proxlab train lpn-gray --steps {config.steps}",
+        "command": f"proxlab train {name} --steps {config.steps}",
         "steps": config.steps,
         "minutes": round(spent, 1),
         "held_out_psnr": denoising_psnr(model, held_out),
     }
-    return checkpoints.save(out / "lpn-gray", model, about, overwrite=True)
-
-
-def denoising_psnr(model: nn.Module, images: list[Tensor], seed: int = 0) -> dict[str, float]:
-    """Mean PSNR over gray images (uint8 [H, W]) at sigma 5, 15, 25, 50 / 255, by level."""
-    figures = {}
-    where = next(model.parameters()).device
-    for level in LEVELS:
-        generator = torch.Generator().manual_seed(seed)
-        values = []
-        for image in images:
-            clean = image[None, None] / 255
-            noisy = clean + level / 255 * torch.randn(clean.shape, generator=generator)
-            with torch.no_grad():
-                estimate = model(noisy.to(where), level / 255).cpu()
-            values.append(float(psnr(estimate, clean)))
-        figures[str(level)] = round(sum(values) / len(values), 3)
-    return figures
+    return checkpoints.save(out / name, model, about, overwrite=True)
