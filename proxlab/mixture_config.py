@@ -15,15 +15,15 @@ FINE, COARSE = 8, 4
 class MixtureConfig:
     """The size of a mixture potential."""
 
-    components: int = 32
+    components: int = 24
     """Gaussian components in each basis of 8 x 8 filters."""
     coarse_components: int = 32
     """Gaussian components for the filters on local means."""
     context: int = 5
     """Side of the neighbourhood of windows over which energies are averaged; 1, 3, 5 or 7."""
-    bases: int = 4
+    bases: int = 8
     """Orthonormal bases of 8 x 8 filters."""
-    kept: int = 31
+    kept: int = 24
     """Filters of each basis; the rest of the window counts by its energy."""
     channels: int = 1
     """1 for gray, 3 for colour."""

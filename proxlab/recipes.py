@@ -18,7 +18,7 @@ from proxlab.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig, train
 
 LEVELS = (5, 15, 25, 50)
-COLOR = MixtureConfig(kept=63, channels=3)
+COLOR = MixtureConfig(bases=6, kept=48, channels=3)
 
 
 def lpn_gray(

@@ -29,7 +29,7 @@ class TrainConfig:
     """How long and how hard to train, on which noise."""
 
     steps: int = 10_000
-    batch: int = 16
+    batch: int = 8
     patch: int = 64
     sigma_range: tuple[float, float] = (1 / 255, 75 / 255)
     """Noise levels of the training pairs, image units; drawn uniformly in their square roots."""
