@@ -18,8 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxlab.convex import BAND, COARSE, FINE, WINDOW, MixtureConfig, MixturePotential
+from proxlab.convex import BAND, WINDOW, MixturePotential
 from proxlab.lpn import LPN
+from proxlab.mixture_config import COARSE, FINE, MixtureConfig
 from proxlab.windows import multiplicity
 
 PATCH, STEP, SIGMA = 128, 64, 25 / 255
@@ -101,16 +102,23 @@ def inventors_flops(width: int, size: int) -> int:
 
 
 def our_flops(config: MixtureConfig, size: int) -> int:
-    """Of one prox of a square image, band by band as on a CPU: each product, and its adjoint."""
+    """Of one prox of a square gray image, band by band: each product, and its adjoint."""
     rows, columns = multiplicity(WINDOW, size, size, torch.empty(0)).shape
-    reach, fine, coarse = (WINDOW - FINE) // 2, FINE**2 - 1, COARSE**2 - 1
-    each = 2 * fine * config.components + coarse * config.coarse_components  # the mixtures
-    each += fine * config.context**2 + COARSE**2 * (coarse + 1)  # context, filters on means
+    reach, coarse = WINDOW // 2 - 1, COARSE**2 - 1
+    seen = config.kept + 1
+    total = config.bases * config.components
+    each = total * config.kept + total * (1 + seen)  # the mixture: own filters, and what all share
+    each += (coarse + 1) * config.coarse_components
+    each += seen * config.context**2 + COARSE**2 * (coarse + 1)  # context, filters on means
     products = rows * columns * each
-    for top in range(0, rows, BAND):  # the filters and local means, also around the windows
-        height = min(BAND, rows - top) + reach
-        products += height * (columns + reach) * FINE**2 * (fine + 1)
-    return 4 * products + 2 * ((fine * FINE) ** 2 + (coarse * COARSE) ** 2)  # and turns of filters
+    for top in range(0, rows, BAND):
+        height = min(BAND, rows - top)
+        middle = (height + FINE // 2 - 1 - FINE // 2 + 1) * columns
+        around = (height + reach - FINE // 2 + 1) * (columns + reach - FINE // 2 + 1)
+        others = (config.bases - 1) * config.kept
+        products += FINE**2 * (others * middle + (config.kept + 2) * around)
+    turns = config.bases * config.kept * (FINE**2 - 1) * FINE**2 + (coarse * COARSE) ** 2
+    return 4 * products + 2 * turns
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:

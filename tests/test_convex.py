@@ -4,16 +4,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from proxlab import convex, windows
+from proxlab import filters, windows
 from proxlab.convex import MixturePotential
+from proxlab.filters import TaperedBases
 from proxlab.mixture_config import MixtureConfig
 
 SIZES = [(23, 30), (9, 14), (5, 7), (40, 21)]
 
 
-def potential(context: int = 3, spread: float = 0.3) -> MixturePotential:
+def potential(context: int = 3, spread: float = 0.3, **more) -> MixturePotential:
     torch.manual_seed(0)
-    net = MixturePotential(MixtureConfig(6, 3, context=context)).double()
+    sizes = {"bases": 2, "kept": 30} | more
+    net = MixturePotential(MixtureConfig(6, 3, context=context, **sizes)).double()
     with torch.no_grad():
         for p in net.parameters():
             p.add_(spread * torch.randn_like(p))
@@ -43,6 +45,10 @@ def test_gradient_is_that_of_autograd(size, context):
     assert autograd_gap(potential(context), images(2, 1, *size)) < 1e-12
 
 
+def test_gradient_of_colour_images_is_that_of_autograd():
+    assert autograd_gap(potential(channels=3, kept=70), images(2, 3, 9, 14)) < 1e-12
+
+
 def test_a_wrong_fold_is_caught(monkeypatch):
     right = windows.fold
     monkeypatch.setattr(windows, "fold", lambda *a: right(*a).roll(1, -1))
@@ -59,24 +65,26 @@ def test_bands_change_nothing(monkeypatch):
 
 
 def jacobian(net: MixturePotential, scale: float = 1.0) -> torch.Tensor:
-    v = scale * images(1, 1, 8, 7)
-    return torch.func.jacrev(lambda x: net.gradient(x, SIGMA[:1]))(v).reshape(56, 56)
+    shape = (1, net.channels, 8, 7)
+    v = scale * images(*shape)
+    return torch.func.jacrev(lambda x: net.gradient(x, SIGMA[:1]))(v).reshape(v.numel(), -1)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
-def test_jacobian_is_symmetric_and_positive(scale):
-    j = jacobian(potential(), scale)
-    j = j.detach()
+def test_jacobian_is_symmetric_and_at_least_alpha(scale, channels):
+    net = potential(channels=channels, kept=30)
+    j = jacobian(net, scale).detach()
     assert float((j - j.T).norm() / j.norm()) < 1e-12
-    assert float(torch.linalg.eigvalsh(j).min()) > -1e-12
+    assert float(torch.linalg.eigvalsh(j).min()) > net.config.alpha - 1e-12
 
 
 def plant_negative_weights(net: MixturePotential) -> None:
     at = net.fine_mixture._at
 
     def wrong(sigma, like):
-        gains, bias, t = at(sigma, like)
-        return -3 * gains, bias, t
+        weights, common, bias, t = at(sigma, like)
+        return -3 * weights, -3 * common, bias, t
 
     net.fine_mixture._at = wrong
 
@@ -86,6 +94,15 @@ def test_a_negative_weight_is_caught():
     plant_negative_weights(net)
     least = [torch.linalg.eigvalsh(jacobian(net, s).detach()).min() for s in (0.1, 1.0)]
     assert min(least) < -1e-3
+
+
+def test_without_alpha_it_is_hardly_convex_at_all():
+    net = potential(alpha=0.0)
+    with torch.no_grad():
+        for mixture in (net.fine_mixture, net.coarse_mixture):
+            mixture.gains[0] -= 20
+        net.fine_mixture.context_gains[0] -= 20
+    assert torch.linalg.eigvalsh(jacobian(net).detach()).min() < MixtureConfig().alpha / 2
 
 
 def test_monotone_between_far_images():
@@ -105,9 +122,10 @@ def open_gains(net: MixturePotential) -> MixturePotential:
     return net
 
 
-def identity_error(size: tuple[int, int]) -> float:
-    net, v = open_gains(potential(spread=0.0)), images(2, 1, *size)
+def identity_error(size: tuple[int, int], channels: int = 1) -> float:
+    net, v = open_gains(potential(spread=0.0, channels=channels)), images(2, channels, *size)
     with torch.no_grad():
+        net.bases.turn += torch.randn(net.bases.turn.shape, dtype=torch.float64)
         net.fine_mixture.share[0].fill_(-200.0)
         return float((net.gradient(v, SIGMA) - v).abs().max())
 
@@ -115,6 +133,28 @@ def identity_error(size: tuple[int, int]) -> float:
 @pytest.mark.parametrize("size", [*SIZES, (64, 64)], ids=str)
 def test_open_gains_give_the_identity_at_every_size(size):
     assert identity_error(size) < 1e-12
+
+
+def test_open_gains_give_the_identity_in_colour():
+    assert identity_error((9, 14), channels=3) < 1e-12
+
+
+def test_a_taper_whose_squares_do_not_add_up_is_caught(monkeypatch):
+    heights = TaperedBases._heights
+    monkeypatch.setattr(TaperedBases, "_heights", lambda *a: heights(*a) ** 1.1)
+    assert identity_error((23, 30)) > 1e-3
+
+
+def test_filters_are_orthonormal_whatever_the_turn():
+    bank = TaperedBases(8, 3, 2, 50, torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        bank.turn.normal_(generator=torch.Generator().manual_seed(1))
+        found = bank(torch.zeros(1, dtype=torch.float64))
+    taper = F.pixel_shuffle(found.weight, 2).sqrt()[0]
+    for basis in F.pixel_shuffle(found.fine, 2).split(50):
+        rows = torch.cat([basis, F.pixel_shuffle(found.mean, 2)]).div(taper).flatten(1)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(53).double(), atol=1e-12, rtol=0)
+        assert basis.sum((2, 3)).abs().max() < 1e-12  # orthogonal to constants, colour by colour
 
 
 def test_uncounted_mirror_images_are_caught(monkeypatch):
@@ -171,26 +211,32 @@ def test_shares_of_the_components_own_are_caught(monkeypatch):
     plain = net.fine_mixture._at
 
     def own_shares(sigma, like):
-        weights, bias, t = plain(sigma, like)
-        own = torch.arange(weights.shape[1])[:, None] % 2 == torch.arange(126) // 63
-        return own.to(weights).expand_as(weights), 0 * bias, t
+        weights, common, bias, t = plain(sigma, like)
+        own = torch.arange(common.shape[1])[:, None] % 2 == (torch.arange(common.shape[2]) == 0)
+        return 0 * weights, own.to(common).expand_as(common), 0 * bias, t
 
     monkeypatch.setattr(net.fine_mixture, "_at", own_shares)
     assert least_gap(net) < -1e-3
 
 
 def test_filters_longer_than_one_are_caught(monkeypatch):
-    turned = convex._turned
-    monkeypatch.setattr(convex, "_turned", lambda *a: 1.1 * turned(*a))
-    assert least_gap(open_gains(potential(spread=0.0))) < -1e-3
-
-
-def test_constants_pass_and_cost_nothing():
-    net, v = potential(), images(2, 1, 23, 30)
+    net = open_gains(potential(spread=0.0))
     with torch.no_grad():
-        moved, gap = net.gradient_and_gap(v + 7, SIGMA)
+        net.fine_mixture.gains[0, ..., -1].fill_(-200.0)  # or the rest would make up for it
+    assert least_gap(net) >= 0
+    rotations = filters.rotations
+    monkeypatch.setattr(filters, "rotations", lambda turn: 1.4 * rotations(turn))
+    assert least_gap(net) < -1e-3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_constants_pass_and_cost_nothing(channels):
+    net, v = potential(channels=channels), images(2, channels, 23, 30)
+    colour = torch.tensor([7.0, -20.0, 31.0])[:channels, None, None]
+    with torch.no_grad():
+        moved, gap = net.gradient_and_gap(v + colour, SIGMA)
         still, same = net.gradient_and_gap(v, SIGMA)
-    torch.testing.assert_close(moved, still + 7, rtol=1e-10, atol=1e-9)
+    torch.testing.assert_close(moved, still + colour, rtol=1e-10, atol=1e-9)
     torch.testing.assert_close(gap, same, rtol=1e-10, atol=1e-8)
     assert net.value(torch.zeros_like(v), SIGMA).detach().abs().max() < 1e-9
 
@@ -217,3 +263,9 @@ def test_nonsense_sizes_are_refused():
         MixtureConfig(context=4)
     with pytest.raises(ValueError, match="at least 1 component"):
         MixtureConfig(components=0)
+    with pytest.raises(ValueError, match="from 1 to 62 filters, got 63"):
+        MixtureConfig(kept=63)
+    with pytest.raises(ValueError, match="1 channel or 3, got 2"):
+        MixtureConfig(channels=2)
+    with pytest.raises(ValueError, match="alpha is a share"):
+        MixtureConfig(alpha=1.0)

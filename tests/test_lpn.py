@@ -4,7 +4,7 @@ import pytest
 import torch
 from skimage.data import camera
 
-from proxlab import convex
+from proxlab import filters
 from proxlab.checkpoints import load
 from proxlab.metrics import psnr
 
@@ -74,8 +74,8 @@ def test_the_prior_rewards_nothing_more_than_a_constant_image(prior):
 
 
 def test_filters_that_amplify_make_it_negative(prior, monkeypatch):
-    turned = convex._turned
-    monkeypatch.setattr(convex, "_turned", lambda *a: 1.2 * turned(*a))
+    rotations = filters.rotations
+    monkeypatch.setattr(filters, "rotations", lambda turn: 1.2 * rotations(turn))
     assert least_value(prior) < -1
 
 
