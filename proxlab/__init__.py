@@ -17,6 +17,7 @@ _PUBLIC = {
     "Restoration": "restoration",
     "LPN": "lpn",
     "ExplicitPrior": "explicit_prior",
+    "DenoiserPrior": "denoiser_prior",
 }
 _MODULES = ("operators", "data_terms", "metrics", "images", "checkpoints", "classical")
 __all__ = [*_PUBLIC, *_MODULES]

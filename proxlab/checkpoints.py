@@ -14,12 +14,15 @@ from proxlab.convex import MixturePotential
 from proxlab.files import write_json, writing
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig
+from proxlab.rivals import UNetConfig, UNetDenoiser
 
 SHIPPED = Path(__file__).parent / "weights"
 KIND = "lpn-mixture"
+RIVAL = "unet"
+"""The kind of an unconstrained network, which is the prox of nothing."""
 
 
-def save(path: str | Path, model: LPN, about: dict, overwrite: bool = False) -> Path:
+def save(path: str | Path, model: LPN | UNetDenoiser, about: dict, overwrite: bool = False) -> Path:
     """Write `path`.safetensors and `path`.json; `about` is added to the JSON. Returns the former.
 
     The JSON comes last: weights without one are not a model, so an interrupt leaves no half of one.
@@ -31,9 +34,10 @@ def save(path: str | Path, model: LPN, about: dict, overwrite: bool = False) -> 
     weights = to_bytes(tensors)
     with writing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(weights)
+    rival = isinstance(model, UNetDenoiser)
     card = {
-        "kind": KIND,
-        "architecture": asdict(model.potential.config),
+        "kind": RIVAL if rival else KIND,
+        "architecture": asdict(model.config if rival else model.potential.config),
         "sigma_range": list(model.sigma_range),
         "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": hashlib.sha256(weights).hexdigest(),
@@ -42,8 +46,10 @@ def save(path: str | Path, model: LPN, about: dict, overwrite: bool = False) -> 
     return path
 
 
-def load(name: str | Path) -> LPN | TV | Identity:
+def load(name: str | Path) -> LPN | UNetDenoiser | TV | Identity:
     """A prior by name: a shipped model, "tv", "none", or the path of a .safetensors file.
+
+    A file may hold an unconstrained network (`UNetDenoiser`): a denoiser without a value.
 
     Raises ValueError for an unknown name, and for a file that is not a model of this package, is
     corrupted, or does not match its JSON.
@@ -68,7 +74,7 @@ def models() -> dict[str, dict]:
     return {p.stem: json.loads(p.read_text()) for p in sorted(SHIPPED.glob("*.json"))}
 
 
-def _load_file(path: Path) -> LPN:
+def _load_file(path: Path) -> LPN | UNetDenoiser:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -79,11 +85,11 @@ def _load_file(path: Path) -> LPN:
             "another model: fetch both files again"
         )
     try:
-        model = LPN(
-            MixturePotential(MixtureConfig(**card["architecture"])),
-            sigma_range=tuple(card["sigma_range"]),
-            name=path.stem,
-        )
+        levels, size = tuple(card["sigma_range"]), card["architecture"]
+        if card["kind"] == RIVAL:
+            model = UNetDenoiser(UNetConfig(**size), levels, path.stem)
+        else:
+            model = LPN(MixturePotential(MixtureConfig(**size)), levels, path.stem)
         model.load_state_dict(load_file(path))
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch it again") from error
@@ -107,8 +113,10 @@ def _read_card(path: Path) -> dict:
         card = json.loads(card_path.read_text())
     except ValueError as error:
         raise ValueError(f"{card_path} is not JSON: {error}") from error
-    if not isinstance(card, dict) or card.get("kind") != KIND:
-        raise ValueError(f"{card_path} does not describe a model of this package (kind {KIND!r})")
+    if not isinstance(card, dict) or card.get("kind") not in (KIND, RIVAL):
+        raise ValueError(
+            f"{card_path} does not describe a model of this package (kind {KIND!r} or {RIVAL!r})"
+        )
     return card
 
 

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     restore.set_defaults(run=_restore, usage_error=restore.error)
 
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
-    train.add_argument("recipe", choices=["lpn-gray", "lpn-color"])
+    train.add_argument("recipe", choices=["lpn-gray", "lpn-color", "unet-gray", "unet-color"])
     train.add_argument("--data", type=Path, help="folder of photographs")
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
     train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
@@ -133,7 +133,8 @@ def _train(args: argparse.Namespace) -> None:
     from proxlab import recipes
     from proxlab.train import TrainConfig
 
-    recipe = {"lpn-gray": recipes.lpn_gray, "lpn-color": recipes.lpn_color}[args.recipe]
+    known = (recipes.lpn_gray, recipes.lpn_color, recipes.unet_gray, recipes.unet_color)
+    recipe = {r.__name__.replace("_", "-"): r for r in known}[args.recipe]
     config = TrainConfig() if args.steps is None else TrainConfig(steps=args.steps)
     path = recipe(
         args.data,

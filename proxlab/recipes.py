@@ -15,6 +15,7 @@ from proxlab.losses import balanced_squared_error
 from proxlab.lpn import LPN
 from proxlab.metrics import psnr
 from proxlab.mixture_config import MixtureConfig
+from proxlab.rivals import UNetConfig, UNetDenoiser
 from proxlab.train import TrainConfig, train
 
 LEVELS = (5, 15, 25, 50)
@@ -81,6 +82,62 @@ def lpn_color(
     )
 
 
+def unet_gray(
+    data: Path | None = None,
+    out: Path = Path("unet-gray"),
+    *,
+    config: TrainConfig | None = None,
+    architecture: UNetConfig | None = None,
+    minutes: float = math.inf,
+    resume: bool = False,
+    progress: bool = False,
+    device: str = "cpu",
+) -> Path | None:
+    """`unet-gray`: an unconstrained network, trained as `lpn_gray` is; see there."""
+    config = config or TrainConfig()
+    return _recipe(
+        "unet-gray",
+        "gray photographs, unconstrained network, squared loss",
+        load_gray,
+        _unet(architecture or UNetConfig(channels=1), config),
+        config,
+        data,
+        out,
+        minutes=minutes,
+        resume=resume,
+        progress=progress,
+        device=device,
+    )
+
+
+def unet_color(
+    data: Path | None = None,
+    out: Path = Path("unet-color"),
+    *,
+    config: TrainConfig | None = None,
+    architecture: UNetConfig | None = None,
+    minutes: float = math.inf,
+    resume: bool = False,
+    progress: bool = False,
+    device: str = "cpu",
+) -> Path | None:
+    """`unet-color`: an unconstrained network, trained as `lpn_color` is; see there."""
+    config = config or TrainConfig()
+    return _recipe(
+        "unet-color",
+        "colour photographs, unconstrained network, squared loss",
+        load_color,
+        _unet(architecture or UNetConfig(channels=3), config),
+        config,
+        data,
+        out,
+        minutes=minutes,
+        resume=resume,
+        progress=progress,
+        device=device,
+    )
+
+
 def denoising_psnr(model: nn.Module, images: list[Tensor], seed: int = 0) -> dict[str, float]:
     """Mean PSNR at sigma 5, 15, 25, 50 / 255, by level, over uint8 images [H, W] or [3, H, W]."""
     figures = {}
@@ -102,6 +159,11 @@ def _lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[LPN, list[di
     """The network and its parameters as an optimiser takes them."""
     model = LPN(MixturePotential(architecture), config.sigma_range)
     return model, model.potential.parameter_groups(config.learning_rate)
+
+
+def _unet(architecture: UNetConfig, config: TrainConfig) -> tuple[UNetDenoiser, list[dict]]:
+    model = UNetDenoiser(architecture, config.sigma_range)
+    return model, model.parameter_groups(config.learning_rate)
 
 
 def _recipe(

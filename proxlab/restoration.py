@@ -70,7 +70,7 @@ class AtStep:
         self.prior = prior
 
     def select(self, index: Tensor) -> "AtStep":
-        return self
+        return AtStep(self.prior.select(index)) if hasattr(self.prior, "select") else self
 
     def prox(self, v: Tensor, tau: float | Tensor) -> Tensor:
         return self.prior.prox(v, tau**0.5)

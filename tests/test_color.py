@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from skimage.data import astronaut, camera
 from torch import nn
 
-from proxlab import recipes
+from proxlab import recipes, restore_command
 from proxlab.checkpoints import load
 from proxlab.cli import main
 from proxlab.convex import MixtureConfig, MixturePotential
@@ -219,3 +220,39 @@ def test_recipes_differ_in_their_data_alone(photos, tmp_path):
     assert again.read_bytes() != made[recipes.lpn_gray].read_bytes()
     with pytest.raises(ValueError, match="lpn-color.safetensors exists; choose another"):
         recipes.lpn_color(photos, tmp_path / "c", config=config)
+
+
+RESTORE = [
+    "deblur --blur-sigma 1 --noise 0.05",
+    "deblur --blur-sigma 1 --noise 0.05 --boundary valid",
+    "inpaint --missing 0.5 --noise 0.05",
+    "inpaint --box 4,5,6,7 --noise 0.05",
+    "inpaint --mask mask.npy --noise 0.05",
+]
+
+
+@pytest.fixture
+def toy(photos, monkeypatch):
+    """The command, its prior replaced by one that mixes channels, among photographs."""
+    monkeypatch.chdir(photos)
+    monkeypatch.setattr(restore_command, "load", lambda name: colour_prior())
+    np.save("mask.npy", (np.indices((36, 40)).sum(0) % 3 > 0).astype(np.uint8))
+    Image.fromarray(camera()[:36, :40]).save("gray.png")
+
+
+@pytest.mark.parametrize("words", RESTORE)
+def test_the_command_restores_a_colour_photograph(toy, words, capsys):
+    words = f"restore 0.png {words} --simulate --steps 30 --device cpu --out new.png"
+    assert main(words.split()) == 0
+    with Image.open("new.png") as image:
+        assert image.mode == "RGB" and image.size == (40, 36)
+    before, after = re.search(r"PSNR (?:(\S+) -> )?(\S+) dB", capsys.readouterr().out).groups()
+    assert float(after) > float(before or 20)
+
+
+@pytest.mark.parametrize("words", RESTORE)
+def test_a_gray_file_for_a_colour_prior_is_one_sentence(toy, words, capsys):
+    assert main(f"restore gray.png {words} --simulate --device cpu --out new.png".split()) == 1
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"proxlab: toy knows colour images .*; use a gray model .*\n", said)
+    assert not Path("new.png").exists()
