@@ -95,6 +95,11 @@ class LPN(Denoiser):
             raise ValueError(
                 f"a prior takes float images [B, C, H, W], got {x.dtype} of shape {list(x.shape)}"
             )
+        if x.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"a learned prox computes in float32 or float64, got an image of {x.dtype}, whose "
+                "rounding would cost more than 0.05 dB; convert it with .float()"
+            )
         s = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).flatten()
         if len(s) not in (1, len(x)):
             raise ValueError(
