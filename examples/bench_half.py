@@ -4,9 +4,9 @@
 
 The prior itself refuses half precision, so its potential is called below that door, with images,
 weights and all that lies between in bfloat16 or float16 (the filters alone are turned in float32
-and then rounded: torch's matrix exponential of a bfloat16 matrix is nan). "products" rounds to bfloat16 only what
-enters the mixture's two matrix products, as a GPU would; the rest is float32 and nothing is gained
-in time, for it is emulated. Images: photographs held out of bsds400.
+and then rounded: torch's matrix exponential of a bfloat16 matrix is nan). "products" rounds to
+bfloat16 only what enters the mixture's two matrix products, as a GPU would; the rest is float32 and
+nothing is gained in time, for it is emulated. Images: photographs held out of bsds400.
 """
 
 import argparse

@@ -23,11 +23,14 @@ def invert(
 ) -> Tensor:
     """v with |f(v) - x| <= tol * |x - mean(x)| for each image [C, H, W] of a batch, from v = x.
 
-    f(v, index) evaluates the images `index` of the batch. Raises RuntimeError with the image and
-    the residual that it reached after `max_steps` evaluations.
+    An image that is constant to rounding is inverted to rounding. f(v, index) evaluates the images
+    `index` of the batch. Raises RuntimeError with the image and the residual that it reached after
+    `max_steps` evaluations.
     """
     scale = (x - x.mean((1, 2, 3), keepdim=True)).flatten(1).norm(dim=1)
-    bound = tol * scale.clamp(min=1e-12)
+    # On a constant image the scale is nothing, and rounding all that a residual can be.
+    rounding = 64 * torch.finfo(x.dtype).eps * x.flatten(1).norm(dim=1)
+    bound = torch.where(scale <= rounding, rounding, tol * scale)
     result, index = x.clone(), torch.arange(len(x), device=x.device)
     output = f(x, index)
     v, grad = x, output - x

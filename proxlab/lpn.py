@@ -47,13 +47,16 @@ class LPN(Denoiser):
         """argmin_x |x - v|^2 / 2 + R_sigma(x), [B, C, H, W] -> the same.
 
         sigma is a float or a tensor [B], in image units. Raises ValueError for one outside
-        `sigma_range`, and for an input that is not a batch of images.
+        `sigma_range`, and for an input that is not a batch of images in float32 or float64.
         """
         gray, s = self._gray(v, sigma)
         return (s * self.potential.gradient(gray / s, s.flatten())).view_as(v)
 
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The prox x of R_sigma at v, and R_sigma(x) [B] in float64, in one pass."""
+        """The prox x of R_sigma at v, and R_sigma(x) [B] in float64, in one pass.
+
+        R_sigma is 0 on constant images. Raises as `prox`.
+        """
         gray, s = self._gray(v, sigma)
         scaled = gray / s
         x, gap = self.potential.gradient_and_gap(scaled, s.flatten())
@@ -62,8 +65,9 @@ class LPN(Denoiser):
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """The v with prox(v, sigma) = x, to |prox(v) - x| <= tol |x - mean of x| for each image.
 
-        Raises RuntimeError if an image does not get there: it may lie outside the range of the
-        prox, or tol below the rounding of its dtype; try float64 or a larger tol.
+        An image that is constant to rounding is inverted to rounding. Raises RuntimeError if an
+        image does not get there: it may lie outside the range of the prox, or tol below the
+        rounding of its dtype; try float64 or a larger tol.
         """
         gray, s = self._gray(x, sigma)
         return (s * self._inverse(gray / s, s, tol)).view_as(x)
@@ -71,7 +75,8 @@ class LPN(Denoiser):
     def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """R_sigma at any x, [B] in float64, by inverting the prox to `tol`. Raises as `inverse`.
 
-        Its error is of second order in that of the inverse.
+        R_sigma is 0 on constant images, which fixes its additive constant. The error of the value
+        is of second order in that of the inverse.
         """
         gray, s = self._gray(x, sigma)
         scaled = gray / s

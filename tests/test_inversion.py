@@ -24,10 +24,10 @@ def prior():
 
 @pytest.fixture(scope="module")
 def images():
-    """[2, 1, 18, 22]: a ramp with an edge, noise-free, and a noisy one."""
-    x = torch.linspace(0.2, 0.6, 22, dtype=torch.float64).repeat(18, 1)
-    x[6:, 9:] += 0.3
-    noise = torch.randn(18, 22, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    """[2, 1, 12, 10]: a ramp with an edge, noise-free, and a noisy one."""
+    x = torch.linspace(0.2, 0.6, 10, dtype=torch.float64).repeat(12, 1)
+    x[6:, 5:] += 0.3
+    noise = torch.randn(12, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return torch.stack([x, x + SIGMA * noise])[:, None]
 
 
@@ -67,7 +67,7 @@ def test_the_inverse_keeps_its_tolerance_and_type(prior, images, dtype):
 
 
 def test_outside_outputs_the_value_is_that_of_a_slow_twin(prior, images):
-    x = images[1:, :, :12, :12]
+    x = images[1:]
     slow = slow_value(prior, x)
     assert float(prior.value(x, SIGMA)) == pytest.approx(slow, rel=1e-5)
     assert float(prior.value(x, 1.1 * SIGMA)) != pytest.approx(slow, rel=1e-3)
@@ -151,7 +151,9 @@ def photographs(folder):
 def test_the_benches_run(tmp_path, capsys):
     data = photographs(tmp_path)
     small = ["--data", data, "--images", "1"]
-    ratios = example("bench_inverse").main([*small, "--levels", "25", "--size", "24", "--adam", "2"])
+    ratios = example("bench_inverse").main(
+        [*small, "--levels", "25", "--size", "24", "--adam", "2"]
+    )
     assert set(ratios) == {(25, "float32"), (25, "float64")}
     lost = example("bench_half").main([*small, "--size", "24"])
     assert len(lost) == 9
