@@ -115,10 +115,15 @@ def test_no_inverse_is_an_error_that_names_the_image():
         invert(flat, x, tol=1e-6, max_steps=50)
 
 
-def test_a_wrong_direction_is_seen(prior, images, monkeypatch):
+def test_a_wrong_direction_is_seen(monkeypatch):
+    def halve(v, index):
+        return v / 2
+
+    x = torch.linspace(-3, 3, 64, dtype=torch.float64).view(1, 1, 8, 8)
+    torch.testing.assert_close(invert(halve, x, tol=1e-6, max_steps=20), 2 * x)
     monkeypatch.setattr(inversion, "undo_gains", lambda gains, r: -undo_gains(gains, r))
     with pytest.raises(RuntimeError, match="could not be inverted"):
-        prior.inverse(prior.prox(images, SIGMA), SIGMA)
+        invert(halve, x, tol=1e-6, max_steps=20)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 16, 16), (1, 3, 13, 22), (1, 1, 3, 5)])
@@ -158,3 +163,35 @@ def test_the_benches_run(tmp_path, capsys):
     lost = example("bench_half").main([*small, "--size", "24"])
     assert len(lost) == 9
     assert "gradients an image" in capsys.readouterr().out
+
+
+def test_reading_the_prior_runs_or_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    reading = example("read_the_prior")
+    out = tmp_path / "prior.png"
+    small = ["--out", str(out), "--steps", "2", "--digits", "2", "--components", "4"]
+    monkeypatch.setenv("PROXLAB_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="MNIST"):
+        reading.main([*small, "--tol", "0.3"])
+    generator = torch.Generator().manual_seed(0)
+    stand_in = torch.randint(0, 256, (6, 28, 28), generator=generator, dtype=torch.uint8)
+    monkeypatch.setattr(reading, "digits", lambda train_split, count=None: stand_in[:count])
+    monkeypatch.setattr(reading, "PATHS", {n: (a[:2], t) for n, (a, t) in reading.PATHS.items()})
+    shares = reading.main([*small, "--tol", "0.3"])
+    assert set(shares) == {"noise", "blur", "mixing"} and out.stat().st_size > 10_000
+    assert "medians" in capsys.readouterr().out
+
+
+def test_the_share_of_rising_digits():
+    reading = example("read_the_prior")
+    values = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, -1.0], [2.0, 0.5, 3.0]])
+    assert reading.rising(values) == pytest.approx(1 / 3)
+
+
+def test_the_paths_start_at_the_digit_and_keep_its_mass():
+    reading = example("read_the_prior")
+    x = torch.zeros(2, 1, 28, 28, dtype=torch.float64)
+    x[0, 0, 10:18, 12] = 1
+    for name in reading.PATHS:
+        torch.testing.assert_close(reading.along(name, x, 0.0), x)
+    assert float(reading.along("blur", x, 1.0).sum()) == pytest.approx(8)
+    torch.testing.assert_close(reading.along("mixing", x, 0.25)[1], x[0] / 4)
