@@ -65,7 +65,8 @@ class LPN(Denoiser):
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """The v with prox(v, sigma) = x, to |prox(v) - x| <= tol |x - mean of x| for each image.
 
-        An image that is constant to rounding is inverted to rounding. Raises RuntimeError if an
+        The tolerance is held in units of the noise; float32 may add some 2e-7 on the way back. An
+        image that is constant to rounding is inverted to rounding. Raises RuntimeError if an
         image does not get there: it may lie outside the range of the prox, or tol below the
         rounding of its dtype; try float64 or a larger tol.
         """
