@@ -9,6 +9,8 @@ SOURCES = {
     "set12": f"Set12 {_DNCNN}",
     "bsd68": f"BSD68 {_DNCNN}",
     "cbsd68": "CBSD68, the colour originals of BSD68",
+    "mnist": "MNIST (LeCun, Cortes, Burges), as torchvision.datasets.MNIST(root, download=True) "
+    "lays it out",
     "kernels/levin09.npz": "the 8 kernels of Levin et al. 2009 (kernels/Levin09.mat of "
     "https://github.com/cszn/KAIR), saved as arrays kernel_1 .. kernel_8",
 }

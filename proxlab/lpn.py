@@ -53,14 +53,17 @@ class LPN(Denoiser):
         """argmin_x |x - v|^2 / 2 + R_sigma(x), [B, C, H, W] -> the same.
 
         sigma is a float or a tensor [B], in image units. Raises ValueError for one outside
-        `sigma_range`, and for an input that is not a batch of images, or not of colour images where
-        `channels` is 3.
+        `sigma_range`, and for an input that is not a batch of images in float32 or float64, or not
+        of colour images where `channels` is 3.
         """
         gray, s = self._gray(v, sigma)
         return (s * self.potential.gradient(gray / s, s.flatten())).view_as(v)
 
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The prox x of R_sigma at v, and R_sigma(x) [B] in float64, in one pass."""
+        """The prox x of R_sigma at v, and R_sigma(x) [B] in float64, in one pass.
+
+        R_sigma is 0 on constant images. Raises as `prox`.
+        """
         gray, s = self._gray(v, sigma)
         scaled = gray / s
         x, gap = self.potential.gradient_and_gap(scaled, s.flatten())
@@ -69,8 +72,10 @@ class LPN(Denoiser):
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """The v with prox(v, sigma) = x, to |prox(v) - x| <= tol |x - mean of x| for each image.
 
-        Raises RuntimeError if an image does not get there: it may lie outside the range of the
-        prox, or tol below the rounding of its dtype; try float64 or a larger tol.
+        The tolerance is held in units of the noise; float32 may add some 2e-7 on the way back. An
+        image that is constant to rounding is inverted to rounding. Raises RuntimeError if an
+        image does not get there: it may lie outside the range of the prox, or tol below the
+        rounding of its dtype; try float64 or a larger tol.
         """
         gray, s = self._gray(x, sigma)
         return (s * self._inverse(gray / s, s, tol)).view_as(x)
@@ -78,7 +83,8 @@ class LPN(Denoiser):
     def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """R_sigma at any x, [B] in float64, by inverting the prox to `tol`. Raises as `inverse`.
 
-        Its error is of second order in that of the inverse.
+        R_sigma is 0 on constant images, which fixes its additive constant. The error of the value
+        is of second order in that of the inverse.
         """
         gray, s = self._gray(x, sigma)
         scaled = gray / s
@@ -109,6 +115,11 @@ class LPN(Denoiser):
             raise ValueError(
                 f"{self.name} knows colour images [B, {self.channels}, H, W], got {list(x.shape)}; "
                 "use a gray model such as lpn-gray, which takes any number of channels"
+            )
+        if x.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"a learned prox computes in float32 or float64, got an image of {x.dtype}, whose "
+                "rounding would cost more than 0.05 dB; convert it with .float()"
             )
         s = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).flatten()
         if len(s) not in (1, len(x)):
