@@ -6,11 +6,11 @@ C^T G^-1 C is then a symmetric, positive guess of the inverse Jacobian: it costs
 and takes two thirds of the steps out of an inversion (`proxlab.inversion`).
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from proxlab.filters import cosines
 
 SIDE, STRIDE = 8, 4
 LEAST, MOST = 0.005, 2.0
@@ -34,7 +34,7 @@ def undo_gains(gains: Tensor, r: Tensor) -> Tensor:
     # Pixels near the border are seen more often, or less: its root on both sides is symmetric.
     root = (_seen(rows, height)[:, None] * _seen(columns, width)).sqrt().to(r)
     blocks = (_analyse(r / root) / gains).reshape(-1, SIDE**2, *gains.shape[-2:])
-    filters = F.pixel_unshuffle(_cosines(r), STRIDE)
+    filters = F.pixel_unshuffle(cosines(SIDE)[:, None].to(r), STRIDE)
     y = F.pixel_shuffle(F.conv_transpose2d(blocks, filters), STRIDE)
     y = y.new_zeros(*y.shape[:-2], height, y.shape[-1]).index_add(-2, rows, y)
     y = y.new_zeros(*y.shape[:-1], width).index_add(-1, columns, y)
@@ -46,16 +46,8 @@ def _analyse(x: Tensor) -> Tensor:
     gray = x.reshape(-1, 1, height, width)
     rows, columns = _mirrored(height, x.device), _mirrored(width, x.device)
     blocks = F.pixel_unshuffle(gray.index_select(-2, rows).index_select(-1, columns), STRIDE)
-    a = F.conv2d(blocks, F.pixel_unshuffle(_cosines(x), STRIDE))
+    a = F.conv2d(blocks, F.pixel_unshuffle(cosines(SIDE)[:, None].to(x), STRIDE))
     return a.view(len(x), -1, *a.shape[-2:])
-
-
-def _cosines(like: Tensor) -> Tensor:
-    """The orthonormal 2-D cosine basis of a block, [64, 1, 8, 8]."""
-    k = torch.arange(SIDE, dtype=torch.float64)
-    rows = torch.cos(math.pi / SIDE * k[:, None] * (k + 0.5)) * math.sqrt(2 / SIDE)
-    rows[0] /= math.sqrt(2)
-    return torch.einsum("ua,vb->uvab", rows, rows).reshape(-1, 1, SIDE, SIDE).to(like)
 
 
 def _mirrored(length: int, device: torch.device) -> Tensor:
