@@ -6,6 +6,8 @@ C^T G^-1 C is then a symmetric, positive guess of the inverse Jacobian: it costs
 and takes two thirds of the steps out of an inversion (`proxlab.inversion`).
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
