@@ -76,7 +76,10 @@ def fit(problem: Problem, loss: str, effort: float) -> VectorICNN:
     )  # fmt: skip
     net = VectorICNN(config)
     if loss == "squared":
-        stages = [(balanced_squared_error, 2e-2, 500, 4096), (balanced_squared_error, 3e-3, 400, 8192)]
+        stages = [
+            (balanced_squared_error, 2e-2, 500, 4096),
+            (balanced_squared_error, 3e-3, 400, 8192),
+        ]
     else:
         stages = [(balanced_absolute_error, 2e-2, 500, 4096)]
     if loss == "proximal matching":
@@ -101,7 +104,9 @@ def fit(problem: Problem, loss: str, effort: float) -> VectorICNN:
                 x, y, share = x[near], y[near], float(near.float().mean())
                 if not share:
                     continue
-            optimiser.param_groups[0]["lr"] = rate * min(1, (k + 1) / 50, max(0.02, 2 - 2 * k / steps))
+            optimiser.param_groups[0]["lr"] = rate * min(
+                1, (k + 1) / 50, max(0.02, 2 - 2 * k / steps)
+            )
             optimiser.zero_grad()
             (share * criterion(net.gradient(y, ONE), x, ONE)).backward()
             optimiser.step()
@@ -173,7 +178,9 @@ def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], dict[str, f
     args.out.mkdir(parents=True, exist_ok=True)
     found, nets = {}, {}
     losses = ("squared", "l1", "proximal matching")
-    chosen = [*PROBLEMS, PLANE][slice(None) if args.only is None else slice(args.only, args.only + 1)]
+    chosen = [*PROBLEMS, PLANE][
+        slice(None) if args.only is None else slice(args.only, args.only + 1)
+    ]
     print(f"{'largest error':42}{'loss':>18}{'prox':>8}{'mean':>8}{'prior':>8}{'seconds':>9}")
     for problem in chosen:
         for loss in losses if problem is not PLANE else losses[::2]:
@@ -208,7 +215,9 @@ def _draw_lines(path: Path, problems: list[Problem], nets: dict) -> None:
     figure = Figure(figsize=(11, 3.9 * len(problems)), layout="constrained")
     FigureCanvasAgg(figure)
     colours = {"squared": "tab:orange", "l1": "tab:green", "proximal matching": "tab:blue"}
-    for row, problem in zip(figure.subplots(len(problems), 2, squeeze=False), problems, strict=True):
+    for row, problem in zip(
+        figure.subplots(len(problems), 2, squeeze=False), problems, strict=True
+    ):
         d, reach = problem.density, problem.region[0] if problem.region else 9.0
         v = torch.linspace(-reach, reach, 1201, dtype=torch.float64)[:, None]
         left, right = row
@@ -226,7 +235,9 @@ def _draw_lines(path: Path, problems: list[Problem], nets: dict) -> None:
             x, r = x[shown], r[shown]
             truth = hull(d, x) if problem.jump else d.neg_log_density(x)
             mode = truth.argmin()  # where the curves are made to meet
-            right.plot(x, r - r[mode] + truth[mode] - low, color=colour, lw=1.5, label=f"learned, {loss}")
+            right.plot(
+                x, r - r[mode] + truth[mode] - low, color=colour, lw=1.5, label=f"learned, {loss}"
+            )
         left.set(title=f"{problem.name}: prox", xlabel="v")
         right.set(title="prior, equal at the mode", xlabel="x")
         right.set_ylim(-0.5, 1.15 * float((d.neg_log_density(v) - low).max()))

@@ -12,10 +12,16 @@ from pathlib import Path
 from proxlab.classical import TV, Identity
 from proxlab.convex import MixtureConfig, MixturePotential
 from proxlab.files import write_json, writing
+from proxlab.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
 from proxlab.lpn import LPN
 
 SHIPPED = Path(__file__).parent / "weights"
-KIND = "lpn-mixture"
+KINDS = {
+    "lpn-mixture": (MixtureConfig, MixturePotential),
+    "lpn-icnn": (ImageICNNConfig, ImageICNN),
+    "lpn-icnn-vectors": (VectorICNNConfig, VectorICNN),
+}
+"""What a model file may hold: the potential's configuration and its class."""
 
 
 def save(path: str | Path, model: LPN, about: dict, overwrite: bool = False) -> Path:
@@ -31,7 +37,7 @@ def save(path: str | Path, model: LPN, about: dict, overwrite: bool = False) -> 
     with writing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(weights)
     card = {
-        "kind": KIND,
+        "kind": next(k for k, (_, made) in KINDS.items() if type(model.potential) is made),
         "architecture": asdict(model.potential.config),
         "sigma_range": list(model.sigma_range),
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -77,9 +83,10 @@ def _load_file(path: Path) -> LPN:
             f"{path} does not match the sha256 in {path.stem}.json; it is corrupted or belongs to "
             "another model: fetch both files again"
         )
+    configuration, potential = KINDS[card["kind"]]
     try:
         model = LPN(
-            MixturePotential(MixtureConfig(**card["architecture"])),
+            potential(configuration(**card["architecture"])),
             sigma_range=tuple(card["sigma_range"]),
             name=path.stem,
         )
@@ -106,8 +113,10 @@ def _read_card(path: Path) -> dict:
         card = json.loads(card_path.read_text())
     except ValueError as error:
         raise ValueError(f"{card_path} is not JSON: {error}") from error
-    if not isinstance(card, dict) or card.get("kind") != KIND:
-        raise ValueError(f"{card_path} does not describe a model of this package (kind {KIND!r})")
+    if not isinstance(card, dict) or card.get("kind") not in KINDS:
+        raise ValueError(
+            f"{card_path} does not describe a model of this package (kind {' or '.join(KINDS)})"
+        )
     return card
 
 

@@ -70,11 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     restore.set_defaults(run=_restore, usage_error=restore.error)
 
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
-    train.add_argument("recipe", choices=["lpn-gray"])
+    train.add_argument("recipe", choices=["lpn-gray", "lpn-gray-pm"])
     train.add_argument("--data", type=Path, help="folder of photographs")
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
     train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     train.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    train.add_argument("--start", help="model to start from (lpn-gray-pm only, default lpn-gray)")
     train.add_argument("--resume", action="store_true")
     train.set_defaults(run=_train)
     return parser
@@ -130,11 +131,20 @@ def _train(args: argparse.Namespace) -> None:
     check_folder(out)
     if not args.minutes >= 0:
         raise ValueError(f"--minutes is a positive number, got {args.minutes}")
-    from proxlab.recipes import lpn_gray
+    if args.start and args.recipe != "lpn-gray-pm":
+        raise ValueError(f"{args.recipe} is trained from scratch; leave out --start")
+    from functools import partial
+
+    from proxlab.recipes import lpn_gray, lpn_gray_pm
     from proxlab.train import TrainConfig
 
-    config = TrainConfig() if args.steps is None else TrainConfig(steps=args.steps)
-    path = lpn_gray(
+    steps = {} if args.steps is None else {"steps": args.steps}
+    if args.recipe == "lpn-gray-pm":
+        recipe = partial(lpn_gray_pm, start=args.start or "lpn-gray")
+        config = TrainConfig(learning_rate=1e-3, **steps)
+    else:
+        recipe, config = lpn_gray, TrainConfig(**steps)
+    path = recipe(
         args.data,
         out,
         config=config,

@@ -172,7 +172,9 @@ class GaussianMixture:
         """log(weights_j N(x; means_j, deviations_j^2 I)): [..., d] -> [..., J]."""
         weights, means, deviations = self._tensors(x)
         squares = (x[..., None, :] - means).square().sum(-1) / deviations.square()
-        return weights.log() - squares / 2 - self.dimension * (2 * torch.pi * deviations**2).log() / 2
+        return (
+            weights.log() - squares / 2 - self.dimension * (2 * torch.pi * deviations**2).log() / 2
+        )
 
     def _tensors(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         parts = (self.weights, self.means, self.deviations)

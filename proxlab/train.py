@@ -1,4 +1,4 @@
-"""The one training loop: a denoiser, patches, a loss; resumable to the step after a kill.
+"""The one training loop: a denoiser, patches, a loss or several in turn; resumable after a kill.
 
 Every step draws from a generator seeded by (seed, step) alone, so that a run which was interrupted
 and resumed ends with the same weights, bit for bit, as one that was not.
@@ -9,7 +9,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,8 +54,24 @@ class TrainConfig:
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is a decay, expected 0 <= ema < 1, got {self.ema}")
 
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training with a loss and a learning rate of its own."""
+
+    loss: Loss
+    learning_rate: float
+    """In place of the configuration's, with the same warm-up and decline within the stage."""
+    steps: int
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"a stage has at least 1 step, got {self.steps}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"a learning rate is positive, got {self.learning_rate}")
+
     def rate(self, step: int) -> float:
-        """The learning rate of a step, as a share of `learning_rate`."""
+        """The learning rate of a step of this stage, as a share of `learning_rate`."""
         left = 2 * (1 - step / self.steps)
         return min(1.0, (step + 1) / 50, max(0.02, left))
 
@@ -64,7 +80,7 @@ def train(
     model: nn.Module,
     groups: list[dict],
     patches: Patches,
-    loss: Loss,
+    loss: Loss | Sequence[Stage],
     config: TrainConfig,
     out: Path,
     *,
@@ -75,11 +91,23 @@ def train(
 ) -> tuple[bool, float]:
     """Train `model` in place to its averaged weights; (finished?, minutes spent in all).
 
-    `model(noisy, sigma)` is a denoiser, `groups` its parameters as an optimiser takes them. `out`
+    `model(noisy, sigma)` is a denoiser, which starts from the weights it has, `groups` its
+    parameters as an optimiser takes them at `config.learning_rate`. `loss` is one, or stages whose
+    steps add up to `config.steps`; each starts Adam afresh, its memory being of another loss. `out`
     is a folder: `state.pt` holds everything needed to go on, `log.jsonl` a line per evaluation.
     Stops after `minutes` with the state saved. Raises ValueError for a folder that holds a run when
-    not told to `resume`, or a run of another configuration; FloatingPointError if the loss is NaN.
+    not told to `resume`, or a run of another configuration, and for stages of another length;
+    FloatingPointError if the loss is NaN.
     """
+    stages = [Stage(loss, config.learning_rate, config.steps)] if callable(loss) else list(loss)
+    if sum(stage.steps for stage in stages) != config.steps:
+        raise ValueError(
+            f"the stages have {sum(stage.steps for stage in stages)} steps and the configuration "
+            f"{config.steps}; make them equal"
+        )
+    described = _as_json(config)
+    if not callable(loss):
+        described["stages"] = [[_name(s.loss), s.learning_rate, s.steps] for s in stages]
     device = next(model.parameters()).device
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimiser.param_groups]
@@ -91,14 +119,14 @@ def train(
             raise ValueError(
                 f"{out} already holds a training run; resume it or choose another folder"
             )
-        first, spent = _restore(state_file, config, model, optimiser, average)
+        first, spent = _restore(state_file, described, model, optimiser, average)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
     def save(step: int) -> None:
         with writing(state_file, overwrite=True) as path:
             state = {
-                "config": _as_json(config),
+                "config": described,
                 "step": step,
                 "minutes": spent + (time.monotonic() - started) / 60,
                 "model": model.state_dict(),
@@ -109,8 +137,11 @@ def train(
 
     with _bar(progress, first, config.steps) as bar:
         for step in range(first, config.steps):
+            stage, within = _stage_at(stages, step)
+            if within == 0:
+                optimiser.state.clear()
             clean, noisy, sigma = (a.to(device) for a in _pairs(patches, config, step))
-            value = loss(model(noisy, sigma), clean, sigma)
+            value = stage.loss(model(noisy, sigma), clean, sigma)
             if not value.isfinite():
                 raise FloatingPointError(
                     f"the loss is {float(value.detach())} at step {step}; lower the rate"
@@ -118,7 +149,8 @@ def train(
             optimiser.zero_grad()
             value.backward()
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * config.rate(step)
+                base = rate * (stage.learning_rate / config.learning_rate)
+                group["lr"] = base * stage.rate(within)
             optimiser.step()
             _update(average, model, min(config.ema, (step + 1) / (step + 10)))
             done = step + 1
@@ -136,6 +168,20 @@ def train(
                 return False, spent + (time.monotonic() - started) / 60
     model.load_state_dict(average)
     return True, spent + (time.monotonic() - started) / 60
+
+
+def _stage_at(stages: list[Stage], step: int) -> tuple[Stage, int]:
+    """The stage of a step, and the step's number within it."""
+    for stage in stages:
+        if step < stage.steps:
+            return stage, step
+        step -= stage.steps
+    raise AssertionError("steps end with the stages")
+
+
+def _name(loss: Loss) -> str:
+    """What tells a loss from others in a saved run: a function's name, an object's fields."""
+    return getattr(loss, "__name__", None) or repr(loss)
 
 
 def _bar(wanted: bool, first: int, total: int):
@@ -176,9 +222,9 @@ class _averaged:
         self.model.load_state_dict(self.saved)
 
 
-def _restore(path: Path, config: TrainConfig, model, optimiser, average) -> tuple[int, float]:
+def _restore(path: Path, described: dict, model, optimiser, average) -> tuple[int, float]:
     state = _read_state(path)
-    if state["config"] != _as_json(config):
+    if state["config"] != described:
         raise ValueError(
             f"{path} was made with another configuration, {state['config']}; resume with that one "
             "or choose another folder"
