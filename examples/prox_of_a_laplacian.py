@@ -39,27 +39,28 @@ class Problem:
     """Half the width of what is left out around a jump at zero."""
 
 
-COARSE = ((1.0, 1e-2, 250, 4096), (0.5, 5e-3, 300, 4096))
+COARSE = ((1.0, 1e-2, 200, 4096), (0.5, 1e-2, 200, 4096))
+FINE = ((0.25, 5e-3, 200, 8192), (0.12, 4e-3, 300, 16384), (0.06, 1.5e-3, 400, 32768))
+PAIR = ((2.0, 1e-2, 200, 4096), *COARSE, (0.25, 3e-3, 500, 16384))
 PROBLEMS = (
     Problem(
         "Laplace(0, 1)",
         Laplace(),
-        (*COARSE, (0.25, 5e-3, 300, 8192), (0.12, 3e-3, 400, 16384), (0.06, 1e-3, 500, 32768),
-         (0.025, 4e-4, 900, 65536)),
+        (*COARSE, *FINE, (0.025, 5e-4, 700, 65536)),
         region=(5.0, 3.0),
     ),
     Problem(
         "0.6 N(-4, 4) + 0.4 N(4, 4)",
         GaussianMixture((0.6, 0.4), ((-4.0,), (4.0,)), (2.0, 2.0)),
-        ((2.0, 1e-2, 250, 4096), *COARSE, (0.25, 2e-3, 600, 16384)),
+        PAIR,
     ),
     Problem(
         "N(-4, 1) / 2 + N(4, 1) / 2, a jump at 0",
         GaussianMixture((0.5, 0.5), ((-4.0,), (4.0,)), (1.0, 1.0)),
-        ((2.0, 1e-2, 250, 4096), *COARSE, (0.25, 2e-3, 600, 16384)),
+        PAIR,
         jump=0.5,
     ),
-)  # fmt: skip
+)
 PLANE = Problem(
     "three Gaussians in the plane",
     GaussianMixture((0.4, 0.35, 0.25), ((-3.0, -2.0), (3.0, -2.0), (0.0, 3.5)), (2.0, 2.0, 2.0)),
@@ -70,18 +71,16 @@ PLANE = Problem(
 def fit(problem: Problem, loss: str, effort: float) -> VectorICNN:
     """A network trained on fresh samples, with its averaged weights, in float64."""
     d = problem.density
-    config = VectorICNNConfig(
-        size=d.dimension, width=32 * d.dimension, layers=d.dimension, corner=0.05,
-        spread=3.0 if isinstance(d, Laplace) else 7.0,
-    )  # fmt: skip
+    spread = 3.0 if isinstance(d, Laplace) else 7.0
+    config = VectorICNNConfig(d.dimension, width=16 * d.dimension, spread=spread, corner=0.05)
     net = VectorICNN(config)
     if loss == "squared":
         stages = [
-            (balanced_squared_error, 2e-2, 500, 4096),
-            (balanced_squared_error, 3e-3, 400, 8192),
+            (balanced_squared_error, 2e-2, 400, 4096),
+            (balanced_squared_error, 3e-3, 300, 8192),
         ]
     else:
-        stages = [(balanced_absolute_error, 2e-2, 500, 4096)]
+        stages = [(balanced_absolute_error, 2e-2, 400, 4096)]
     if loss == "proximal matching":
         stages += [(ProximalMatching(g, growth=0), *rest) for g, *rest in problem.gammas]
     # Points of a scrambled Sobol sequence fill the space of (sample, noise) evenly, so that small

@@ -7,7 +7,9 @@ is convex because q and softplus are convex and non-decreasing. Two things diffe
 of its inventors. The first layer has a one-sided square, q(a) = max(a, 0)^2 / 2 with its corner
 rounded: softplus grows like |v|, which leaves its gradient bounded, while two one-sided squares
 make the identity, v^2 / 2 = q(v) + q(-v), and two others a soft threshold. And every layer is read
-out, so that the network can start as the identity and grow into its deeper layers.
+out, so that the network can start as the identity and grow into its deeper layers. These are
+needed: squares alone have a slope f' at a point of at most the sum of those far to its left and
+right, and a prox that is steep between two modes is beyond them.
 
 For images the matrices are convolutions, some with a stride, v enters each layer averaged down to
 its size, and psi is a sum over all positions, whatever their number.
@@ -25,7 +27,7 @@ REFERENCE = 25 / 255
 """The noise level at which log s is zero in the conditioning."""
 DEGREE = 2
 """Biases and readouts are polynomials of log s of this degree, so convexity is kept at every s."""
-QUIET = -4.0
+QUIET = -2.0
 """Where the readouts of the deeper layers start, before their softplus: low, but not out of reach.
 
 A softplus (or exp) of -10 does not move in any training, a weight clamped to zero stays there.

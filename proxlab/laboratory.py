@@ -36,7 +36,7 @@ class Laplace:
         return x[:, 0].abs() / self.scale + torch.tensor(2 * self.scale).log()
 
     def prox(self, v: Tensor, tau: float) -> Tensor:
-        """argmin_x |x - v|^2 / 2 - tau log p(x): soft threshold at tau / scale. [Beck17, Ex. 6.8]"""
+        """argmin_x |x - v|^2 / 2 - tau log p(x), a soft threshold. [Beck17, Ex. 6.8]"""
         return v.sign() * (v.abs() - tau / self.scale).clamp(min=0)
 
     def posterior_mean(self, v: Tensor, sigma: float) -> Tensor:

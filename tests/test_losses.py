@@ -1,4 +1,4 @@
-"""The losses: their minimisers, their units, and that gamma tells proximal matching from squares."""
+"""The losses: their minimisers, their units, and what gamma does."""
 
 import pytest
 import torch
