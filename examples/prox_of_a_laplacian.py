@@ -139,7 +139,7 @@ def errors(problem: Problem, net: VectorICNN) -> dict[str, float]:
     clean = sample(d, 200_000, generator)
     noisy = clean + torch.randn(clean.shape, dtype=clean.dtype, generator=generator)
     if d.dimension == 1:
-        v = torch.linspace(-16, 16, 6401, dtype=torch.float64)[:, None]
+        v = torch.linspace(-16, 16, 1601, dtype=torch.float64)[:, None]
         if problem.region:
             (inside, judged) = (v.abs() <= problem.region[0], problem.region[1])
             bounds = torch.tensor([-judged, judged])
@@ -152,7 +152,7 @@ def errors(problem: Problem, net: VectorICNN) -> dict[str, float]:
         counted = ((x >= bounds[0]) & (x <= bounds[1]))[:, 0]
         truth = hull(d, x) if problem.jump else d.neg_log_density(x)
     else:  # where the density of what is seen, or of what is clean, is above its quantile of 1 %
-        v = noisy[:6000]
+        v = noisy[:2000]
         seen = GaussianMixture(d.weights, d.means, tuple((t * t + 1) ** 0.5 for t in d.deviations))
         inside = seen.neg_log_density(v) <= seen.neg_log_density(noisy).quantile(0.99)
         x, r = learned(net, v)
@@ -218,7 +218,7 @@ def _draw_lines(path: Path, problems: list[Problem], nets: dict) -> None:
         figure.subplots(len(problems), 2, squeeze=False), problems, strict=True
     ):
         d, reach = problem.density, problem.region[0] if problem.region else 9.0
-        v = torch.linspace(-reach, reach, 1201, dtype=torch.float64)[:, None]
+        v = torch.linspace(-reach, reach, 601, dtype=torch.float64)[:, None]
         left, right = row
         left.plot(v, d.prox(v, 1.0), "k", lw=4, alpha=0.25, label="prox of -log p")
         left.plot(v, d.posterior_mean(v, 1.0), "k:", lw=1.5, label="posterior mean")

@@ -27,8 +27,10 @@ REFERENCE = 25 / 255
 """The noise level at which log s is zero in the conditioning."""
 DEGREE = 2
 """Biases and readouts are polynomials of log s of this degree, so convexity is kept at every s."""
-QUIET = -2.0
+QUIET, SOFT = -4.0, -2.0
 """Where the readouts of the deeper layers start, before their softplus: low, but not out of reach.
+
+The first for images, the second for vectors, whose nets are small and may start further away.
 
 A softplus (or exp) of -10 does not move in any training, a weight clamped to zero stays there.
 """
@@ -82,7 +84,7 @@ class VectorICNN(nn.Module):
     def __init__(self, config: VectorICNNConfig):
         super().__init__()
         self.config = config
-        self.layers = _Layers(config, config.size, 1, [1] * (config.layers - 1))
+        self.layers = _Layers(config, config.size, 1, [1] * (config.layers - 1), SOFT)
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, the shape of v, at noise levels [B]."""
@@ -119,7 +121,7 @@ class ImageICNN(nn.Module):
         super().__init__()
         self.config = config
         self.channels = config.channels
-        self.layers = _Layers(config, config.channels, 3, config.strides)
+        self.layers = _Layers(config, config.channels, 3, config.strides, QUIET)
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, the shape of v, at noise levels [B]."""
@@ -146,7 +148,7 @@ class ImageICNN(nn.Module):
 class _Layers(nn.Module):
     """sum_k <w_k, z_k>; a matrix is a convolution with filters of `side` pixels."""
 
-    def __init__(self, config, inputs: int, side: int, strides):
+    def __init__(self, config, inputs: int, side: int, strides, quiet: float):
         super().__init__()
         generator = torch.Generator().manual_seed(config.seed)
         width, fan_in = config.width, inputs * side**2
@@ -171,7 +173,7 @@ class _Layers(nn.Module):
             self.inputs.append(free)
             self.hidden.append(torch.randn(width, width * side**2, generator=generator))
             self.biases.append(_polynomial_of(torch.randn(width, generator=generator)))
-            self.readouts.append(_polynomial_of(torch.full((width,), QUIET)))
+            self.readouts.append(_polynomial_of(torch.full((width,), quiet)))
 
     def forward(self, v: Tensor, sigma: Tensor, multiply: Callable) -> Tensor:
         """v [B, C, ...] and noise levels [B] -> [B] in float64."""

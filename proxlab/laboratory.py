@@ -159,10 +159,13 @@ class GaussianMixture:
             spread = torch.einsum("nj,nja,njb->nab", share, slopes, slopes)
             spread = spread - mean_slope[:, :, None] * mean_slope[:, None]
             hessian = curvature[..., None] * eye - tau * spread
-            step = torch.linalg.lstsq(hessian, (x - v + tau * mean_slope)[..., None]).solution
+            # Without an error where the Hessian is singular: a nan is no descent.
+            step = torch.linalg.solve_ex(hessian, (x - v + tau * mean_slope)[..., None])[0]
             newton = x - step[..., 0]
             better = self._cost(newton, v, tau) < self._cost(safe, v, tau)
-            x = torch.where(better[:, None], newton, safe)
+            last, x = x, torch.where(better[:, None], newton, safe)
+            if torch.allclose(x, last, rtol=1e-14, atol=1e-14):
+                break
         return x
 
     def _cost(self, x: Tensor, v: Tensor, tau: float) -> Tensor:

@@ -74,7 +74,7 @@ def test_images_start_near_the_identity(size):
 
 def test_vectors_start_near_the_identity():
     net, v = vectors(), point(2, 1, 1, 6)
-    assert float((net.gradient(v, SIGMA) - v).detach().norm() / v.norm()) < 0.1
+    assert float((net.gradient(v, SIGMA) - v).detach().norm() / v.norm()) < 0.25
 
 
 @pytest.mark.parametrize("make, shape", CASES)
