@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-GRID = {1: 1001, 2: 41}
+GRID = {1: 401, 2: 25}
 """Points along each axis from which the minimiser of a mixture's prox is sought, by dimension."""
 CHUNK = 1000
 POLISH = 60

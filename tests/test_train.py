@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from proxlab import checkpoints
+from proxlab.cli import main
 from proxlab.convex import MixtureConfig, MixturePotential
 from proxlab.data import Patches, hold_out
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
@@ -93,6 +94,13 @@ def test_proximal_matching_goes_on_from_a_model(tmp_path):
     torch.testing.assert_close(before.prox(y, 0.1), after.prox(y, 0.1), rtol=0, atol=1e-3)
     with pytest.raises(ValueError, match="not 'tv'"):
         lpn_gray_pm(tmp_path, tmp_path / "other", start="tv")
+
+
+def test_only_proximal_matching_starts_from_a_model(tmp_path, capsys):
+    assert main(["train", "lpn-gray", "--start", "tv", "--out", str(tmp_path / "a")]) == 1
+    assert "trained from scratch" in capsys.readouterr().err
+    assert main(["train", "lpn-gray-pm", "--start", "tv", "--out", str(tmp_path / "b")]) == 1
+    assert "not 'tv'" in capsys.readouterr().err
 
 
 def test_gamma_is_halved_to_well_below_the_error():
