@@ -26,13 +26,12 @@ from torch import Tensor, nn
 REFERENCE = 25 / 255
 """The noise level at which log s is zero in the conditioning."""
 DEGREE = 2
-"""Biases and readouts are polynomials of log s of this degree, so convexity is kept at every s."""
+"""Biases and readouts (before their softplus) are polynomials of log s of this degree."""
 QUIET, SOFT = -4.0, -2.0
 """Where the readouts of the deeper layers start, before their softplus: low, but not out of reach.
 
-The first for images, the second for vectors, whose nets are small and may start further away.
-
 A softplus (or exp) of -10 does not move in any training, a weight clamped to zero stays there.
+The first is for images, the second for vectors.
 """
 
 
@@ -48,7 +47,7 @@ class VectorICNNConfig:
     spread: float = 3.0
     """The first biases start in -spread .. spread, in units of the noise."""
     corner: float = 0.1
-    """Half the width of the rounded corner of q, and 1 / sharpness of softplus."""
+    """Half the width of q's rounded corner, and 1 / sharpness of softplus."""
     alpha: float = 1e-6
     """Strong convexity: no eigenvalue of the prox's Jacobian is below."""
     seed: int = 0
@@ -102,10 +101,8 @@ class VectorICNN(nn.Module):
     def total(self, v: Tensor, sigma: Tensor) -> Tensor:
         """psi up to its constant, [B]. Raises ValueError for vectors of another size."""
         if v[0].numel() != self.config.size:
-            raise ValueError(
-                f"this network is for vectors of {self.config.size} entries, got images of shape "
-                f"{list(v.shape[1:])}"
-            )
+            size, shape = self.config.size, list(v.shape[1:])
+            raise ValueError(f"this network is for vectors of {size} entries, got {shape}")
         flat = v.flatten(1)
         return self.layers(flat, sigma, _multiply) + self.config.alpha * _half_square(flat)
 
@@ -178,9 +175,8 @@ class _Layers(nn.Module):
     def forward(self, v: Tensor, sigma: Tensor, multiply: Callable) -> Tensor:
         """v [B, C, ...] and noise levels [B] -> [B] in float64."""
         log_s = (sigma / REFERENCE).log().to(v)
-        z = _one_sided_square(
-            multiply(v, self.inputs[0].to(v), 1) + _at(self.biases[0], log_s, v), self.corner
-        )
+        a = multiply(v, self.inputs[0].to(v), 1) + _at(self.biases[0], log_s, v)
+        z = _one_sided_square(a, self.corner)
         total, area = self._read(0, z, log_s), 1
         for k, stride in enumerate(self.strides):
             if stride > 1:
@@ -247,10 +243,7 @@ def _check(config: VectorICNNConfig | ImageICNNConfig, inputs: int, layers: int)
     if min(inputs, layers) < 1:
         raise ValueError(f"a network has inputs and layers, got {inputs} and {layers}")
     if config.width % 4 or config.width < 4 * inputs:
-        raise ValueError(
-            f"the first layer is the identity when its width is a multiple of 4 and at least "
-            f"{4 * inputs}, got {config.width}"
-        )
+        raise ValueError(f"width is a multiple of 4, at least {4 * inputs}, got {config.width}")
     if not (0 < config.alpha < 1 and config.corner > 0 and math.isfinite(config.spread)):
         raise ValueError(
             f"expected 0 < alpha < 1, corner > 0 and a finite spread, got {config.alpha}, "

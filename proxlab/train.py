@@ -19,9 +19,7 @@ from torch import Tensor, nn
 
 from proxlab.data import Patches
 from proxlab.files import writing
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(estimate, clean, sigma [B]) -> scalar"""
+from proxlab.stages import Loss, Stage, name, stage_at
 
 
 @dataclass(frozen=True)
@@ -55,27 +53,6 @@ class TrainConfig:
             raise ValueError(f"ema is a decay, expected 0 <= ema < 1, got {self.ema}")
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of a training with a loss and a learning rate of its own."""
-
-    loss: Loss
-    learning_rate: float
-    """In place of the configuration's, with the same warm-up and decline within the stage."""
-    steps: int
-
-    def __post_init__(self):
-        if self.steps < 1:
-            raise ValueError(f"a stage has at least 1 step, got {self.steps}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"a learning rate is positive, got {self.learning_rate}")
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step of this stage, as a share of `learning_rate`."""
-        left = 2 * (1 - step / self.steps)
-        return min(1.0, (step + 1) / 50, max(0.02, left))
-
-
 def train(
     model: nn.Module,
     groups: list[dict],
@@ -107,7 +84,7 @@ def train(
         )
     described = _as_json(config)
     if not callable(loss):
-        described["stages"] = [[_name(s.loss), s.learning_rate, s.steps] for s in stages]
+        described["stages"] = [[name(s.loss), s.learning_rate, s.steps] for s in stages]
     device = next(model.parameters()).device
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimiser.param_groups]
@@ -137,7 +114,7 @@ def train(
 
     with _bar(progress, first, config.steps) as bar:
         for step in range(first, config.steps):
-            stage, within = _stage_at(stages, step)
+            stage, within = stage_at(stages, step)
             if within == 0:
                 optimiser.state.clear()
             clean, noisy, sigma = (a.to(device) for a in _pairs(patches, config, step))
@@ -168,20 +145,6 @@ def train(
                 return False, spent + (time.monotonic() - started) / 60
     model.load_state_dict(average)
     return True, spent + (time.monotonic() - started) / 60
-
-
-def _stage_at(stages: list[Stage], step: int) -> tuple[Stage, int]:
-    """The stage of a step, and the step's number within it."""
-    for stage in stages:
-        if step < stage.steps:
-            return stage, step
-        step -= stage.steps
-    raise AssertionError("steps end with the stages")
-
-
-def _name(loss: Loss) -> str:
-    """What tells a loss from others in a saved run: a function's name, an object's fields."""
-    return getattr(loss, "__name__", None) or repr(loss)
 
 
 def _bar(wanted: bool, first: int, total: int):
