@@ -30,8 +30,7 @@ DEGREE = 2
 QUIET, SOFT = -4.0, -2.0
 """Where the readouts of the deeper layers start, before their softplus: low, but not out of reach.
 
-A softplus (or exp) of -10 does not move in any training, a weight clamped to zero stays there.
-The first is for images, the second for vectors.
+A softplus (or exp) of -10 never moves, a weight clamped to zero stays there. Images, vectors.
 """
 
 

@@ -13,7 +13,8 @@ from proxlab.datasets import find_data
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.lpn import LPN
 from proxlab.metrics import psnr
-from proxlab.train import Stage, TrainConfig, train
+from proxlab.stages import Stage
+from proxlab.train import TrainConfig, train
 
 GAMMAS = (0.064, 0.032, 0.016, 0.008)
 """Of proximal matching, at sigma 25 / 255: from above the error there, 0.035, to well below."""

@@ -40,6 +40,6 @@ def stage_at(stages: list[Stage], step: int) -> tuple[Stage, int]:
     raise AssertionError("steps end with the stages")
 
 
-def name(loss: Loss) -> str:
+def loss_name(loss: Loss) -> str:
     """What tells a loss from others in a saved run: a function's name, an object's fields."""
     return getattr(loss, "__name__", None) or repr(loss)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from proxlab.data import Patches
 from proxlab.files import writing
-from proxlab.stages import Loss, Stage, name, stage_at
+from proxlab.stages import Loss, Stage, loss_name, stage_at
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def train(
         )
     described = _as_json(config)
     if not callable(loss):
-        described["stages"] = [[name(s.loss), s.learning_rate, s.steps] for s in stages]
+        described["stages"] = [[loss_name(s.loss), s.learning_rate, s.steps] for s in stages]
     device = next(model.parameters()).device
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimiser.param_groups]

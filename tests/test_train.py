@@ -13,7 +13,8 @@ from proxlab.data import Patches, hold_out
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.lpn import LPN
 from proxlab.recipes import lpn_gray_pm, proximal_matching_stages
-from proxlab.train import Stage, TrainConfig, train
+from proxlab.stages import Stage
+from proxlab.train import TrainConfig, train
 
 IMAGES = [
     torch.randint(256, (30, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))
