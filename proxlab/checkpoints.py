@@ -12,14 +12,20 @@ from pathlib import Path
 from proxlab.classical import TV, Identity
 from proxlab.convex import MixturePotential
 from proxlab.files import write_json, writing
+from proxlab.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig
 from proxlab.rivals import UNetConfig, UNetDenoiser
 
 SHIPPED = Path(__file__).parent / "weights"
-KIND = "lpn-mixture"
 RIVAL = "unet"
 """The kind of an unconstrained network, which is the prox of nothing."""
+KINDS = {
+    "lpn-mixture": (MixtureConfig, MixturePotential),
+    "lpn-icnn": (ImageICNNConfig, ImageICNN),
+    "lpn-icnn-vectors": (VectorICNNConfig, VectorICNN),
+}
+"""What else a model file may hold: the potential's configuration and its class."""
 
 
 def save(path: str | Path, model: LPN | UNetDenoiser, about: dict, overwrite: bool = False) -> Path:
@@ -36,7 +42,7 @@ def save(path: str | Path, model: LPN | UNetDenoiser, about: dict, overwrite: bo
         temporary.write_bytes(weights)
     rival = isinstance(model, UNetDenoiser)
     card = {
-        "kind": RIVAL if rival else KIND,
+        "kind": RIVAL if rival else _kind(model),
         "architecture": asdict(model.config if rival else model.potential.config),
         "sigma_range": list(model.sigma_range),
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -84,12 +90,14 @@ def _load_file(path: Path) -> LPN | UNetDenoiser:
             f"{path} does not match the sha256 in {path.stem}.json; it is corrupted or belongs to "
             "another model: fetch both files again"
         )
+    configuration, potential = KINDS[card["kind"]]
     try:
         levels, size = tuple(card["sigma_range"]), card["architecture"]
         if card["kind"] == RIVAL:
             model = UNetDenoiser(UNetConfig(**size), levels, path.stem)
         else:
-            model = LPN(MixturePotential(MixtureConfig(**size)), levels, path.stem)
+            configuration, potential = KINDS[card["kind"]]
+            model = LPN(potential(configuration(**size)), levels, path.stem)
         model.load_state_dict(load_file(path))
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch it again") from error
@@ -113,11 +121,16 @@ def _read_card(path: Path) -> dict:
         card = json.loads(card_path.read_text())
     except ValueError as error:
         raise ValueError(f"{card_path} is not JSON: {error}") from error
-    if not isinstance(card, dict) or card.get("kind") not in (KIND, RIVAL):
+    if not isinstance(card, dict) or card.get("kind") not in (*KINDS, RIVAL):
         raise ValueError(
-            f"{card_path} does not describe a model of this package (kind {KIND!r} or {RIVAL!r})"
+            f"{card_path} does not describe a model of this package (kind "
+            f"{' or '.join([*KINDS, RIVAL])})"
         )
     return card
+
+
+def _kind(model: LPN) -> str:
+    return next(k for k, (_, made) in KINDS.items() if type(model.potential) is made)
 
 
 def _sha256(path: Path) -> str:

@@ -70,11 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     restore.set_defaults(run=_restore, usage_error=restore.error)
 
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
-    train.add_argument("recipe", choices=["lpn-gray", "lpn-color", "unet-gray", "unet-color"])
+    train.add_argument(
+        "recipe", choices=["lpn-gray", "lpn-gray-pm", "lpn-color", "unet-gray", "unet-color"]
+    )
     train.add_argument("--data", type=Path, help="folder of photographs")
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
     train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     train.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    train.add_argument("--start", help="model to start from (lpn-gray-pm only, default lpn-gray)")
     train.add_argument("--resume", action="store_true")
     train.set_defaults(run=_train)
     return parser
@@ -130,12 +133,21 @@ def _train(args: argparse.Namespace) -> None:
     check_folder(out)
     if not args.minutes >= 0:
         raise ValueError(f"--minutes is a positive number, got {args.minutes}")
+    if args.start and args.recipe != "lpn-gray-pm":
+        raise ValueError(f"{args.recipe} is trained from scratch; leave out --start")
+    from functools import partial
+
     from proxlab import recipes
     from proxlab.train import TrainConfig
 
-    known = (recipes.lpn_gray, recipes.lpn_color, recipes.unet_gray, recipes.unet_color)
-    recipe = {r.__name__.replace("_", "-"): r for r in known}[args.recipe]
-    config = TrainConfig() if args.steps is None else TrainConfig(steps=args.steps)
+    steps = {} if args.steps is None else {"steps": args.steps}
+    config = TrainConfig(**steps)
+    if args.recipe == "lpn-gray-pm":
+        recipe = partial(recipes.lpn_gray_pm, start=args.start or "lpn-gray")
+        config = TrainConfig(learning_rate=1e-3, **steps)
+    else:
+        known = (recipes.lpn_gray, recipes.lpn_color, recipes.unet_gray, recipes.unet_color)
+        recipe = {r.__name__.replace("_", "-"): r for r in known}[args.recipe]
     path = recipe(
         args.data,
         out,

@@ -13,8 +13,8 @@ import torch
 from deepinv.models import Denoiser
 from torch import Tensor
 
-from proxlab.convex import MixturePotential
 from proxlab.inversion import invert
+from proxlab.potential import Potential
 
 
 class LPN(Denoiser):
@@ -31,7 +31,7 @@ class LPN(Denoiser):
 
     def __init__(
         self,
-        potential: MixturePotential,
+        potential: Potential,
         sigma_range: tuple[float, float] = (1 / 255, 75 / 255),
         name: str = "lpn",
     ):

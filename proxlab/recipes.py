@@ -11,13 +11,16 @@ from proxlab import checkpoints
 from proxlab.convex import MixturePotential
 from proxlab.data import Patches, hold_out, load_color, load_gray
 from proxlab.datasets import find_data
-from proxlab.losses import balanced_squared_error
+from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.lpn import LPN
 from proxlab.metrics import psnr
 from proxlab.mixture_config import MixtureConfig
 from proxlab.rivals import UNetConfig, UNetDenoiser
-from proxlab.train import TrainConfig, train
+from proxlab.stages import Stage
+from proxlab.train import Loss, TrainConfig, train
 
+GAMMAS = (0.064, 0.032, 0.016, 0.008)
+"""Of proximal matching, at sigma 25 / 255: from above the error there, 0.035, to well below."""
 LEVELS = (5, 15, 25, 50)
 COLOR = MixtureConfig(bases=6, kept=48, channels=3)
 
@@ -47,6 +50,44 @@ def lpn_gray(
         config,
         data,
         out,
+        minutes=minutes,
+        resume=resume,
+        progress=progress,
+        device=device,
+    )
+
+
+def lpn_gray_pm(
+    data: Path | None = None,
+    out: Path = Path("lpn-gray-pm"),
+    *,
+    start: str | Path = "lpn-gray",
+    config: TrainConfig | None = None,
+    minutes: float = math.inf,
+    resume: bool = False,
+    progress: bool = False,
+    device: str = "cpu",
+) -> Path | None:
+    """`lpn-gray-pm`: the model `start`, trained on by the l1 loss and by proximal matching.
+
+    As `lpn_gray`; also raises ValueError if `start` is not a learned proximal network.
+    """
+    config = config or TrainConfig(learning_rate=1e-3)
+    model = checkpoints.load(start)
+    if not isinstance(model, LPN):
+        raise ValueError(f"proximal matching starts from a learned proximal network, not {start!r}")
+    # Its noise levels are those of this training; the rest of it is kept.
+    model = LPN(model.potential, config.sigma_range).requires_grad_(True).train()
+    return _recipe(
+        "lpn-gray-pm",
+        f"gray photographs, learned proximal network, {start} then proximal matching",
+        load_gray,
+        (model, model.potential.parameter_groups(config.learning_rate)),
+        config,
+        data,
+        out,
+        loss=proximal_matching_stages(config),
+        options=f" --start {start}",
         minutes=minutes,
         resume=resume,
         progress=progress,
@@ -138,6 +179,16 @@ def unet_color(
     )
 
 
+def proximal_matching_stages(config: TrainConfig) -> list[Stage]:
+    """The l1 loss for a third of the steps, then gamma halved stage by stage at a lower rate."""
+    each = 2 * config.steps // (3 * len(GAMMAS))
+    if each < 1:
+        raise ValueError(f"proximal matching needs at least 6 steps, got {config.steps}")
+    rate = config.learning_rate
+    later = [Stage(ProximalMatching(gamma), rate / 3, each) for gamma in GAMMAS]
+    return [Stage(balanced_absolute_error, rate, config.steps - each * len(GAMMAS)), *later]
+
+
 def denoising_psnr(model: nn.Module, images: list[Tensor], seed: int = 0) -> dict[str, float]:
     """Mean PSNR at sigma 5, 15, 25, 50 / 255, by level, over uint8 images [H, W] or [3, H, W]."""
     figures = {}
@@ -175,6 +226,8 @@ def _recipe(
     data: Path | None,
     out: Path,
     *,
+    loss: Loss | list[Stage] = balanced_squared_error,
+    options: str = "",
     minutes: float,
     resume: bool,
     progress: bool,
@@ -190,7 +243,7 @@ def _recipe(
         model.to(device),
         groups,
         Patches(images, config.patch),
-        balanced_squared_error,
+        loss,
         config,
         out,
         evaluate=lambda m: {"held_out_psnr": denoising_psnr(m, held_out[:10])},
@@ -203,7 +256,7 @@ def _recipe(
     about = {
         "what": what,
         "data": f"{len(images)} images of {Path(data).name if data else 'bsds400'}",
-        "command": f"proxlab train {name} --steps {config.steps}",
+        "command": f"proxlab train {name} --steps {config.steps}{options}",
         "steps": config.steps,
         "minutes": round(spent, 1),
         "held_out_psnr": denoising_psnr(model, held_out),

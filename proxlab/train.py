@@ -1,4 +1,4 @@
-"""The one training loop: a denoiser, patches, a loss; resumable to the step after a kill.
+"""The one training loop: a denoiser, patches, a loss or several in turn; resumable after a kill.
 
 Every step draws from a generator seeded by (seed, step) alone, so that a run which was interrupted
 and resumed ends with the same weights, bit for bit, as one that was not.
@@ -9,7 +9,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +19,7 @@ from torch import Tensor, nn
 
 from proxlab.data import Patches
 from proxlab.files import writing
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(estimate, clean, sigma [B]) -> scalar"""
+from proxlab.stages import Loss, Stage, loss_name, stage_at
 
 
 @dataclass(frozen=True)
@@ -54,17 +52,12 @@ class TrainConfig:
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is a decay, expected 0 <= ema < 1, got {self.ema}")
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step, as a share of `learning_rate`."""
-        left = 2 * (1 - step / self.steps)
-        return min(1.0, (step + 1) / 50, max(0.02, left))
-
 
 def train(
     model: nn.Module,
     groups: list[dict],
     patches: Patches,
-    loss: Loss,
+    loss: Loss | Sequence[Stage],
     config: TrainConfig,
     out: Path,
     *,
@@ -75,11 +68,23 @@ def train(
 ) -> tuple[bool, float]:
     """Train `model` in place to its averaged weights; (finished?, minutes spent in all).
 
-    `model(noisy, sigma)` is a denoiser, `groups` its parameters as an optimiser takes them. `out`
+    `model(noisy, sigma)` is a denoiser, which starts from the weights it has, `groups` its
+    parameters as an optimiser takes them at `config.learning_rate`. `loss` is one, or stages whose
+    steps add up to `config.steps`; each starts Adam afresh, its memory being of another loss. `out`
     is a folder: `state.pt` holds everything needed to go on, `log.jsonl` a line per evaluation.
     Stops after `minutes` with the state saved. Raises ValueError for a folder that holds a run when
-    not told to `resume`, or a run of another configuration; FloatingPointError if the loss is NaN.
+    not told to `resume`, or a run of another configuration, and for stages of another length;
+    FloatingPointError if the loss is NaN.
     """
+    stages = [Stage(loss, config.learning_rate, config.steps)] if callable(loss) else list(loss)
+    if sum(stage.steps for stage in stages) != config.steps:
+        raise ValueError(
+            f"the stages have {sum(stage.steps for stage in stages)} steps and the configuration "
+            f"{config.steps}; make them equal"
+        )
+    described = _as_json(config)
+    if not callable(loss):
+        described["stages"] = [[loss_name(s.loss), s.learning_rate, s.steps] for s in stages]
     device = next(model.parameters()).device
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimiser.param_groups]
@@ -91,14 +96,14 @@ def train(
             raise ValueError(
                 f"{out} already holds a training run; resume it or choose another folder"
             )
-        first, spent = _restore(state_file, config, model, optimiser, average)
+        first, spent = _restore(state_file, described, model, optimiser, average)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
     def save(step: int) -> None:
         with writing(state_file, overwrite=True) as path:
             state = {
-                "config": _as_json(config),
+                "config": described,
                 "step": step,
                 "minutes": spent + (time.monotonic() - started) / 60,
                 "model": model.state_dict(),
@@ -109,8 +114,11 @@ def train(
 
     with _bar(progress, first, config.steps) as bar:
         for step in range(first, config.steps):
+            stage, within = stage_at(stages, step)
+            if within == 0:
+                optimiser.state.clear()
             clean, noisy, sigma = (a.to(device) for a in _pairs(patches, config, step))
-            value = loss(model(noisy, sigma), clean, sigma)
+            value = stage.loss(model(noisy, sigma), clean, sigma)
             if not value.isfinite():
                 raise FloatingPointError(
                     f"the loss is {float(value.detach())} at step {step}; lower the rate"
@@ -118,7 +126,8 @@ def train(
             optimiser.zero_grad()
             value.backward()
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * config.rate(step)
+                base = rate * (stage.learning_rate / config.learning_rate)
+                group["lr"] = base * stage.rate(within)
             optimiser.step()
             _update(average, model, min(config.ema, (step + 1) / (step + 10)))
             done = step + 1
@@ -176,9 +185,9 @@ class _averaged:
         self.model.load_state_dict(self.saved)
 
 
-def _restore(path: Path, config: TrainConfig, model, optimiser, average) -> tuple[int, float]:
+def _restore(path: Path, described: dict, model, optimiser, average) -> tuple[int, float]:
     state = _read_state(path)
-    if state["config"] != _as_json(config):
+    if state["config"] != described:
         raise ValueError(
             f"{path} was made with another configuration, {state['config']}; resume with that one "
             "or choose another folder"

@@ -4,12 +4,17 @@ import warnings
 
 import pytest
 import torch
+from PIL import Image
 
+from proxlab import checkpoints
+from proxlab.cli import main
 from proxlab.convex import MixturePotential
 from proxlab.data import Patches, hold_out
-from proxlab.losses import balanced_squared_error
+from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig
+from proxlab.recipes import lpn_gray_pm, proximal_matching_stages
+from proxlab.stages import Stage
 from proxlab.train import TrainConfig, train
 
 IMAGES = [
@@ -45,6 +50,65 @@ def test_resumed_equals_uninterrupted_to_the_bit(tmp_path):
     assert not same(
         whole, run(tmp_path / "c", TrainConfig(5, 2, 16, seed=1, checkpoint_every=2))[1]
     )
+
+
+STAGES = [Stage(balanced_absolute_error, 1e-3, 2), Stage(ProximalMatching(0.05), 1e-4, 3)]
+
+
+def test_stages_resume_to_the_bit_across_their_borders(tmp_path):
+    _, whole = run(tmp_path / "a", loss=STAGES)
+    finished, state = run(tmp_path / "b", minutes=0, loss=STAGES)
+    while not finished:
+        finished, state = run(tmp_path / "b", minutes=0, resume=True, loss=STAGES)
+    assert same(whole, state)
+    assert not same(whole, run(tmp_path / "c", loss=balanced_absolute_error)[1])
+
+
+def test_one_stage_is_the_plain_loss(tmp_path):
+    one = [Stage(balanced_squared_error, CONFIG.learning_rate, CONFIG.steps)]
+    assert same(run(tmp_path / "a")[1], run(tmp_path / "b", loss=one)[1])
+
+
+def test_other_stages_are_another_run(tmp_path):
+    run(tmp_path, minutes=0, loss=STAGES)
+    for other in ([STAGES[0], Stage(ProximalMatching(0.04), 1e-4, 3)], balanced_squared_error):
+        with pytest.raises(ValueError, match="another configuration"):
+            run(tmp_path, resume=True, loss=other)
+    with pytest.raises(ValueError, match="the stages have 2 steps and the configuration 5"):
+        run(tmp_path / "short", loss=STAGES[:1])
+
+
+def test_a_single_loss_is_saved_as_before(tmp_path):
+    run(tmp_path, minutes=0)
+    assert "stages" not in torch.load(tmp_path / "state.pt", weights_only=True)["config"]
+
+
+def test_proximal_matching_goes_on_from_a_model(tmp_path):
+    for i, image in enumerate(IMAGES):
+        Image.fromarray(image.numpy()).save(tmp_path / f"{i}.png")
+    start = LPN(MixturePotential(MixtureConfig(4, 2, context=1)))
+    start = checkpoints.save(tmp_path / "start", start, {})
+    config = TrainConfig(steps=6, batch=2, patch=16, learning_rate=1e-7)
+    path = lpn_gray_pm(tmp_path, tmp_path / "run", start=start, config=config)
+    before, after = checkpoints.load(start), checkpoints.load(path)
+    y = torch.rand(1, 1, 20, 20)
+    assert not torch.equal(before.prox(y, 0.1), after.prox(y, 0.1))
+    torch.testing.assert_close(before.prox(y, 0.1), after.prox(y, 0.1), rtol=0, atol=1e-3)
+    with pytest.raises(ValueError, match="not 'tv'"):
+        lpn_gray_pm(tmp_path, tmp_path / "other", start="tv")
+
+
+def test_only_proximal_matching_starts_from_a_model(tmp_path, capsys):
+    assert main(["train", "lpn-gray", "--start", "tv", "--out", str(tmp_path / "a")]) == 1
+    assert "trained from scratch" in capsys.readouterr().err
+    assert main(["train", "lpn-gray-pm", "--start", "tv", "--out", str(tmp_path / "b")]) == 1
+    assert "not 'tv'" in capsys.readouterr().err
+
+
+def test_gamma_is_halved_to_well_below_the_error():
+    gammas = [stage.loss.gamma for stage in proximal_matching_stages(TrainConfig())[1:]]
+    assert len(gammas) >= 4 and min(gammas) < 0.035 / 3
+    assert all(b == a / 2 for a, b in zip(gammas[:-1], gammas[1:], strict=True))
 
 
 def test_a_run_is_not_overwritten_or_mixed(tmp_path):

@@ -1,0 +1,198 @@
+"""Densities simple enough to know everything about: samples, -log p, its exact prox, the mean.
+
+They are what a learned prox and a learned prior are held against. Points are rows [N, d], float64
+by default; the d of each density is its `dimension`. Every density makes its samples out of
+`uniforms` numbers in (0, 1) a point, so that these may come from a low-discrepancy sequence.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+GRID = {1: 401, 2: 25}
+"""Points along each axis from which the minimiser of a mixture's prox is sought, by dimension."""
+CHUNK = 1000
+POLISH = 60
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """p(x) = exp(-|x| / scale) / (2 scale), on the line."""
+
+    scale: float = 1.0
+    dimension = 1
+    uniforms = 1
+
+    def __post_init__(self):
+        _positive("scale", self.scale)
+
+    def draw(self, u: Tensor) -> Tensor:
+        """Uniform numbers [N, 1] in (0, 1) -> samples [N, 1]."""
+        return -self.scale * (u - 0.5).sign() * torch.log1p(-2 * (u - 0.5).abs())
+
+    def neg_log_density(self, x: Tensor) -> Tensor:
+        """[N, 1] -> [N]."""
+        return x[:, 0].abs() / self.scale + torch.tensor(2 * self.scale).log()
+
+    def prox(self, v: Tensor, tau: float) -> Tensor:
+        """argmin_x |x - v|^2 / 2 - tau log p(x), a soft threshold. [Beck17, Ex. 6.8]"""
+        return v.sign() * (v.abs() - tau / self.scale).clamp(min=0)
+
+    def posterior_mean(self, v: Tensor, sigma: float) -> Tensor:
+        """E[x | x + sigma e = v], the minimiser of the squared loss.
+
+        The posterior is a mixture of two Gaussians, N(v - t, s^2) and N(v + t, s^2) with
+        t = s^2 / scale, each cut off at zero; a and b below are their masses.
+        """
+        shift = sigma**2 / self.scale
+        a = torch.special.log_ndtr((v - shift) / sigma) - v / self.scale
+        b = torch.special.log_ndtr(-(v + shift) / sigma) + v / self.scale
+        return v - shift * torch.tanh((a - b) / 2)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """p = N(mean, deviation^2), on the line."""
+
+    mean: float = 0.0
+    deviation: float = 1.0
+    dimension = 1
+    uniforms = 1
+
+    def __post_init__(self):
+        _positive("deviation", self.deviation)
+
+    def draw(self, u: Tensor) -> Tensor:
+        """Uniform numbers [N, 1] in (0, 1) -> samples [N, 1]."""
+        return self.mean + self.deviation * torch.special.ndtri(u)
+
+    def neg_log_density(self, x: Tensor) -> Tensor:
+        """[N, 1] -> [N]."""
+        r = (x[:, 0] - self.mean) / self.deviation
+        return r.square() / 2 + torch.tensor(2 * torch.pi * self.deviation**2).log() / 2
+
+    def prox(self, v: Tensor, tau: float) -> Tensor:
+        """argmin_x |x - v|^2 / 2 - tau log p(x)."""
+        return (self.deviation**2 * v + tau * self.mean) / (self.deviation**2 + tau)
+
+    def posterior_mean(self, v: Tensor, sigma: float) -> Tensor:
+        """E[x | x + sigma e = v]: for a Gaussian the same as the prox."""
+        return self.prox(v, sigma**2)
+
+
+@dataclass(frozen=True)
+class GaussianMixture:
+    """p = sum_j weights_j N(means_j, deviations_j^2 I), on the line or in the plane."""
+
+    weights: tuple[float, ...]
+    means: tuple[tuple[float, ...], ...]
+    deviations: tuple[float, ...]
+
+    def __post_init__(self):
+        if not len(self.weights) == len(self.means) == len(self.deviations) >= 1:
+            raise ValueError(
+                "a mixture has as many weights as means and deviations, at least one, got "
+                f"{len(self.weights)}, {len(self.means)} and {len(self.deviations)}"
+            )
+        for weight, deviation in zip(self.weights, self.deviations, strict=True):
+            _positive("a weight", weight)
+            _positive("a deviation", deviation)
+        if abs(sum(self.weights) - 1) > 1e-9:
+            raise ValueError(f"weights add up to 1, got {sum(self.weights)}; divide by that")
+        if {len(mean) for mean in self.means} not in ({1}, {2}):
+            raise ValueError(f"means are points, all of 1 or all of 2 coordinates: {self.means}")
+
+    @property
+    def dimension(self) -> int:
+        return len(self.means[0])
+
+    @property
+    def uniforms(self) -> int:
+        return 1 + self.dimension
+
+    def draw(self, u: Tensor) -> Tensor:
+        """Uniform numbers [N, 1 + d] in (0, 1) -> samples [N, d]; the first picks the component."""
+        weights, means, deviations = self._tensors(u)
+        steps = weights.cumsum(0)[:-1]
+        j = torch.searchsorted(steps, u[:, 0].contiguous())
+        return means[j] + deviations[j, None] * torch.special.ndtri(u[:, 1:])
+
+    def neg_log_density(self, x: Tensor) -> Tensor:
+        """[..., d] -> [...]."""
+        return -self._log_joint(x).logsumexp(-1)
+
+    def prox(self, v: Tensor, tau: float) -> Tensor:
+        """argmin_x |x - v|^2 / 2 - tau log p(x), the least of the local minima; [N, d] -> [N, d].
+
+        Where two of them tie the prox jumps, and either may be returned. Setting the gradient to
+        zero shows that x is a convex combination of v and the means: the best point of a grid over
+        their bounding box is followed downhill, by Newton's step where that descends and by that of
+        expectation maximisation, which always does, elsewhere.
+        """
+        return torch.cat([self._prox(part, tau) for part in v.split(CHUNK)])
+
+    def posterior_mean(self, v: Tensor, sigma: float) -> Tensor:
+        """E[x | x + sigma e = v]: the components' own means, by their share in v."""
+        _, means, deviations = self._tensors(v)
+        noisy = [(t**2 + sigma**2) ** 0.5 for t in self.deviations]
+        share = GaussianMixture(self.weights, self.means, tuple(noisy))._log_joint(v).softmax(-1)
+        gain = (deviations.square() / (deviations.square() + sigma**2))[:, None]
+        return (share[..., None] * (means + gain * (v[:, None] - means))).sum(1)
+
+    def _prox(self, v: Tensor, tau: float) -> Tensor:
+        _, means, deviations = self._tensors(v)
+        low, high = torch.minimum(v, means.amin(0)), torch.maximum(v, means.amax(0))
+        axis = torch.linspace(0, 1, GRID[self.dimension]).to(v)
+        box = torch.cartesian_prod(*[axis] * self.dimension).view(-1, self.dimension)
+        points = low[:, None] + (high - low)[:, None] * box
+        best = self._cost(points, v[:, None], tau).argmin(1)
+        x = points[torch.arange(len(v)), best]
+        eye = torch.eye(self.dimension).to(v)
+        for _ in range(POLISH):
+            share = self._log_joint(x).softmax(-1)
+            pull = share / deviations.square()
+            curvature = 1 + tau * pull.sum(1, keepdim=True)
+            safe = (v + tau * pull @ means) / curvature
+            slopes = (x[:, None] - means) / deviations.square()[:, None]  # of -log N_j
+            mean_slope = (share[..., None] * slopes).sum(1)
+            spread = torch.einsum("nj,nja,njb->nab", share, slopes, slopes)
+            spread = spread - mean_slope[:, :, None] * mean_slope[:, None]
+            hessian = curvature[..., None] * eye - tau * spread
+            # Without an error where the Hessian is singular: a nan is no descent.
+            step = torch.linalg.solve_ex(hessian, (x - v + tau * mean_slope)[..., None])[0]
+            newton = x - step[..., 0]
+            better = self._cost(newton, v, tau) < self._cost(safe, v, tau)
+            last, x = x, torch.where(better[:, None], newton, safe)
+            if torch.allclose(x, last, rtol=1e-14, atol=1e-14):
+                break
+        return x
+
+    def _cost(self, x: Tensor, v: Tensor, tau: float) -> Tensor:
+        return (x - v).square().sum(-1) / 2 + tau * self.neg_log_density(x)
+
+    def _log_joint(self, x: Tensor) -> Tensor:
+        """log(weights_j N(x; means_j, deviations_j^2 I)): [..., d] -> [..., J]."""
+        weights, means, deviations = self._tensors(x)
+        squares = (x[..., None, :] - means).square().sum(-1) / deviations.square()
+        return (
+            weights.log() - squares / 2 - self.dimension * (2 * torch.pi * deviations**2).log() / 2
+        )
+
+    def _tensors(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        parts = (self.weights, self.means, self.deviations)
+        return tuple(torch.tensor(part, dtype=like.dtype, device=like.device) for part in parts)
+
+
+Density = Laplace | Gaussian | GaussianMixture
+
+
+def sample(density: Density, n: int, generator: torch.Generator) -> Tensor:
+    """n independent points, [n, d] in float64."""
+    u = torch.rand(n, density.uniforms, dtype=torch.float64, generator=generator)
+    return density.draw(u.clamp(min=2.0**-54))  # rand may give 0, which is infinitely far out
+
+
+def _positive(name: str, number: float) -> None:
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{name} of a density is positive and finite, got {number}")

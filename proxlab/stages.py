@@ -1,0 +1,45 @@
+"""The parts of a training: a loss, a learning rate and a number of steps each."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(estimate, clean, sigma [B]) -> scalar"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training with a loss and a learning rate of its own."""
+
+    loss: Loss
+    learning_rate: float
+    """In place of the configuration's, with the same warm-up and decline within the stage."""
+    steps: int
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise ValueError(f"a stage has at least 1 step, got {self.steps}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"a learning rate is positive, got {self.learning_rate}")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step of this stage, as a share of `learning_rate`."""
+        left = 2 * (1 - step / self.steps)
+        return min(1.0, (step + 1) / 50, max(0.02, left))
+
+
+def stage_at(stages: list[Stage], step: int) -> tuple[Stage, int]:
+    """The stage of a step, and the step's number within it."""
+    for stage in stages:
+        if step < stage.steps:
+            return stage, step
+        step -= stage.steps
+    raise AssertionError("steps end with the stages")
+
+
+def loss_name(loss: Loss) -> str:
+    """What tells a loss from others in a saved run: a function's name, an object's fields."""
+    return getattr(loss, "__name__", None) or repr(loss)
