@@ -27,6 +27,8 @@ class LPN(Denoiser):
 
     default_weight = 0.5
     """In `proxlab.restore`: best on held-out training images."""
+    exact, convex = True, False
+    """Its prox is that of R to rounding, by construction; R is not convex."""
 
     def __init__(
         self,
@@ -38,6 +40,11 @@ class LPN(Denoiser):
         self.potential = potential
         self.sigma_range = sigma_range
         self.name = name
+
+    @property
+    def alpha(self) -> float:
+        """Strong convexity of the potential, 0 where it claims none."""
+        return float(getattr(self.potential, "alpha", 0.0))
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The prox of R_sigma at x [B, C, H, W]; the same as `prox`."""

@@ -37,8 +37,8 @@ def jacobian_spectrum(
 
     Lanczos from a fixed start, in full orthogonality [Golub13, Sec. 10.3]; its matrix is computed
     whole, as Arnoldi does, to see whether it is symmetric. J u is a central difference over `step`,
-    the length of the move in image units, 1e-3 sigma say: small against the sigma at which the prior
-    changes, also where all of u lies on one pixel. Give v in float64: at that step float32 knows
+    the length of the move in image units, 1e-3 sigma say: small against the sigma at which a prior
+    bends, also where all of u lies on one pixel. Give v in float64: at that step float32 knows
     nothing. Two calls of prox a step. Raises ValueError on step <= 0 or steps < 1.
     """
     if not (step > 0 and steps >= 1):

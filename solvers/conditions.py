@@ -24,7 +24,7 @@ v = (I + H) x. Let z be an eigenvalue of it and y = z x + (z - 1) H x; then (I -
 The imaginary part of <y, Q y> says that z is real or |H x| = |x|. In the second case, |z| = 1 and
 k = 2 - 2 Re z, <y, Q y> / |y|^2 = -(k + (1 + k) e) / (1 + k + k e) < -e for e = <x, H x> / |x|^2,
 which is at least 1 / t: below -rho unless t > 1 / rho. z = 1 would make Q + H singular, z = -1 ask
-for (2 - rho) |x|^2 + (5 - 4 rho) <x, H x> + (2 - 4 rho) |H x|^2 <= 0, not so for t <= 1 / rho. So no
+for (2 - rho) |x|^2 + (5 - 4 rho) <x, H x> + (2 - 4 rho) |H x|^2 <= 0, not so for t <= 1 / rho. No
 eigenvalue meets the unit circle while Q moves to I, where all lie inside.
 If J and A^T A share their eigenvectors, t < (lam + 1) / (lam - 2) is enough, any t if lam <= 2: the
 factor of one dimension is (1 - t rho) / ((1 + t) (1 - rho)). They do not in images.
