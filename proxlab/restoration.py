@@ -101,7 +101,7 @@ def restore(
     prior,
     solver: str = "admm",
     sigma: float | None = None,
-    steps: int = 200,
+    steps: int = 400,
     tol: float = 1e-4,
     init: Tensor | None = None,
     progress: bool = False,
