@@ -1,4 +1,4 @@
-"""The theorems' bounds: they hold below, counter-examples break above, and planted ones are seen."""
+"""The theorems' bounds: they hold below, counter-examples break above, mistakes are seen."""
 
 import pytest
 import torch
@@ -124,7 +124,7 @@ def test_bound_of_proximal_gradient_is_sharp(t, holds):
 
 
 def test_two_wells_cycle_for_ever_outside_and_come_to_rest_inside():
-    """f + g is least at 0; outside the bound admm swings between two points, bounded and for ever."""
+    """f + g is least at 0; outside the bound admm swings between two points for ever."""
     x, g = ONES[:, :1] * 0.5, Wells(10.0)
     swinging = run(admm(one(2.0), g, x, tau=1.0), max_steps=300, tol=1e-6)
     assert swinging.stopped == ["max_steps"] and not swinging.certified[0]
