@@ -63,6 +63,12 @@ def by_level(cases: list[tuple], prior, times: tuple[float, ...]) -> dict[float,
     return found
 
 
+def middle(x: Tensor, side: int) -> Tensor:
+    """The middle side x side pixels: corners are mostly sky."""
+    top, left = ((n - side) // 2 for n in x.shape)
+    return x[top : top + side, left : left + side]
+
+
 def row(name: str, values: dict[float, float]) -> str:
     return f"  {name:8s}" + "".join(f"{k:6g}: {v:.2f}" for k, v in values.items())
 
@@ -77,7 +83,7 @@ def main(argv: list[str] | None = None) -> list[float]:
     prior = load(args.prior)
     _, held_out = hold_out(load_gray(find_data("bsds400")))
     large = [x for x in held_out if min(x.shape) >= 256][1:20]
-    crops = [x[: args.side, -args.side :] for x in large[:: max(1, 20 // args.crops)]]
+    crops = [middle(x, args.side) for x in large[:: max(1, 20 // args.crops)]]
     kernels = bench.motion_kernels(len(crops))
     lost = []
     for problem in bench.PROBLEMS:
