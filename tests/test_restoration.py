@@ -49,12 +49,13 @@ def test_hqs_energy_never_rises_and_a_short_run_is_not_certified():
     assert short.certified == [False] and "residual" in short.doubts[0]
 
 
-@pytest.mark.parametrize("weight", [0.7, 2.0])
-def test_strong_blur_does_not_run_away(weight):
+# at weight 1/2 the proof asks for a level that the prior does not know, and the run is told so
+@pytest.mark.parametrize("weight, certified", [(0.5, False), (2.0, True)])
+def test_strong_blur_does_not_run_away(weight, certified):
     op = deblur(gaussian_kernel(2.5), 0.005)
     y = op(CLEAN, generator=generator())
     result = proxlab.restore(y, op, proxlab.load("lpn-gray"), weight=weight)
-    assert result.certified == [True]
+    assert result.certified == [certified]
     assert float(psnr(result.image, CLEAN)) > float(psnr(y, CLEAN)) + 1
 
 
