@@ -131,15 +131,20 @@ def table(rows: list[dict], priors: list[str]) -> None:
             )
 
 
-def tune(name: str) -> None:
-    """Mean PSNR by weight on 256 x 256 crops of photographs held out of the training set."""
+def motion_kernels(count: int) -> list[np.ndarray]:
+    """Blur by random motion, seeded, 25 x 25, each of sum one."""
     from deepinv.physics.generator import MotionBlurGenerator
 
+    motion = MotionBlurGenerator((25, 25), l=0.6)
+    kernels = [motion.step(1, seed=i)["filter"][0, 0].double().numpy() for i in range(count)]
+    return [k / k.sum() for k in kernels]
+
+
+def tune(name: str) -> None:
+    """Mean PSNR by weight on 256 x 256 crops of photographs held out of the training set."""
     _, held_out = hold_out(load_gray(find_data("bsds400")))
     crops = [x[:256, -256:] for x in held_out if min(x.shape) >= 256][1:20:4]
-    motion = MotionBlurGenerator((25, 25), l=0.6)
-    kernels = [motion.step(1, seed=i)["filter"][0, 0].double().numpy() for i in range(len(crops))]
-    kernels = [k / k.sum() for k in kernels]
+    kernels = motion_kernels(len(crops))
     for problem in PROBLEMS:
         for weight in GRID:
             values = []

@@ -19,12 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
 from proxlab.data import Patches
 from proxlab.datasets import find_data
 from proxlab.files import check_writable, writing
 from proxlab.losses import balanced_squared_error
 from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
 from proxlab.operators import gaussian_kernel
 from proxlab.train import TrainConfig, train
 

@@ -17,6 +17,7 @@ class TV:
     """
 
     name = "tv"
+    exact, convex = False, True
     sigma_range = (0.0, 1.0)
     default_weight = 1.5
     """In `proxlab.restore`: near the best for blur and missing pixels on training images."""
@@ -63,6 +64,7 @@ class Identity:
     """No prior: R = 0, whose prox changes nothing."""
 
     name = "none"
+    exact, convex = True, True
     sigma_range = (0.0, 1.0)
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:

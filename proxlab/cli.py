@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--solver", default="admm", choices=["pgd", "fista", "admm", "drs", "hqs"])
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")
     restore.add_argument("--weight", type=float, help="of the prior (default: the prior's own)")
-    restore.add_argument("--steps", type=int, default=200)
+    restore.add_argument("--steps", type=int, default=400)
     restore.add_argument("--tol", type=float, default=1e-4)
     restore.add_argument("--out", type=Path, help="default: INPUT with -restored before its suffix")
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")

@@ -54,7 +54,7 @@ class MixturePotential(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(config.seed)
         fine, coarse = random_spectra(config, generator)
-        self.config, self.channels = config, config.channels
+        self.config, self.channels, self.alpha = config, config.channels, config.alpha
         self.bases = TaperedBases(FINE, config.channels, config.bases, config.kept, generator)
         self.coarse_turn = nn.Parameter(torch.zeros(COARSE**2 - 1, COARSE**2 - 1))
         self.context = nn.Parameter(torch.zeros(config.kept + 1, config.context**2))
@@ -64,7 +64,7 @@ class MixturePotential(nn.Module):
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
-        return torch.lerp(self._run(v, sigma, want_value=False)[0], v, self.config.alpha)
+        return torch.lerp(self._run(v, sigma, want_value=False)[0], v, self.alpha)
 
     def gradient_and_gap(self, v: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """grad psi, and |v|^2 / 2 - psi [B] in float64, in one pass.
@@ -72,7 +72,7 @@ class MixturePotential(nn.Module):
         Both are known up to each channel's mean: grad psi(v + c) = grad psi(v) + c and the gap does
         not see c. Without the mean its two large terms cancel to fewer lost digits.
         """
-        alpha = self.config.alpha
+        alpha = self.alpha
         mean = v.mean((2, 3), keepdim=True)
         centred = v - mean
         grad, value = self._run(centred, sigma, want_value=True)
@@ -82,7 +82,7 @@ class MixturePotential(nn.Module):
     def value(self, v: Tensor, sigma: Tensor) -> Tensor:
         """psi, [B], zero at v = 0. Autograd through it is the slow twin of `gradient`."""
         energy = v.square().sum((1, 2, 3), dtype=torch.float64) / 2
-        return torch.lerp(self._run(v, sigma, want_value=True)[1], energy, self.config.alpha)
+        return torch.lerp(self._run(v, sigma, want_value=True)[1], energy, self.alpha)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """For an optimiser: logits and biases may move faster than the filters."""

@@ -28,6 +28,8 @@ class LPN(Denoiser):
 
     default_weight = 0.5
     """In `proxlab.restore`: best on held-out training images."""
+    exact, convex = True, False
+    """Its prox is that of R to rounding, by construction; R is not convex."""
 
     def __init__(
         self,
@@ -44,6 +46,11 @@ class LPN(Denoiser):
     def channels(self) -> int:
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return getattr(self.potential, "channels", 1)
+
+    @property
+    def alpha(self) -> float:
+        """Strong convexity of the potential, 0 where it claims none."""
+        return float(getattr(self.potential, "alpha", 0.0))
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The prox of R_sigma at x [B, C, H, W]; the same as `prox`."""

@@ -1,7 +1,10 @@
 """How close an image is to the truth: PSNR and SSIM per image, for values in [0, 1]."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+LEVELS = (5, 15, 25, 50)
+"""Noise levels of `denoising_psnr`, of 255."""
 
 
 def psnr(x: Tensor, truth: Tensor) -> Tensor:
@@ -27,3 +30,20 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
             for a, b in zip(x, truth, strict=True)
         ]
     )
+
+
+def denoising_psnr(model: nn.Module, images: list[Tensor], seed: int = 0) -> dict[str, float]:
+    """Mean PSNR at sigma 5, 15, 25, 50 / 255, by level, over uint8 images [H, W] or [3, H, W]."""
+    figures = {}
+    where = next(model.parameters()).device
+    for level in LEVELS:
+        generator = torch.Generator().manual_seed(seed)
+        values = []
+        for image in images:
+            clean = image.reshape(1, -1, *image.shape[-2:]) / 255
+            noisy = clean + level / 255 * torch.randn(clean.shape, generator=generator)
+            with torch.no_grad():
+                estimate = model(noisy.to(where), level / 255).cpu()
+            values.append(float(psnr(estimate, clean)))
+        figures[str(level)] = round(sum(values) / len(values), 3)
+    return figures

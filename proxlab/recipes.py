@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from proxlab import checkpoints
@@ -13,7 +12,7 @@ from proxlab.data import Patches, hold_out, load_color, load_gray
 from proxlab.datasets import find_data
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.lpn import LPN
-from proxlab.metrics import psnr
+from proxlab.metrics import denoising_psnr
 from proxlab.mixture_config import MixtureConfig
 from proxlab.rivals import UNetConfig, UNetDenoiser
 from proxlab.stages import Stage
@@ -21,7 +20,6 @@ from proxlab.train import Loss, TrainConfig, train
 
 GAMMAS = (0.064, 0.032, 0.016, 0.008)
 """Of proximal matching, at sigma 25 / 255: from above the error there, 0.035, to well below."""
-LEVELS = (5, 15, 25, 50)
 COLOR = MixtureConfig(bases=6, kept=48, channels=3)
 
 
@@ -187,23 +185,6 @@ def proximal_matching_stages(config: TrainConfig) -> list[Stage]:
     rate = config.learning_rate
     later = [Stage(ProximalMatching(gamma), rate / 3, each) for gamma in GAMMAS]
     return [Stage(balanced_absolute_error, rate, config.steps - each * len(GAMMAS)), *later]
-
-
-def denoising_psnr(model: nn.Module, images: list[Tensor], seed: int = 0) -> dict[str, float]:
-    """Mean PSNR at sigma 5, 15, 25, 50 / 255, by level, over uint8 images [H, W] or [3, H, W]."""
-    figures = {}
-    where = next(model.parameters()).device
-    for level in LEVELS:
-        generator = torch.Generator().manual_seed(seed)
-        values = []
-        for image in images:
-            clean = image.reshape(1, -1, *image.shape[-2:]) / 255
-            noisy = clean + level / 255 * torch.randn(clean.shape, generator=generator)
-            with torch.no_grad():
-                estimate = model(noisy.to(where), level / 255).cpu()
-            values.append(float(psnr(estimate, clean)))
-        figures[str(level)] = round(sum(values) / len(values), 3)
-    return figures
 
 
 def _lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[LPN, list[dict]]:

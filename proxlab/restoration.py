@@ -6,8 +6,16 @@ for noise level s_y of the measurement and a prior R_s at level s. Phase one com
 level to s by half-quadratic splitting, which leads to a good minimum; phase two stays at s and runs
 the chosen solver until every image is at rest. Only phase two is certified.
 
-The default s = s_y sqrt(weight) is the largest for which ADMM and DRS are proved to converge with a
-nonconvex prior, tau = s^2 <= 1 / L, for an operator of norm one: L = 1 / (weight s_y^2).
+An image is certified if the conditions of the solver's theorem hold, which is checked before the
+run (`proxlab.premises`, `solvers.conditions`), and if afterwards neither the objective nor what the
+theorem makes fall ever rose beyond rounding and the residual ended below tol. Outside of the
+conditions a run goes ahead all the same, and `doubts` says what is lost.
+The default s = s_y sqrt(weight) / |A| is the largest for which PGD, ADMM and DRS are proved to
+converge with a nonconvex prior, tau = s^2 < 1 / L, L = |A^T A| / (weight s_y^2). Where that is
+below the least level that the prior knows, the least is taken and the run told not certified.
+
+If R_s / s^2 is -log p, weight 1 is right and s the only choice: `examples/bench_calibration.py`
+prints what weight 1 loses to the best weight on photographs held out of the training set.
 """
 
 import math
@@ -21,13 +29,19 @@ from torch import Tensor
 import solvers
 from proxlab.data_terms import data_term, start
 from proxlab.operators import noise_level
+from proxlab.premises import Premises, premises
 from solvers import Result, Trace
+from solvers.protocols import PerImage
 from solvers.schedules import geometric
 
 FIRST_LEVEL = 49 / 255
 """Where the descent of noise levels begins, as in the plug-and-play literature [Zhang21]."""
+ROUNDING = 1e-6
+"""Relative error that certificates forgive, ten units in the last place of float32."""
 DESCENT = 24
 """Steps of that descent."""
+ASSUMED_NOISE = 0.01
+"""Of a measurement whose operator knows no noise and whose user tells none."""
 ALGORITHMS: dict[str, Callable] = {
     "pgd": solvers.pgd,
     "fista": solvers.fista,
@@ -48,7 +62,8 @@ class Restoration:
     stopped: list[str]
     """Per image: "tolerance" or "max_steps"."""
     certified: list[bool]
-    """Per image: after the descent the objective never rose and the residual ended below tol."""
+    """Per image: the premises hold, after the descent neither objective nor merit ever rose, and
+    the residual ended below tol."""
     doubts: list[str]
     """Per image: why it is not certified; empty if it is."""
     steps: Tensor
@@ -57,6 +72,8 @@ class Restoration:
     """The noise level s of the prior."""
     descent: int
     """Steps of the descent, in which the objective still changes its meaning."""
+    premises: Premises
+    """What was known of the step and the prior before the run, and what of it breaks a theorem."""
 
 
 class AtStep:
@@ -88,7 +105,7 @@ def restore(
     prior,
     solver: str = "admm",
     sigma: float | None = None,
-    steps: int = 200,
+    steps: int = 400,
     tol: float = 1e-4,
     init: Tensor | None = None,
     progress: bool = False,
@@ -99,11 +116,12 @@ def restore(
     """Estimate the images behind y = op(x) + noise.
 
     y: measurement [B, ...]; op: a deepinv LinearPhysics; prior: any object with prox(v, sigma), and
-    prox_and_value for an objective; solver: "pgd", "fista", "admm", "drs" or "hqs"; sigma: level s
-    of the prior at the end (`default_sigma` if None); steps: at most so many, the descent included;
-    tol: relative residual at which an image stops; init: first estimate [B, C, H, W], from which
-    the solver starts without a descent; weight: of the prior (its `default_weight` if None, or 1);
-    noise: of the measurement, if the operator does not know it.
+    prox_and_value for an objective, `exact` and `convex` for certificates; solver: "pgd", "fista",
+    "admm", "drs" or "hqs"; sigma: level s of the prior at the end (`default_sigma` if None); steps:
+    at most so many, the descent included; tol: relative residual at which an image stops; init:
+    first estimate [B, C, H, W], from which the solver starts without a descent; weight: of the
+    prior (its `default_weight` if None, or 1); noise: of the measurement, if the operator does not
+    know it (0.01 if neither does).
     Raises ValueError on what cannot be, solvers.Diverged with the step when iterates blow up.
     Sources: [Fang24] for the prox, [Themelis20] for the choice of sigma, [Geman95] for splitting,
     [Zhang21] for the descent.
@@ -116,9 +134,13 @@ def restore(
         weight = getattr(prior, "default_weight", 1.0)
     if not 0 < weight < math.inf:
         raise ValueError(f"weight multiplies the prior, positive and finite, got {weight}")
+    if noise is None:
+        known = noise_level(op)
+        noise = known if isinstance(known, Tensor) or known else ASSUMED_NOISE
     f = data_term(y, op, noise=noise, strength=1 / weight)
+    lipschitz = f.lipschitz()
     if sigma is None:
-        sigma = default_sigma(op, prior, noise, weight)
+        sigma = default_sigma(lipschitz, prior)
     if not 0 < sigma < 1:
         raise ValueError(
             f"sigma is in image units, expected 0 < sigma < 1, got {sigma}"
@@ -126,8 +148,6 @@ def restore(
         )
     tau = sigma**2
     with torch.no_grad():
-        if solver in ("pgd", "fista"):
-            tau = _gradient_step(f, tau, solver)
         x = start(y, op) if init is None else init
         g = AtStep(prior)
         descent = 0 if init is not None else min(DESCENT, steps - 1)
@@ -138,35 +158,37 @@ def restore(
             down = solvers.hqs(f, g, x, tau=[s**2 for s in levels])
             first = solvers.run(down, max_steps=descent, tol=1e-12, progress=progress)
             x = first.x
+        before = premises(ALGORITHMS[solver], prior, tau, x, lipschitz)
         algorithm = ALGORITHMS[solver](f, g, x, tau=tau)
-        last = solvers.run(algorithm, max_steps=steps - descent, tol=tol, progress=progress)
-    return _joined(first, last, sigma, descent)
+        # a prox by conjugate gradients is known to the tolerance of these, and so is what falls
+        accuracy = max(ROUNDING, getattr(f, "tol", 0.0))
+        short = len(getattr(f, "stopped_short", ()))
+        last = solvers.run(
+            algorithm, max_steps=steps - descent, tol=tol, rounding=accuracy, progress=progress
+        )
+        short = len(getattr(f, "stopped_short", ())) - short
+    return _joined(first, last, sigma, descent, before, short)
 
 
-def default_sigma(op: LinearPhysics, prior, noise: float | None, weight: float) -> float:
-    """noise * sqrt(weight), a hair less, kept inside the levels that the prior knows."""
-    level = noise if noise is not None else noise_level(op)
-    level = float(torch.as_tensor(level or 0.01).max())
+def default_sigma(lipschitz: PerImage, prior) -> float:
+    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest."""
     low, high = prior.sigma_range if _bounded(prior) else (1 / 255, 75 / 255)
-    return min(max(0.99 * weight**0.5 * level, low, 1 / 255), high)
+    largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
+    return min(max(0.99 / largest**0.5, low, 1 / 255), high)
 
 
 def _bounded(prior) -> bool:
     return hasattr(prior, "sigma_range")
 
 
-def _gradient_step(f, tau: float, solver: str) -> float:
-    """A gradient method needs tau = sigma^2 below 1 / L; refuse, with the sigma that would do."""
-    limit = float(1 / f.lipschitz().max())
-    if tau >= limit:
-        raise ValueError(
-            f"{solver} needs sigma below {limit**0.5:.3g} here (sigma^2 < 1 / Lipschitz constant "
-            f"of the data term), got {tau**0.5:.3g}; choose a smaller sigma, or admm, drs or hqs"
-        )
-    return tau
-
-
-def _joined(first: Result | None, last: Result, sigma: float, descent: int) -> Restoration:
+def _joined(
+    first: Result | None, last: Result, sigma: float, descent: int, before: Premises, short: int
+) -> Restoration:
+    missed = f"the data term's prox missed its tolerance {short} times" if short else ""
+    doubts = [
+        "; ".join(filter(None, (broken, missed, seen)))
+        for broken, seen in zip(before.broken, last.doubts, strict=True)
+    ]
     trace = last.trace
     if first is not None:
         trace = Trace(
@@ -179,9 +201,10 @@ def _joined(first: Result | None, last: Result, sigma: float, descent: int) -> R
         image=last.x,
         trace=trace,
         stopped=last.stopped,
-        certified=last.certified,
-        doubts=last.doubts,
+        certified=[not doubt for doubt in doubts],
+        doubts=doubts,
         steps=last.steps + descent,
         sigma=sigma,
         descent=descent,
+        premises=before,
     )

@@ -30,22 +30,28 @@ def doubts(
     settled_at: int | None,
     tol: float,
     rounding: float = 1e-6,
+    merit: Tensor | None = None,
 ) -> str:
     """Why one image's run is not certified, in words for a person; empty if it is.
 
     objective [K] and residual (the last) of that image; settled_at is the number of the first step
-    after any schedule, counted from 1: what happens before is another problem's objective.
+    after any schedule, counted from 1: what happens before is another problem's objective. merit
+    [K] is what the algorithm's theorem makes fall where that is not the objective; neither may
+    rise, the one because it would break the theorem, the other because it is what a person sees.
     """
     found = []
     if objective is None:
         found.append("the prior has no value")
     if settled_at is None:
         found.append("the schedule was still running")
-    elif objective is not None:
-        rise = rises(objective[settled_at - 1 :], rounding=rounding)
-        worst = int(rise.argmax()) if len(rise) else 0
-        if len(rise) and rise[worst] > 0:
-            found.append(f"objective rose by {rise[worst]:.1e} at step {worst + settled_at}")
+    else:
+        for name, values in (("objective", objective), ("merit", merit)):
+            if values is None:
+                continue
+            rise = rises(values[settled_at - 1 :], rounding=rounding)
+            worst = int(rise.argmax()) if len(rise) else 0
+            if len(rise) and rise[worst] > 0:
+                found.append(f"{name} rose by {rise[worst]:.1e} at step {worst + settled_at}")
     if not residual < tol:
         found.append(f"residual {residual:.1e} above tol {tol:.1e}")
     return "; ".join(found)

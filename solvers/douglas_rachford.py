@@ -11,6 +11,7 @@ from solvers.protocols import (
     Image,
     Prior,
     State,
+    envelope,
     narrow,
     per_image,
     prox_and_value,
@@ -29,7 +30,8 @@ def drs(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
     of grad f, this order of the two proxes being part of the theorem [Themelis20, Sec. 4].
 
     Uses f.prox, f.value, g.prox. Residual |x - z| / |z|; objective f + g at z, which is State.x and
-    need not decrease from step to step.
+    need not decrease from step to step; merit the Douglas-Rachford envelope, which does and is
+    never below it, for tau < 1/L.
     """
     taus = steps_of(tau, x)
     v = z = x
@@ -41,8 +43,10 @@ def drs(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
         x = f.prox(v, t)
         z, g_z = prox_and_value(g, torch.lerp(v, x, 2.0), t)
         gap = z - x
-        v = v + gap
         misfit = f.value(z)
-        objective = None if g_z is None else misfit + g_z
-        index = yield State(z, relative(gap, z), objective, misfit, settled)
+        objective = merit = None
+        if g_z is not None:
+            objective, merit = misfit + g_z, envelope(f, g_z, x, x - v, gap, t)
+        v = v + gap
+        index = yield State(z, relative(gap, z), objective, misfit, settled, merit)
         f, g, v, z, taus = narrow(index, f, g, v, z, taus)

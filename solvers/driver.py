@@ -41,6 +41,8 @@ class Trace(NamedTuple):
     residual: Tensor
     data_misfit: Tensor
     """f at the estimate."""
+    merit: Tensor | None = None
+    """What the algorithm's theorem makes fall: `State.merit`, or the objective itself."""
 
 
 class Result(NamedTuple):
@@ -53,7 +55,8 @@ class Result(NamedTuple):
     """"tolerance" or "max_steps"."""
     trace: Trace
     certified: list[bool]
-    """The objective is known, never rose after the schedule, and the residual ended below tol."""
+    """The objective is known, neither it nor the merit ever rose after the schedule, and the
+    residual ended below tol. Whether the run kept to what is proved, `solvers.conditions` tells."""
     doubts: list[str]
     """Why an image is not certified; empty if it is."""
 
@@ -108,7 +111,7 @@ class _Book:
 
     def __init__(self, first: State):
         count = first.x.shape[0]
-        for name in ("residual", "misfit", "objective"):
+        for name in ("residual", "misfit", "objective", "merit"):
             value = getattr(first, name)
             if value is not None and value.shape != (count,):
                 raise ValueError(
@@ -136,7 +139,7 @@ class _Book:
             self.batch, self.running = self.batch[offered], self.running[offered]
         assert size == len(self.batch), "a batch may only change as offered"
         # one table, so that a GPU is waited for once a step
-        known = [state.residual, state.misfit, state.objective]
+        known = [state.residual, state.misfit, state.objective, state.merit]
         table = torch.stack([v.double() for v in known if v is not None]).detach().cpu()
         numbers = table.tolist()  # on so few of them Python is quicker than torch
         if k % LOOK_EVERY == 0 or not math.isfinite(sum(map(sum, numbers))):
@@ -163,7 +166,8 @@ class _Book:
         self.steps[self.batch[self.running]] = len(self.rows)
         table = torch.stack(self.rows)
         residual, misfit = table[:, 0].clone(), table[:, 1].clone()
-        objective = table[:, 2].clone() if table.shape[1] == 3 else None
+        objective = table[:, 2].clone() if table.shape[1] > 2 else None
+        merit = table[:, 3].clone() if table.shape[1] > 3 else None
         why = [
             doubts(
                 None if objective is None else objective[:k, b],
@@ -171,10 +175,11 @@ class _Book:
                 settled_at=self.settled_at,
                 tol=tol,
                 rounding=rounding,
+                merit=None if merit is None else merit[:k, b],
             )
             for b, k in enumerate(self.steps.tolist())
         ]
-        trace = Trace(objective, residual, misfit)
+        trace = Trace(objective, residual, misfit, objective if merit is None else merit)
         return Result(self.x, self.steps, self.stopped, trace, [not w for w in why], why)
 
     def _spread(self, table: Tensor) -> Tensor:

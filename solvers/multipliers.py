@@ -11,6 +11,7 @@ from solvers.protocols import (
     Image,
     Prior,
     State,
+    envelope,
     narrow,
     per_image,
     prox_and_value,
@@ -31,7 +32,8 @@ def admm(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tenso
     constant of grad f. [Themelis20, Sec. 5], [Fang24, Sec. 3]
 
     Uses f.prox, f.value, g.prox. Residual |x - z| / |z|: all that a step remembers is z - u, which
-    moves by z - x. Objective f + g at z, which is State.x and need not decrease from step to step.
+    moves by z - x. Objective f + g at z, which is State.x and need not decrease from step to step;
+    what does for tau < 1/L is the merit, the augmented Lagrangian, which is never below it.
     """
     taus = steps_of(tau, x)
     z, u = x, torch.zeros_like(x)
@@ -45,6 +47,9 @@ def admm(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tenso
         u = x - v
         z, g_z = prox_and_value(g, x + u, t)
         misfit = f.value(z)
-        objective = None if g_z is None else misfit + g_z
-        index = yield State(z, relative(x - z, z), objective, misfit, settled)
+        gap = z - x
+        objective = merit = None
+        if g_z is not None:
+            objective, merit = misfit + g_z, envelope(f, g_z, x, u, gap, t)
+        index = yield State(z, relative(gap, z), objective, misfit, settled, merit)
         f, g, z, u, taus = narrow(index, f, g, z, u, taus)

@@ -62,6 +62,8 @@ class State(NamedTuple):
     """f(x)."""
     settled: bool
     """False while a parameter schedule still runs: the fixed point is still moving."""
+    merit: PerImage | None = None
+    """The function that the algorithm's theorem makes fall; None where that is the objective."""
 
 
 def prox_and_value(g: Prior, v: Image, tau: float | PerImage) -> tuple[Image, PerImage | None]:
@@ -133,6 +135,15 @@ def dot(x: Image, y: Image) -> PerImage:
     """
     rows = (x * y).flatten(1, -2).sum(-1) if x.ndim > 2 else x * y
     return rows.sum(1, dtype=float_for_sums(x))
+
+
+def envelope(f: DataTerm, g_z: PerImage, x: Image, u: Image, gap: Image, tau) -> PerImage:
+    """f(x) + g(z) + <grad f(x), gap> + |gap|^2 / (2 tau), gap = z - x, u = -tau grad f(x). [B]
+
+    The Douglas-Rachford envelope, which is ADMM's augmented Lagrangian [Themelis20, Sec. 2]. It is
+    never below f + g at z as long as tau <= 1 / L, and equal to it once z = x.
+    """
+    return f.value(x) + g_z + dot(gap, torch.sub(gap, u, alpha=2.0)) / (2 * tau)
 
 
 def relative(change: Image, x: Image) -> PerImage:

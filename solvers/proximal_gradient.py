@@ -24,7 +24,8 @@ def pgd(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
     With grad f L-Lipschitz and tau <= 1/L the objective never rises, whatever the shape of g, as
     long as its prox is exact: F(x+) <= F(x) - (1/tau - L) |x+ - x|^2 / 2. For tau < 1/L the steps
     die out and limit points are critical, also for nonconvex g [Attouch13, Thm. 5.1], learned
-    proximal networks included [Fang24, Sec. 3]. Convex g allows tau < 2/L; beyond, it diverges.
+    proximal networks included [Fang24, Sec. 3]. Convex g allows tau < 2/L, less convex g less:
+    see `solvers.conditions`.
 
     Uses f.grad, f.value, g.prox. Residual |x+ - x| / |x+|; objective f + g at x+. The first step
     raises ValueError if tau is not positive or has the wrong shape.

@@ -14,9 +14,10 @@ from torch import nn
 from proxlab import recipes, restore_command
 from proxlab.checkpoints import load
 from proxlab.cli import main
-from proxlab.convex import MixtureConfig, MixturePotential
+from proxlab.convex import MixturePotential
 from proxlab.data import Patches, load_color, load_gray
 from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig, _pairs
 
 SIGMA = 0.1

@@ -49,12 +49,13 @@ def test_hqs_energy_never_rises_and_a_short_run_is_not_certified():
     assert short.certified == [False] and "residual" in short.doubts[0]
 
 
-@pytest.mark.parametrize("weight", [0.5, 2.0])
-def test_strong_blur_does_not_run_away(weight):
+# at weight 1/2 the proof asks for a level that the prior does not know, and the run is told so
+@pytest.mark.parametrize("weight, certified", [(0.5, False), (2.0, True)])
+def test_strong_blur_does_not_run_away(weight, certified):
     op = deblur(gaussian_kernel(2.5), 0.005)
     y = op(CLEAN, generator=generator())
     result = proxlab.restore(y, op, proxlab.load("lpn-gray"), weight=weight)
-    assert result.certified == [True]
+    assert result.certified == [certified]
     assert float(psnr(result.image, CLEAN)) > float(psnr(y, CLEAN)) + 1
 
 
@@ -104,11 +105,12 @@ def test_the_demo_keeps_what_it_made(tmp_path, capsys):
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == made
 
 
-def test_gradient_methods_name_the_sigma_they_need():
+def test_gradient_methods_descend_at_their_default_and_are_doubted_beyond():
     op, _ = PROBLEMS["deblur"]
     y = op(CLEAN, generator=generator())
-    with pytest.raises(ValueError, match="pgd needs sigma below 0.0141"):
-        proxlab.restore(y, op, proxlab.load("lpn-gray"), "pgd", sigma=0.015)
+    limit = 0.02 * proxlab.load("lpn-gray").default_weight ** 0.5
+    beyond = proxlab.restore(y, op, proxlab.load("lpn-gray"), "pgd", 1.1 * limit, steps=26)
+    assert f"take sigma <= {0.99 * limit:.3g}" in beyond.doubts[0]
     result = proxlab.restore(y, op, proxlab.load("lpn-gray"), "pgd", steps=40)
     objective = result.trace.objective[result.descent + 1 :, 0]
     assert (objective.diff() <= 1e-6 * objective[0].abs()).all()

@@ -1,0 +1,119 @@
+"""What a restoration's certificate assumes, checked before it runs: step size, prox, prior.
+
+The theorems, with what shows that each bound is needed, are in `solvers.conditions`. Here their
+quantities are computed for a data term and a prior, and what is broken is said in words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxlab.spectrum import Spectrum, jacobian_spectrum
+from solvers.conditions import PROVED
+from solvers.protocols import Image, PerImage
+
+MIDDLE = 64
+"""Side of the middle part of each image on which the prior's Jacobian is looked at."""
+LANCZOS_STEPS = 10
+"""There; with both, looking costs about as much as one step of the solver."""
+ROUNDING = 1e-3
+"""What of asymmetry and negative eigenvalues central differences may make up."""
+
+
+@dataclass(frozen=True)
+class Premises:
+    """What was computed before the run, and per image what it breaks."""
+
+    tau: float
+    """The step, sigma^2."""
+    lipschitz: PerImage
+    """L = |A^T A| / (weight noise^2), the Lipschitz constant of the data term's gradient, [B]."""
+    exact: bool
+    """Whether the prior vouches that its prox is exact: `prior.exact`."""
+    convex: bool
+    """Whether it vouches that it is convex: `prior.convex`."""
+    alpha: float
+    """Strong convexity of the potential: `prior.alpha`. No theorem here needs it positive; where it
+    is, the prox is one to one, and the prior finite and smooth everywhere."""
+    spectrum: Spectrum | None
+    """Extremes of the Jacobian of the prox at the first estimate; None unless exact, not convex."""
+    broken: list[str]
+    """Per image: which premises do not hold and what is lost, empty if all do."""
+
+
+def premises(algorithm: Callable, prior, tau: float, x: Image, lipschitz: PerImage) -> Premises:
+    """Compute and compare. `algorithm` is one of `solvers.conditions.PROVED`, x a first estimate.
+
+    The Jacobian is looked at on the middle of x alone: a prior that is no prox is caught there, one
+    that is passes everywhere by construction, and no bound below depends on the figure.
+    """
+    exact, convex = getattr(prior, "exact", False), getattr(prior, "convex", False)
+    found = None
+    if exact and not convex and hasattr(prior, "prox_and_value"):
+        found = _look(prior, x, tau**0.5)
+    broken = []
+    for b, limit in enumerate(lipschitz.tolist()):
+        largest = None if found is None else float(found.highest[b])
+        words = [
+            _step(algorithm, prior, tau, limit, convex, largest),
+            _exact(prior, exact),
+            "" if found is None else _no_prox(prior, found, b),
+        ]
+        broken.append("; ".join(filter(None, words)))
+    alpha = float(getattr(prior, "alpha", 0.0))
+    return Premises(tau, lipschitz, exact, convex, alpha, found, broken)
+
+
+def _look(prior, x: Image, sigma: float) -> Spectrum:
+    top, left = (max(0, (n - MIDDLE) // 2) for n in x.shape[-2:])
+    middle = x[..., top : top + MIDDLE, left : left + MIDDLE].double()
+    return jacobian_spectrum(
+        lambda v: prior.prox(v, sigma), middle, step=1e-3 * sigma, steps=LANCZOS_STEPS
+    )
+
+
+def _step(algorithm: Callable, prior, tau: float, lipschitz: float, convex: bool, largest) -> str:
+    """Whether tau is within the theorem's bound, and if not what would be, and what is left."""
+    theorem, name = PROVED[algorithm], algorithm.__name__
+    bound = theorem.limit(convex)
+    if bound == 0:
+        return f"{name} is proved for convex priors alone and {_name(prior)} is not one; take admm"
+    if tau * lipschitz < bound:
+        return ""
+    limit = bound / lipschitz
+    times = "1" if bound == 1 else f"{bound:g}"
+    words = (
+        f"tau = {tau:.1e} is not below {times} / L = {limit:.1e}, so nothing is proved for {name}; "
+        f"take sigma <= {0.99 * limit**0.5:.3g}"
+    )
+    low = prior.sigma_range[0] if hasattr(prior, "sigma_range") else 0.0
+    if low > limit**0.5:
+        words += f", which the prior does not know (from {low:.4f} on), or hqs"
+    if theorem.local is not None and largest is not None:
+        near = theorem.local(largest) / lipschitz
+        kept = "kept" if tau < near else "broken too"
+        words += f" (bound near a solution {near:.1e}, {kept}, for a Jacobian up to {largest:.2f})"
+    return words
+
+
+def _exact(prior, exact: bool) -> str:
+    if exact:
+        return ""
+    return f"nobody vouches that the prox of {_name(prior)} is exact, so descent is not proved"
+
+
+def _no_prox(prior, found: Spectrum, b: int) -> str:
+    if found.asymmetry[b] > ROUNDING:
+        return (
+            f"the prox of {_name(prior)} is none: its Jacobian is not symmetric, by "
+            f"{found.asymmetry[b]:.1e}"
+        )
+    if found.lowest[b] < -ROUNDING:
+        return (
+            f"the prox of {_name(prior)} is none: its Jacobian has the eigenvalue "
+            f"{found.lowest[b]:.1e}"
+        )
+    return ""
+
+
+def _name(prior) -> str:
+    return getattr(prior, "name", type(prior).__name__)
