@@ -64,25 +64,21 @@ class MixturePotential(nn.Module):
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
-        return torch.lerp(self._run(v, sigma, want_value=False)[0], v, self.alpha)
+        return torch.lerp(self._run(v, sigma, want_gap=False)[0], v, self.alpha)
 
     def gradient_and_gap(self, v: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """grad psi, and |v|^2 / 2 - psi [B] in float64, in one pass.
 
-        Both are known up to each channel's mean: grad psi(v + c) = grad psi(v) + c and the gap does
-        not see c. Without the mean its two large terms cancel to fewer lost digits.
+        The gap is summed from what each window lacks, not from its two large terms: few digits are
+        lost however low the noise.
         """
-        alpha = self.alpha
-        mean = v.mean((2, 3), keepdim=True)
-        centred = v - mean
-        grad, value = self._run(centred, sigma, want_value=True)
-        gap = (centred * centred).sum((1, 2, 3), dtype=torch.float64) / 2 - value
-        return torch.lerp(grad, centred, alpha) + mean, (1 - alpha) * gap
+        grad, gap = self._run(v, sigma, want_gap=True)
+        return torch.lerp(grad, v, self.alpha), (1 - self.alpha) * gap
 
     def value(self, v: Tensor, sigma: Tensor) -> Tensor:
         """psi, [B], zero at v = 0. Autograd through it is the slow twin of `gradient`."""
-        energy = v.square().sum((1, 2, 3), dtype=torch.float64) / 2
-        return torch.lerp(self._run(v, sigma, want_value=True)[1], energy, self.alpha)
+        gap = self._run(v, sigma, want_gap=True)[1]
+        return v.square().sum((1, 2, 3), dtype=torch.float64) / 2 - (1 - self.alpha) * gap
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """For an optimiser: logits and biases may move faster than the filters."""
@@ -93,27 +89,28 @@ class MixturePotential(nn.Module):
             {"params": others, "lr": 5 * learning_rate},
         ]
 
-    def _run(self, v: Tensor, sigma: Tensor, want_value: bool):
-        """The gradient of psi' and, if wanted, its value."""
+    def _run(self, v: Tensor, sigma: Tensor, want_gap: bool):
+        """The gradient of psi' and, if wanted, |v|^2 / 2 - psi'."""
         height, width = v.shape[-2:]
         filters = self._filters(v)
-        blocks = windows.extend(v, WINDOW)
+        mean = v.mean((2, 3), keepdim=True)  # it passes as it is; without it energies are smaller
+        blocks = windows.extend(v - mean, WINDOW)
         q = windows.multiplicity(WINDOW, height, width, v)
         shares = self._shares(q)
-        back, value = torch.zeros_like(blocks), v.new_zeros(len(v), dtype=torch.float64)
+        back, gap = torch.zeros_like(blocks), v.new_zeros(len(v), dtype=torch.float64)
         whole = torch.is_grad_enabled() or v.device.type != "cpu"
         rows, halo = len(q) if whole else BAND, WINDOW // 2 - 1
-        flat = self._flat(sigma, v) if want_value else None
+        flat = self._flat(sigma, v) if want_gap else None
         for top in range(0, len(q), rows):
             band = q[top : top + rows]
             under = slice(top, top + len(band) + halo)
             share = shares[top : top + len(band) + self.config.context - 1]
-            part, terms = self._band(blocks[..., under, :], band, share, sigma, filters, want_value)
+            part, terms = self._band(blocks[..., under, :], band, share, sigma, filters, want_gap)
             back[..., under, :] += part
-            if want_value:
-                value = value + (band * (terms - flat)).sum((1, 2), dtype=torch.float64)
-        grad = windows.fold(back, WINDOW, height, width) / windows.overlaps(FINE)
-        return grad, value / windows.overlaps(FINE) if want_value else None
+            if want_gap:
+                gap = gap + (band * (terms - flat)).sum((1, 2), dtype=torch.float64)
+        grad = windows.fold(back, WINDOW, height, width) / windows.overlaps(FINE) + mean
+        return grad, gap / windows.overlaps(FINE) if want_gap else None
 
     def _shares(self, q: Tensor) -> Tensor:
         """What a window lends of its energy to its neighbours' context, padded by its reach.
@@ -123,8 +120,8 @@ class MixturePotential(nn.Module):
         side = self.config.context
         return F.pad(q / F.max_pool2d(q[None], side, 1, side // 2)[0], [side // 2] * 4)
 
-    def _band(self, blocks: Tensor, q: Tensor, share: Tensor, sigma: Tensor, filters, want_value):
-        """What the windows q [h, w] add to the gradient, as blocks, and to psi', [B, h, w]."""
+    def _band(self, blocks: Tensor, q: Tensor, share: Tensor, sigma: Tensor, filters, want_gap):
+        """What the windows q [h, w] add to the gradient, as blocks, and to the gap, [B, h, w]."""
         bank, coarse, context, grid = filters
         margin, kept = INSET - self.config.context // 2, self.config.kept
         middle = _crop(blocks, INSET)
@@ -142,10 +139,10 @@ class MixturePotential(nn.Module):
             _crop(whole, INSET).flatten(1),
             around.flatten(2),
             sigma,
-            want_value,
+            want_gap,
         )
         energies = (c * c / SHARE).flatten(2)
-        low = self.coarse_mixture(energies[:, None], energies.sum(1), None, sigma, want_value)
+        low = self.coarse_mixture(energies[:, None], energies.sum(1), None, sigma, want_gap)
 
         outer = F.conv_transpose2d(
             slopes.around.unflatten(2, q.shape) * q, context, groups=len(context)
@@ -160,19 +157,21 @@ class MixturePotential(nn.Module):
         up = _each_back(c * low_gain, coarse, means.shape) + _each_back(d * q, grid, means.shape)
         back = back + F.conv_transpose2d(up / SHARE - means * left, bank.mean)
         back = back + blocks * F.conv_transpose2d(left, bank.weight) + F.pad(centre, [INSET] * 4)
-        if not want_value:
+        if not want_gap:
             return back, None
-        value = (slopes.value + low.value).view(-1, *q.shape)
-        return back, value + d.square().sum(1) / (2 * SHARE)
+        # What a window lends and nobody counts, near the border, is lacking too.
+        lent = self.fine_mixture.share_at(sigma, q)[..., None] / 2
+        unseen = _crop(whole, INSET)[:, 0] - around.sum(1)
+        return back, (slopes.deficit + low.deficit).view_as(unseen) + lent * unseen
 
     def _flat(self, sigma: Tensor, like: Tensor) -> Tensor:
-        """What a window on a constant image contributes to psi', [B, 1, 1]."""
+        """What a window on a constant image lacks, [B, 1, 1]."""
 
         def still(mixture: Mixture) -> Tensor:
             _, bases, _, energies = mixture.gains.shape
             zeros = like.new_zeros(len(like), bases, energies, 1)
             own, around = zeros[:, :, 1:], zeros[:, 0] if mixture.context else None
-            return mixture(own, zeros[:, 0, 0], around, sigma, True).value
+            return mixture(own, zeros[:, 0, 0], around, sigma, True).deficit
 
         return (still(self.fine_mixture) + still(self.coarse_mixture)).view(-1, 1, 1)
 

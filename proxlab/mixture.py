@@ -11,6 +11,10 @@ at each noise level s, is convex and non-decreasing in every energy that a respo
 change, and its slopes sum the weights by softmax_j: a soft choice among Gaussian components of low
 rank, and the shrinkage that the chosen one applies. With W = l / (l + s^2) it is, up to e / 2 and a
 constant, the log-density of noisy responses under a mixture of Gaussians.
+
+At low noise the energies are large and nearly all weights one. So what is computed is how far m
+stays below the bound of `Mixture`, by weights less their bounds: no digits cancel, and a softmax
+does not see the difference.
 """
 
 import math
@@ -27,7 +31,7 @@ CHUNK = 2048
 
 
 class Slopes(NamedTuple):
-    """2 dm/denergy, and m."""
+    """2 dm/denergy, and the deficit [(1 - share) e + share sum_i r_i] / 2 - m."""
 
     own: Tensor
     """By the square of each response, the window's energy fixed, [B, G, F, N]."""
@@ -35,7 +39,7 @@ class Slopes(NamedTuple):
     """By the window's energy, [B, N]."""
     around: Tensor | None
     """By the energies around, [B, F + 1, N]."""
-    value: Tensor | None
+    deficit: Tensor | None
     """[B, N]"""
 
 
@@ -72,7 +76,7 @@ class Mixture(nn.Module):
         whole: Tensor,
         around: Tensor | None,
         sigma: Tensor,
-        want_value: bool = False,
+        want_deficit: bool = False,
     ) -> Slopes:
         """Energies own [B, G, F, N], whole [B, N], around [B, F + 1, N]; sigma the levels [B].
 
@@ -80,34 +84,43 @@ class Mixture(nn.Module):
         """
         shared = whole[:, None] if around is None else torch.cat([whole[:, None], around], 1)
         if torch.is_grad_enabled():
-            inner, outer, value = self._mix(*self._at(sigma, own), own, shared, want_value)
+            inner, outer, deficit = self._mix(*self._at(sigma, own), own, shared, want_deficit)
         else:
             inner, outer = torch.empty_like(own), torch.empty_like(shared)
-            value = torch.empty_like(whole) if want_value else None
+            deficit = torch.empty_like(whole) if want_deficit else None
             step = CHUNK if own.device.type == "cpu" else own.shape[-1]
             for i in range(len(own)):
                 one = slice(i, i + 1)
                 weights = self._at(sigma[one], own)
                 for start in range(0, own.shape[-1], step):
                     at = (one, ..., slice(start, start + step))
-                    part = self._mix(*weights, own[at], shared[at], want_value)
-                    for result, piece in zip((inner, outer, value), part, strict=True):
+                    part = self._mix(*weights, own[at], shared[at], want_deficit)
+                    for result, piece in zip((inner, outer, deficit), part, strict=True):
                         if result is not None:
                             result[at] = piece
-        return Slopes(inner, outer[:, 0], None if around is None else outer[:, 1:], value)
+        if around is None:
+            return Slopes(inner, 1 + outer[:, 0], None, deficit)
+        share = self.share_at(sigma, own)
+        return Slopes(inner, 1 - share + outer[:, 0], share[..., None] + outer[:, 1:], deficit)
+
+    def share_at(self, sigma: Tensor, like: Tensor) -> Tensor:
+        """What of the weights belongs to the context at each level, [B, 1]."""
+        z = (sigma / REFERENCE).log().to(like).view(-1, 1)
+        return _polynomial(self.share.to(like), z).sigmoid()
 
     def _mix(self, weights: Tensor, common: Tensor, bias: Tensor, t: Tensor, own, shared, want):
         scores = torch.baddbmm(bias, common / (2 * t), shared)
         scores = scores + ((weights / (2 * t[..., None])) @ own).flatten(1, 2)
         chosen = scores.softmax(1)
-        value = None
+        deficit = None
         if want:  # logsumexp = max score - log(its weight): no second exp
-            value = t[:, 0] * (scores.amax(1) - chosen.amax(1).log())
-        return weights.mT @ chosen.unflatten(1, weights.shape[1:3]), common.mT @ chosen, value
+            deficit = t[:, 0] * (chosen.amax(1).log() - scores.amax(1))
+        return weights.mT @ chosen.unflatten(1, weights.shape[1:3]), common.mT @ chosen, deficit
 
     def _at(self, sigma: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """At each level: weights of the filters, less that of what they leave, [B, G, J, F]; of the
-        energies that all share, [B, G J, 1 (+ F + 1)]; biases [B, G J, 1]; temperatures [B, 1, 1].
+        energies that all share, less their bounds, [B, G J, 1 (+ F + 1)]; biases [B, G J, 1];
+        temperatures [B, 1, 1].
         """
         z = (sigma / REFERENCE).log().to(like).view(-1, 1, 1, 1)
         logits = _polynomial(self.gains.to(like), z)
@@ -116,14 +129,13 @@ class Mixture(nn.Module):
         lost = lost[..., :-1].sum(-1, keepdim=True) + self.left * lost[..., -1:]
         bias = _polynomial(self.bias.to(like)[..., None], z) - lost / 2
         t = _polynomial(self.log_temperature.to(like), z[..., 0]).exp()
-        weights = logits.sigmoid()
+        left = logits[..., -1:]
+        weights, common = logits[..., :-1].sigmoid() - left.sigmoid(), -(-left).sigmoid()
         if self.context:
-            share = _polynomial(self.share.to(like), z).sigmoid()
-            lent = share * _polynomial(self.context_gains.to(like), z).sigmoid()
-            weights = (1 - share) * weights
-        rest = weights[..., -1:]
-        common = torch.cat([rest, lent], -1) if self.context else rest
-        return weights[..., :-1] - rest, common.flatten(1, 2), bias.flatten(1, 2), t
+            share = self.share_at(sigma, like)[..., None, None]
+            lent = -share * (-_polynomial(self.context_gains.to(like), z)).sigmoid()
+            weights, common = (1 - share) * weights, torch.cat([(1 - share) * common, lent], -1)
+        return weights, common.flatten(1, 2), bias.flatten(1, 2), t
 
 
 def _polynomial(coefficients: Tensor, z: Tensor) -> Tensor:

@@ -79,12 +79,19 @@ def test_jacobian_is_symmetric_and_at_least_alpha(scale, channels):
     assert float(torch.linalg.eigvalsh(j).min()) > net.config.alpha - 1e-12
 
 
+def bounds(net: MixturePotential, sigma, like) -> torch.Tensor:
+    """Of the weights of what all components share: the window's energy, and those around."""
+    share = net.fine_mixture.share_at(sigma, like)[..., None]
+    return torch.cat([1 - share, share.expand(-1, -1, net.config.kept + 1)], -1)
+
+
 def plant_negative_weights(net: MixturePotential) -> None:
     at = net.fine_mixture._at
 
     def wrong(sigma, like):
         weights, common, bias, t = at(sigma, like)
-        return -3 * weights, -3 * common, bias, t
+        most = bounds(net, sigma, like)
+        return -3 * weights, -3 * (common + most) - most, bias, t
 
     net.fine_mixture._at = wrong
 
@@ -213,7 +220,7 @@ def test_shares_of_the_components_own_are_caught(monkeypatch):
     def own_shares(sigma, like):
         weights, common, bias, t = plain(sigma, like)
         own = torch.arange(common.shape[1])[:, None] % 2 == (torch.arange(common.shape[2]) == 0)
-        return 0 * weights, own.to(common).expand_as(common), 0 * bias, t
+        return 0 * weights, own.to(common) - bounds(net, sigma, like), 0 * bias, t
 
     monkeypatch.setattr(net.fine_mixture, "_at", own_shares)
     assert least_gap(net) < -1e-3
