@@ -90,7 +90,6 @@ def _load_file(path: Path) -> LPN | UNetDenoiser:
             f"{path} does not match the sha256 in {path.stem}.json; it is corrupted or belongs to "
             "another model: fetch both files again"
         )
-    configuration, potential = KINDS[card["kind"]]
     try:
         levels, size = tuple(card["sigma_range"]), card["architecture"]
         if card["kind"] == RIVAL:
