@@ -26,7 +26,7 @@ class LPN(Denoiser):
     Calling the object is its prox, as deepinv's solvers expect of a denoiser. Source: [Fang24].
     """
 
-    default_weight = 0.5
+    default_weight = 0.35
     """In `proxlab.restore`: best on held-out training images."""
     exact, convex = True, False
     """Its prox is that of R to rounding, by construction; R is not convex."""
