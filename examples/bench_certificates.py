@@ -28,6 +28,7 @@ from proxlab.data import load_gray
 from proxlab.datasets import find_data
 from proxlab.restoration import Restoration, restore
 from proxlab.spectrum import jacobian_spectrum
+from solvers import Diverged
 from solvers.certificate import rises
 
 SOLVERS = ("pgd", "admm", "drs", "hqs")
@@ -92,7 +93,12 @@ def once(case: dict, image: Tensor, kernels, prior) -> tuple[dict, Restoration |
     if case.get("prior") == "twisted":
         prior = NoProx()
     began = time.perf_counter()
-    result = restore(y, op, prior, case["solver"], sigma=sigma)
+    try:
+        result = restore(y, op, prior, case["solver"], sigma=sigma)
+    except Diverged as error:
+        step = {"tau_L": 0.9801 * case.get("times", 1.0) ** 2, "rises": 0, "merit_rises": 0}
+        lost = {"certified": False, "doubt": str(error), "steps": error.step}
+        return case | step | lost | {"seconds": time.perf_counter() - began}, None
     after = slice(result.descent, int(result.steps))
     row = case | {
         "tau_L": float(result.premises.tau * result.premises.lipschitz[0]),
