@@ -3,7 +3,8 @@
 The solution minimises psi(v) - <x, v>. Limited-memory BFGS [Nocedal06, Alg. 7.4] with its own
 memory, step and stopping for each image; the step is accepted by the slope along it alone, because
 the values of psi lose their digits long before its gradient does. Its first guess of the inverse
-Jacobian comes from the gain of f at each local frequency (`proxlab.local_gains`).
+Jacobian comes from the gain of f at each local frequency (`proxlab.local_gains`), learned from all
+steps. A refused step is one as well: f is steeper ahead, and the next direction knows by how much.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from proxlab.local_gains import local_gains, undo_gains
+from proxlab.local_gains import Energies, energies, local_gains, undo_gains
 
-MEMORY = 12
-REFRESH = 8
-"""Steps after which the gains of f are read anew."""
+MEMORY = 20
+FADING = 0.9
+"""What a step leaves of the weight of those before it in the gains."""
+PATIENCE, SHORTER = 2, 0.25
+"""From so many refusals in a row on, each shortens the step by this factor."""
 
 
 def invert(
@@ -34,10 +37,10 @@ def invert(
     result, index = x.clone(), torch.arange(len(x), device=x.device)
     output = f(x, index)
     v, grad = x, output - x
-    gains = local_gains(v, output)
+    seen = energies(v, output)
     pairs: list[tuple[Tensor, Tensor]] = []
-    step = torch.ones(len(x), dtype=x.dtype, device=x.device)
-    direction, evaluations = -undo_gains(gains, grad), 1
+    refusals = torch.zeros_like(index)
+    direction, evaluations = -undo_gains(local_gains(seen), grad), 1
     while True:
         residual = grad.flatten(1).norm(dim=1)
         open_ = ~(residual <= bound[index])
@@ -52,33 +55,33 @@ def invert(
                 f"{max_steps} evaluations; try float64 or a larger tol"
             )
         if not open_.all():
-            index, v, grad, direction, step, gains = (
-                a[open_] for a in (index, v, grad, direction, step, gains)
+            index, v, grad, direction, refusals = (
+                a[open_] for a in (index, v, grad, direction, refusals)
             )
+            seen = Energies(*(e[open_] for e in seen))
             pairs = [(s[open_], y[open_]) for s, y in pairs]
-        slope = _dot(grad, direction)
+        step = SHORTER ** (refusals + 1 - PATIENCE).clamp(min=0).to(x)
         trial = v + step.view(-1, 1, 1, 1) * direction
-        output = f(trial, index)
-        trial_grad = output - x[index]
+        trial_grad = f(trial, index) - x[index]
         evaluations += 1
-        trial_slope = _dot(trial_grad, direction)
-        # A slope grown positive means that the step went too far: shorten by the secant.
-        accepted = trial_slope <= 0.9 * slope.abs()
-        pick = accepted.view(-1, 1, 1, 1)
+        # A slope grown positive means that the step went too far.
+        accepted = _dot(trial_grad, direction) <= 0.9 * _dot(grad, direction).abs()
         moved, turned = trial - v, trial_grad - grad
-        keep = pick & (_dot(moved, turned) > 0).view(-1, 1, 1, 1)
-        pairs.append((torch.where(keep, moved, 0), torch.where(keep, turned, 0)))
+        curved = (_dot(moved, turned) > 0).view(-1, 1, 1, 1)
+        pairs.append((torch.where(curved, moved, 0), torch.where(curved, turned, 0)))
         pairs = pairs[-MEMORY:]
+        latest = energies(moved, turned)
+        seen = Energies(
+            *(torch.where(curved, FADING * e + n, e) for e, n in zip(seen, latest, strict=True))
+        )
+        pick = accepted.view(-1, 1, 1, 1)
         v, grad = torch.where(pick, trial, v), torch.where(pick, trial_grad, grad)
-        if evaluations % REFRESH == 3 % REFRESH:
-            gains = torch.where(pick, local_gains(trial, output), gains)
-        secant = step * (slope / (slope - trial_slope)).clamp(0.1, 0.9)
-        step = torch.where(accepted, torch.ones_like(step), secant)
-        direction = torch.where(pick, -_inverse_hessian(pairs, gains, grad), direction)
+        refusals = torch.where(accepted, 0, refusals + 1)
+        direction = -_inverse_hessian(pairs, local_gains(seen), grad)
 
 
 def _inverse_hessian(pairs: list[tuple[Tensor, Tensor]], gains: Tensor, grad: Tensor) -> Tensor:
-    """The two-loop recursion; a pair of zeros (a refused step) counts for nothing."""
+    """The two-loop recursion; a pair of zeros counts for nothing."""
     q, alphas = grad, []
     for s, y in reversed(pairs):
         curvature = _dot(s, y)

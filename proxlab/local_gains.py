@@ -1,12 +1,14 @@
 """How much a denoiser shrinks each local frequency of an image, and the inverse of that shrinkage.
 
 A denoiser near the identity acts almost as C^T G C, with C the overlapping blocks' cosine transform
-and G >= 0 diagonal: one gain for each frequency at each place. G is read off one pair v, f(v), and
-C^T G^-1 C is then a symmetric, positive guess of the inverse Jacobian: it costs a few per cent of f
-and takes two thirds of the steps out of an inversion (`proxlab.inversion`).
+and G >= 0 diagonal: one gain for each frequency at each place. C^T G^-1 C is then a symmetric,
+positive guess of the inverse Jacobian at a few per cent of the cost of f. G is read off what went
+in and what came out. Of an image and its f that is the shrinkage; of the differences of two images
+the mean Jacobian between them, which is larger, so `proxlab.inversion` reads it as it goes.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +23,24 @@ SMOOTHING = 3
 """Blocks along a side over which energies are averaged before a gain is taken."""
 
 
-def local_gains(v: Tensor, output: Tensor) -> Tensor:
-    """The gains of f in blocks, [B, C * 64, h, w], from v and f(v), [B, C, H, W]."""
+class Energies(NamedTuple):
+    """By local frequency, [B, C * 64, h, w] each."""
+
+    before: Tensor
+    after: Tensor
+
+
+def energies(v: Tensor, output: Tensor) -> Energies:
+    """Of images and what became of them, [B, C, H, W] each, in units of <v, output> of each."""
     a, b = _analyse(v), _analyse(output)
-    energy = F.avg_pool2d(a * a, SMOOTHING, 1, SMOOTHING // 2)
-    gain = F.avg_pool2d(a * b, SMOOTHING, 1, SMOOTHING // 2) / energy
-    return torch.where(energy > 0, gain, 1).clamp(LEAST, MOST)
+    unit = (a * b).flatten(1).sum(1).clamp(min=torch.finfo(a.dtype).tiny).view(-1, 1, 1, 1)
+    return Energies(a * a / unit, b * b / unit)
+
+
+def local_gains(seen: Energies) -> Tensor:
+    """The gains in blocks, [B, C * 64, h, w]; one where nothing is known."""
+    before, after = (F.avg_pool2d(e, SMOOTHING, 1, SMOOTHING // 2) for e in seen)
+    return torch.where(before > 0, after / before, 1).sqrt().clamp(LEAST, MOST)
 
 
 def undo_gains(gains: Tensor, r: Tensor) -> Tensor:

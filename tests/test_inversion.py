@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from proxlab import inversion
 from proxlab.checkpoints import load
 from proxlab.inversion import invert
-from proxlab.local_gains import local_gains, undo_gains
+from proxlab.local_gains import energies, local_gains, undo_gains
 
 SIGMA = 25 / 255
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -129,9 +129,9 @@ def test_a_wrong_direction_is_seen(monkeypatch):
 @pytest.mark.parametrize("shape", [(2, 1, 16, 16), (1, 3, 13, 22), (1, 1, 3, 5)])
 def test_gains_of_one_undo_nothing_and_others_act_symmetrically(shape):
     a, b, v, w = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0)).double()
-    torch.testing.assert_close(undo_gains(local_gains(v, v), a), a)
-    torch.testing.assert_close(undo_gains(local_gains(v, v / 2), a), 2 * a)
-    gains = local_gains(v, w)
+    torch.testing.assert_close(undo_gains(local_gains(energies(v, v)), a), a)
+    torch.testing.assert_close(undo_gains(local_gains(energies(v, v / 2)), a), 2 * a)
+    gains = local_gains(energies(v, w))
     there, back = (a * undo_gains(gains, b)).sum(), (b * undo_gains(gains, a)).sum()
     torch.testing.assert_close(there, back)
     assert (a * undo_gains(gains, a)).sum() > 0
