@@ -89,10 +89,7 @@ def _inverse_hessian(pairs: list[tuple[Tensor, Tensor]], gains: Tensor, grad: Te
         alpha = rho * _dot(s, q)
         q = q - alpha.view(-1, 1, 1, 1) * y
         alphas.append((rho, alpha))
-    s, y = pairs[-1]  # the length of a first guess matters: without it twice the steps
-    curvature = _dot(s, y)
-    scale = torch.where(curvature > 0, curvature / _dot(y, undo_gains(gains, y)), 1)
-    q = scale.view(-1, 1, 1, 1) * undo_gains(gains, q)
+    q = undo_gains(gains, q)
     for (s, y), (rho, alpha) in zip(pairs, reversed(alphas), strict=True):
         q = q + (alpha - rho * _dot(y, q)).view(-1, 1, 1, 1) * s
     return q

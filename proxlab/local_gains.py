@@ -17,7 +17,7 @@ from torch import Tensor
 from proxlab.filters import cosines
 
 SIDE, STRIDE = 8, 4
-LEAST, MOST = 0.005, 2.0
+LEAST, MOST = 1e-3, 1e3
 """The gains are held within these: below, a step would be too long to be trusted."""
 SMOOTHING = 3
 """Blocks along a side over which energies are averaged before a gain is taken."""
@@ -31,9 +31,10 @@ class Energies(NamedTuple):
 
 
 def energies(v: Tensor, output: Tensor) -> Energies:
-    """Of images and what became of them, [B, C, H, W] each, in units of <v, output> of each."""
+    """Of images and what became of them, [B, C, H, W] each, in units of |v| |output|."""
     a, b = _analyse(v), _analyse(output)
-    unit = (a * b).flatten(1).sum(1).clamp(min=torch.finfo(a.dtype).tiny).view(-1, 1, 1, 1)
+    unit = a.flatten(1).norm(dim=1) * b.flatten(1).norm(dim=1)
+    unit = unit.clamp(min=torch.finfo(a.dtype).tiny).view(-1, 1, 1, 1)
     return Energies(a * a / unit, b * b / unit)
 
 

@@ -97,11 +97,11 @@ def test_each_image_stops_for_itself(prior, images):
     together, alone = [], []
     with torch.no_grad():
         counts = torch.zeros(2, dtype=torch.long)
-        v = invert(f, scaled, tol=1e-4)
+        v = invert(f, scaled, tol=1e-6)
         together = counts.tolist()
         for i in range(2):
             counts = torch.zeros(2, dtype=torch.long)
-            torch.testing.assert_close(invert(f, scaled[i : i + 1], tol=1e-4), v[i : i + 1])
+            torch.testing.assert_close(invert(f, scaled[i : i + 1], tol=1e-6), v[i : i + 1])
             alone.append(int(counts.sum()))
     assert together == alone and alone[0] != alone[1]
 
@@ -116,14 +116,46 @@ def test_no_inverse_is_an_error_that_names_the_image():
 
 
 def test_a_wrong_direction_is_seen(monkeypatch):
-    def halve(v, index):
-        return v / 2
+    shares = torch.linspace(0.4, 0.6, 64, dtype=torch.float64).view(8, 8)
+
+    def shrink(v, index):
+        return shares * v
 
     x = torch.linspace(-3, 3, 64, dtype=torch.float64).view(1, 1, 8, 8)
-    torch.testing.assert_close(invert(halve, x, tol=1e-6, max_steps=20), 2 * x)
+    torch.testing.assert_close(
+        invert(shrink, x, tol=1e-6, max_steps=20), x / shares, rtol=1e-4, atol=0
+    )
     monkeypatch.setattr(inversion, "undo_gains", lambda gains, r: -undo_gains(gains, r))
     with pytest.raises(RuntimeError, match="could not be inverted"):
-        invert(halve, x, tol=1e-6, max_steps=20)
+        invert(shrink, x, tol=1e-6, max_steps=20)
+
+
+def test_gains_learned_from_the_steps_halve_their_number(prior, monkeypatch):
+    def f(v, index):
+        nonlocal evaluations
+        evaluations += 1
+        return prior.potential.gradient(v, torch.tensor([SIGMA], dtype=v.dtype))
+
+    x = torch.linspace(0.2, 0.8, 32, dtype=torch.float64).repeat(32, 1)
+    x[12:, 9:] -= 0.3
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).double()
+    target = prior.prox((x + SIGMA * noise)[None, None], SIGMA) / SIGMA
+    evaluations, first = 0, inversion.energies(target, prior.prox(target * SIGMA, SIGMA) / SIGMA)
+    with torch.no_grad():
+        invert(f, target, tol=1e-6)
+        monkeypatch.setattr(inversion, "energies", lambda v, output: first)
+        with pytest.raises(RuntimeError, match="could not be inverted"):
+            invert(f, target, tol=1e-6, max_steps=2 * evaluations)
+
+
+@pytest.mark.parametrize("size", [1e-2, 30.0])
+def test_the_size_of_f_does_not_matter_much(size):
+    def shrink(v, index):
+        return size * shares * v
+
+    shares = torch.linspace(0.1, 1, 256, dtype=torch.float64).view(16, 16)
+    x = torch.randn(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)).double()
+    invert(shrink, x, tol=1e-6, max_steps=40)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 16, 16), (1, 3, 13, 22), (1, 1, 3, 5)])
