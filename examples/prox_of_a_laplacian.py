@@ -3,7 +3,7 @@
 Noise of deviation 1 on a Laplacian, on mixtures of two Gaussians and on one in the plane. The
 squared loss learns the posterior mean; proximal matching the prox of -log p, and with it -log p.
 A learned prox is continuous: where the true one jumps it climbs steeply instead, and its prior is
-then the proximal hull of -log p, the largest function with the same prox [Fang24].
+then the proximal hull of -log p, the least function with the same Moreau envelope [Fang24].
 
     python examples/prox_of_a_laplacian.py --out figures
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from proxlab.files import writing
 from proxlab.icnn import VectorICNN, VectorICNNConfig
-from proxlab.laboratory import Density, GaussianMixture, Laplace, sample
+from proxlab.laboratory import Density, GaussianMixture, Laplace, proximal_hull, sample
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 
 ONE = torch.ones(1)
@@ -42,29 +42,19 @@ class Problem:
 COARSE = ((1.0, 1e-2, 200, 4096), (0.5, 1e-2, 200, 4096))
 FINE = ((0.25, 5e-3, 200, 8192), (0.12, 4e-3, 300, 16384), (0.06, 1.5e-3, 400, 32768))
 PAIR = ((2.0, 1e-2, 200, 4096), *COARSE, (0.25, 3e-3, 500, 16384))
+LAPLACE = (*COARSE, *FINE, (0.025, 5e-4, 700, 65536))
+MODES = (-4.0,), (4.0,)
+SMOOTH = GaussianMixture((0.6, 0.4), MODES, (5**0.5, 5**0.5))
+JUMPING = GaussianMixture((0.5, 0.5), MODES, (1.0, 1.0))
+CORNERS = (-3.0, -2.0), (3.0, -2.0), (0.0, 3.5)
+THREE = GaussianMixture((0.4, 0.35, 0.25), CORNERS, (2.0, 2.0, 2.0))
 PROBLEMS = (
-    Problem(
-        "Laplace(0, 1)",
-        Laplace(),
-        (*COARSE, *FINE, (0.025, 5e-4, 700, 65536)),
-        region=(5.0, 3.0),
-    ),
-    Problem(
-        "0.6 N(-4, 5) + 0.4 N(4, 5)",
-        GaussianMixture((0.6, 0.4), ((-4.0,), (4.0,)), (5**0.5, 5**0.5)),
-        PAIR,
-    ),
-    Problem(
-        "N(-4, 1) / 2 + N(4, 1) / 2, a jump at 0",
-        GaussianMixture((0.5, 0.5), ((-4.0,), (4.0,)), (1.0, 1.0)),
-        PAIR,
-        jump=0.5,
-    ),
+    Problem("Laplace(0, 1)", Laplace(), LAPLACE, region=(5.0, 3.0)),
+    Problem("0.6 N(-4, 5) + 0.4 N(4, 5)", SMOOTH, PAIR),
+    Problem("N(-4, 1) / 2 + N(4, 1) / 2, a jump at 0", JUMPING, PAIR, jump=0.5),
 )
 PLANE = Problem(
-    "three Gaussians in the plane",
-    GaussianMixture((0.4, 0.35, 0.25), ((-3.0, -2.0), (3.0, -2.0), (0.0, 3.5)), (2.0, 2.0, 2.0)),
-    ((1.0, 5e-3, 300, 4096), (0.5, 2e-3, 400, 8192)),
+    "three Gaussians in the plane", THREE, ((1.0, 5e-3, 300, 4096), (0.5, 2e-3, 400, 8192))
 )
 
 
@@ -74,13 +64,10 @@ def fit(problem: Problem, loss: str, effort: float) -> VectorICNN:
     spread = 3.0 if isinstance(d, Laplace) else 7.0
     config = VectorICNNConfig(d.dimension, width=16 * d.dimension, spread=spread, corner=0.05)
     net = VectorICNN(config)
+    stages = [(balanced_absolute_error, 2e-2, 400, 4096)]
     if loss == "squared":
-        stages = [
-            (balanced_squared_error, 2e-2, 400, 4096),
-            (balanced_squared_error, 3e-3, 300, 8192),
-        ]
-    else:
-        stages = [(balanced_absolute_error, 2e-2, 400, 4096)]
+        squared = balanced_squared_error
+        stages = [(squared, 2e-2, 400, 4096), (squared, 3e-3, 300, 8192)]
     if loss == "proximal matching":
         stages += [(ProximalMatching(g, growth=0), *rest) for g, *rest in problem.gammas]
     # Points of a scrambled Sobol sequence fill the space of (sample, noise) evenly, so that small
@@ -103,9 +90,8 @@ def fit(problem: Problem, loss: str, effort: float) -> VectorICNN:
                 x, y, share = x[near], y[near], float(near.float().mean())
                 if not share:
                     continue
-            optimiser.param_groups[0]["lr"] = rate * min(
-                1, (k + 1) / 50, max(0.02, 2 - 2 * k / steps)
-            )
+            pace = min(1, (k + 1) / 50, max(0.02, 2 - 2 * k / steps))
+            optimiser.param_groups[0]["lr"] = rate * pace
             optimiser.zero_grad()
             (share * criterion(net.gradient(y, ONE), x, ONE)).backward()
             optimiser.step()
@@ -125,12 +111,10 @@ def learned(net: VectorICNN, v: Tensor) -> tuple[Tensor, Tensor]:
     return x, gap - (x - v).square().sum(1) / 2
 
 
-def hull(density: Density, x: Tensor) -> Tensor:
-    """The proximal hull of -log p: the convex envelope of |x|^2 / 2 - log p, less |x|^2 / 2."""
-    grid = torch.linspace(-15, 15, 1501, dtype=torch.float64)[:, None]
-    slopes = torch.linspace(-30, 30, 3001, dtype=torch.float64)
-    conjugate = (slopes[:, None] * grid[:, 0] - _phi(density, grid)).amax(1)
-    return (x[:, :1] * slopes - conjugate).amax(1) - x[:, 0].square() / 2
+def true_prior(problem: Problem, x: Tensor) -> Tensor:
+    """-log p at points [N, d], or where the prox jumps its proximal hull."""
+    d = problem.density
+    return proximal_hull(d, x) if problem.jump else d.neg_log_density(x)
 
 
 def errors(problem: Problem, net: VectorICNN) -> dict[str, float]:
@@ -150,7 +134,7 @@ def errors(problem: Problem, net: VectorICNN) -> dict[str, float]:
         inside = (inside & (v.abs() >= problem.jump))[:, 0]
         x, r = learned(net, v)
         counted = ((x >= bounds[0]) & (x <= bounds[1]))[:, 0]
-        truth = hull(d, x) if problem.jump else d.neg_log_density(x)
+        truth = true_prior(problem, x)
     else:  # where the density of what is seen, or of what is clean, is above its quantile of 1 %
         v = noisy[:2000]
         seen = GaussianMixture(d.weights, d.means, tuple((t * t + 1) ** 0.5 for t in d.deviations))
@@ -177,9 +161,8 @@ def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], dict[str, f
     args.out.mkdir(parents=True, exist_ok=True)
     found, nets = {}, {}
     losses = ("squared", "l1", "proximal matching")
-    chosen = [*PROBLEMS, PLANE][
-        slice(None) if args.only is None else slice(args.only, args.only + 1)
-    ]
+    every = [*PROBLEMS, PLANE]
+    chosen = every if args.only is None else every[args.only : args.only + 1]
     print(f"{'largest error':42}{'loss':>18}{'prox':>8}{'mean':>8}{'prior':>8}{'seconds':>9}")
     for problem in chosen:
         for loss in losses if problem is not PLANE else losses[::2]:
@@ -203,69 +186,62 @@ def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], dict[str, f
     return found
 
 
-def _phi(density: Density, x: Tensor) -> Tensor:
-    return x[:, 0].square() / 2 + density.neg_log_density(x)
-
-
-def _draw_lines(path: Path, problems: list[Problem], nets: dict) -> None:
+def _figure(width: float, height: float):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.9 * len(problems)), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw_lines(path: Path, problems: list[Problem], nets: dict) -> None:
+    figure = _figure(11, 3.9 * len(problems))
     colours = {"squared": "tab:orange", "l1": "tab:green", "proximal matching": "tab:blue"}
-    for row, problem in zip(
-        figure.subplots(len(problems), 2, squeeze=False), problems, strict=True
-    ):
+    axes = figure.subplots(len(problems), 2, squeeze=False)
+    for (left, right), problem in zip(axes, problems, strict=True):
         d, reach = problem.density, problem.region[0] if problem.region else 9.0
-        v = torch.linspace(-reach, reach, 601, dtype=torch.float64)[:, None]
-        left, right = row
+        x = torch.linspace(-reach, reach, 601, dtype=torch.float64)[:, None]
+        v = 4 / reach * x  # further out the proxes do not differ
         left.plot(v, d.prox(v, 1.0), "k", lw=4, alpha=0.25, label="prox of -log p")
-        left.plot(v, d.posterior_mean(v, 1.0), "k:", lw=1.5, label="posterior mean")
-        low = d.neg_log_density(v).min()
-        right.plot(v, d.neg_log_density(v) - low, "k", lw=4, alpha=0.25, label="-log p")
+        left.plot(v, d.posterior_mean(v, 1.0), "k:", lw=1.8, zorder=3, label="posterior mean")
+        low, high = d.neg_log_density(x).min(), d.neg_log_density(x).max()
+        right.plot(x, d.neg_log_density(x) - low, "k", lw=4, alpha=0.25, label="-log p")
         if problem.jump:
-            right.plot(v, hull(d, v) - low, "k--", lw=1.2, label="its proximal hull")
+            hull = proximal_hull(d, x) - low
+            right.plot(x, hull, "k--", lw=1.2, zorder=3, label="its proximal hull")
+        far = torch.linspace(-20, 20, 4001, dtype=torch.float64)[:, None]
         for loss, colour in colours.items():
-            net = nets[problem.name, loss]
-            left.plot(v, learned(net, v)[0], color=colour, lw=1.5, label=f"learned, {loss}")
-            x, r = learned(net, torch.linspace(-20, 20, 4001, dtype=torch.float64)[:, None])
-            shown = x[:, 0].abs() <= reach
-            x, r = x[shown], r[shown]
-            truth = hull(d, x) if problem.jump else d.neg_log_density(x)
-            mode = truth.argmin()  # where the curves are made to meet
-            right.plot(
-                x, r - r[mode] + truth[mode] - low, color=colour, lw=1.5, label=f"learned, {loss}"
-            )
+            net, look = nets[problem.name, loss], {"color": colour, "label": f"learned, {loss}"}
+            left.plot(v, learned(net, v)[0], **look)
+            z, r = learned(net, far)
+            gap = (r - true_prior(problem, z))[z[:, 0].abs() <= 0.6 * reach]
+            right.plot(z, r - (gap.max() + gap.min()) / 2 - low, **look)
         left.set(title=f"{problem.name}: prox", xlabel="v")
-        right.set(title="prior, equal at the mode", xlabel="x")
-        right.set_ylim(-0.5, 1.15 * float((d.neg_log_density(v) - low).max()))
-        for ax in row:
+        right.set(title="prior, best constant removed", xlabel="x")
+        right.axis((-1.05 * reach, 1.05 * reach, -0.5, 1.15 * float(high - low)))
+        for ax in (left, right):
             ax.grid(alpha=0.3)
             ax.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=110, format="png")
 
 
 def _draw_plane(path: Path, nets: dict) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    d, axis = PLANE.density, torch.linspace(-14, 14, 141, dtype=torch.float64)
+    figure, d = _figure(13, 4.2), PLANE.density
+    axis = torch.linspace(-14, 14, 141, dtype=torch.float64)
     v = torch.cartesian_prod(axis, axis)
-    truth = d.neg_log_density(v) - d.neg_log_density(v).min()
-    panels = [("-log p", v, truth)]
+    panels = [("-log p", v, d.neg_log_density(v))]
     for loss in ("squared", "proximal matching"):
-        x, r = learned(nets[PLANE.name, loss], v)
-        panels.append((f"learned prior, {loss}", x, r - r.min()))
-    levels = [0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6]
-    for ax, (title, x, r) in zip(figure.subplots(1, 3), panels, strict=True):
+        panels.append((f"learned prior, {loss}", *learned(nets[PLANE.name, loss], v)))
+    levels, axes = [0, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6], figure.subplots(1, 3)
+    for ax, (title, x, r) in zip(axes, panels, strict=True):
         near = x.abs().amax(1) < 9
-        x, r = x[near].numpy(), r[near].numpy()
-        lines = ax.tricontour(x[:, 0], x[:, 1], r, levels=levels, cmap="viridis", vmax=7)
-        ax.clabel(lines, fontsize=7)
+        x, r = x[near].numpy(), (r - r.min())[near].numpy()
+        look = {"levels": levels, "extend": "max"}
+        shades = ax.tricontourf(x[:, 0], x[:, 1], r, cmap="viridis", norm="symlog", **look)
+        ax.tricontour(x[:, 0], x[:, 1], r, levels=levels[1:], colors="w", linewidths=0.6)
         ax.set(title=title, xlim=(-8, 8), ylim=(-8, 8), aspect="equal")
+    figure.colorbar(shades, ax=axes, ticks=levels, format="%g", label="above its least value")
     figure.savefig(path, dpi=110, format="png")
 
 

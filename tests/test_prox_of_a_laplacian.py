@@ -3,7 +3,7 @@
 import torch
 
 from examples import prox_of_a_laplacian as example
-from proxlab.laboratory import GaussianMixture
+from proxlab.laboratory import GaussianMixture, proximal_hull
 
 
 def test_it_runs_small_and_draws(tmp_path):
@@ -26,8 +26,8 @@ def test_hull_is_the_density_where_the_prox_does_not_jump():
     x = torch.linspace(-7, 7, 41, dtype=torch.float64)[:, None]
     smooth = example.PROBLEMS[1].density
     torch.testing.assert_close(
-        example.hull(smooth, x), smooth.neg_log_density(x), rtol=0, atol=1e-3
+        proximal_hull(smooth, x), smooth.neg_log_density(x), rtol=0, atol=1e-3
     )
     jumping = GaussianMixture((0.5, 0.5), ((-4.0,), (4.0,)), (1.0, 1.0))
-    gap = jumping.neg_log_density(x) - example.hull(jumping, x)
+    gap = jumping.neg_log_density(x) - proximal_hull(jumping, x)
     assert float(gap.max()) > 1 and float(gap.min()) > -1e-3
