@@ -13,6 +13,7 @@ from proxlab.classical import TV, Identity
 from proxlab.convex import MixturePotential
 from proxlab.files import write_json, writing
 from proxlab.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
+from proxlab.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig
 from proxlab.rivals import UNetConfig, UNetDenoiser
@@ -22,6 +23,7 @@ RIVAL = "unet"
 """The kind of an unconstrained network, which is the prox of nothing."""
 KINDS = {
     "lpn-mixture": (MixtureConfig, MixturePotential),
+    "lpn-log-density": (LogDensityConfig, LogDensityPotential),
     "lpn-icnn": (ImageICNNConfig, ImageICNN),
     "lpn-icnn-vectors": (VectorICNNConfig, VectorICNN),
 }

@@ -41,9 +41,9 @@ class ExplicitPrior(Prior):
     def fn(self, x: Tensor, g_param: float | Tensor, reduce: bool = True) -> Tensor:
         """R_sigma(x), [B] in float64, for x [B, C, H, W]; the name under which deepinv calls it.
 
-        An LPN's R_sigma is 0 on constant images. One number an image either way, so `reduce`
-        changes nothing. Raises as `value` of the prior: RuntimeError if x is no output of the prox
-        to its tolerance.
+        R_sigma of a shipped model is 0 on constant images. One number an image either way, so
+        `reduce` changes nothing. Raises as `value` of the prior: RuntimeError if x is no output of
+        the prox to its tolerance.
         """
         return self.value(x, g_param)
 
@@ -72,7 +72,7 @@ class ExplicitPrior(Prior):
         return self.prox_and_value(x, g_param)[0]
 
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The prox of R_sigma at v, and R_sigma there, [B] in float64; 0 on constant images."""
+        """The prox of R_sigma at v, and R_sigma there, [B] in float64."""
         level = _level(sigma, v)
         x, value = self.prior.prox_and_value(v, sigma)
         self._last = None

@@ -6,7 +6,8 @@ an output of the prox the value of R needs no search:
     f = grad psi = prox_R,    R(f(v)) = <v, f(v)> - |f(v)|^2 / 2 - psi(v).
 
 One network serves a range of noise levels: f_s = prox of R_s, and R_s / s^2 stands for -log p. The
-additive constant is fixed by R_s = 0 on constant images.
+additive constant is fixed by the potential: R_s = 0 on constant images for the mixture potential,
+which the shipped models have; the others say theirs.
 """
 
 import torch
@@ -18,7 +19,9 @@ from proxlab.potential import Potential
 
 
 class LPN(Denoiser):
-    """An exact learned prox, valid for images of any size and noise levels in `sigma_range`.
+    """An exact learned prox, for noise levels in `sigma_range`.
+
+    Images may have any size that the potential takes; those of the shipped models take every size.
 
     `potential` is convex in its first argument and takes images in units of the noise level. Where
     its `channels` is 1, a colour image is treated as so many gray ones: the prox of the sum of R
@@ -69,7 +72,7 @@ class LPN(Denoiser):
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """The prox x of R_sigma at v, and R_sigma(x) [B] in float64, in one pass.
 
-        R_sigma is 0 on constant images. Raises as `prox`.
+        For the shipped models R_sigma is 0 on constant images. Raises as `prox`.
         """
         gray, s = self._gray(v, sigma)
         scaled = gray / s
@@ -90,8 +93,8 @@ class LPN(Denoiser):
     def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """R_sigma at any x, [B] in float64, by inverting the prox to `tol`. Raises as `inverse`.
 
-        R_sigma is 0 on constant images, which fixes its additive constant. The error of the value
-        is of second order in that of the inverse.
+        R_sigma is 0 on constant images for the shipped models, which fixes its constant. The error
+        of the value is of second order in that of the inverse.
         """
         gray, s = self._gray(x, sigma)
         scaled = gray / s

@@ -1,5 +1,6 @@
 """Inverting the prox: to its tolerance or an error, image by image, and the value that follows."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -200,16 +201,20 @@ def test_the_benches_run(tmp_path, capsys):
 def test_reading_the_prior_runs_or_says_what_is_missing(tmp_path, monkeypatch, capsys):
     reading = example("read_the_prior")
     out = tmp_path / "prior.png"
-    small = ["--out", str(out), "--steps", "1", "--digits", "2", "--components", "4"]
+    small = ["--out", str(out), "--digits", "2"]
     monkeypatch.setenv("PROXLAB_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="MNIST"):
         reading.main([*small, "--tol", "0.5"])
     generator = torch.Generator().manual_seed(0)
     stand_in = torch.randint(0, 256, (6, 28, 28), generator=generator, dtype=torch.uint8)
     monkeypatch.setattr(reading, "digits", lambda train_split, count=None: stand_in[:count])
+    tiny = {"components": 2, "rank": 2, "classes": 1}
+    priors = {n: dataclasses.replace(c, **tiny) for n, c in reading.PRIORS.items()}
+    monkeypatch.setattr(reading, "PRIORS", priors)
     monkeypatch.setattr(reading, "PATHS", {n: (a[:2], t) for n, (a, t) in reading.PATHS.items()})
     shares = reading.main([*small, "--tol", "0.5"])
-    assert set(shares) == {"noise", "blur", "mixing"} and out.stat().st_size > 10_000
+    assert set(shares) == {"parts", "whole"} and set(shares["whole"]) == set(reading.PATHS)
+    assert out.stat().st_size > 10_000
     assert "medians" in capsys.readouterr().out
 
 
