@@ -113,10 +113,9 @@ def our_flops(config: MixtureConfig, size: int) -> int:
     products = rows * columns * each
     for top in range(0, rows, BAND):
         height = min(BAND, rows - top)
-        middle = (height + FINE // 2 - 1 - FINE // 2 + 1) * columns
         around = (height + reach - FINE // 2 + 1) * (columns + reach - FINE // 2 + 1)
         others = (config.bases - 1) * config.kept
-        products += FINE**2 * (others * middle + (config.kept + 2) * around)
+        products += FINE**2 * (others * height * columns + (config.kept + 2) * around)
     turns = config.bases * config.kept * (FINE**2 - 1) * FINE**2 + (coarse * COARSE) ** 2
     return 4 * products + 2 * turns
 

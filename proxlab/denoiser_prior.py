@@ -13,6 +13,8 @@ import torch
 from deepinv.models import Denoiser
 from torch import Tensor
 
+from proxlab.prior_arguments import check_images, noise_levels
+
 
 class DenoiserPrior(Denoiser):
     """prox(v, sigma) = denoiser(v, sigma), plug and play [Venkatakrishnan13].
@@ -66,7 +68,8 @@ class DenoiserPrior(Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is no batch of images
         or of another dtype or device than the weights, and for an answer of another shape.
         """
-        levels = self._levels(v, sigma)
+        check_images(v)
+        levels = noise_levels(self.name, v, sigma, self.sigma_range, torch.float64).tolist()
         weights = next(self.denoiser.parameters(), None)
         if weights is None:
             rows = zip(v.split(1), levels, self._own(v), strict=True)
@@ -99,25 +102,6 @@ class DenoiserPrior(Denoiser):
 
     def _handed(self, sigma: float) -> float:
         return sigma if self.argument is None else float(self.argument(sigma))
-
-    def _levels(self, v: Tensor, sigma: float | Tensor) -> list[float]:
-        if v.ndim != 4 or not v.is_floating_point():
-            raise ValueError(
-                f"a prior takes float images [B, C, H, W], got {v.dtype} of shape {list(v.shape)}"
-            )
-        levels = torch.as_tensor(sigma, dtype=torch.float64).flatten().tolist()
-        if len(levels) not in (1, len(v)):
-            raise ValueError(
-                f"sigma is one number or one per image, got {len(levels)} for {len(v)} images"
-            )
-        low, high = self.sigma_range
-        outside = [s for s in levels if not low * (1 - 1e-6) <= s <= high * (1 + 1e-6)]
-        if outside:
-            raise ValueError(
-                f"{self.name} knows noise levels from {low:.4f} to {high:.4f} in image units, got "
-                f"sigma = {outside[0]:.4g}" + ("; divide by 255?" if outside[0] >= 1 else "")
-            )
-        return levels * (len(v) // len(levels))
 
     def _shaped(self, v: Tensor, answer: Tensor) -> Tensor:
         if answer.shape != v.shape:

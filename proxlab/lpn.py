@@ -16,6 +16,7 @@ from torch import Tensor
 
 from proxlab.inversion import invert
 from proxlab.potential import Potential
+from proxlab.prior_arguments import check_channels, check_images, noise_levels
 
 
 class LPN(Denoiser):
@@ -117,31 +118,13 @@ class LPN(Denoiser):
 
         Gray ones [B * C, 1, H, W] for a potential of one channel, x itself for one of three.
         """
-        if x.ndim != 4 or not x.is_floating_point():
-            raise ValueError(
-                f"a prior takes float images [B, C, H, W], got {x.dtype} of shape {list(x.shape)}"
-            )
-        if self.channels != 1 and x.shape[1] != self.channels:
-            raise ValueError(
-                f"{self.name} knows colour images [B, {self.channels}, H, W], got {list(x.shape)}; "
-                "use a gray model such as lpn-gray, which takes any number of channels"
-            )
+        check_images(x)
+        check_channels(self.name, x, self.channels)
         if x.dtype not in (torch.float32, torch.float64):
             raise ValueError(
                 f"a learned prox computes in float32 or float64, got an image of {x.dtype}, whose "
                 "rounding would cost more than 0.05 dB; convert it with .float()"
             )
-        s = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).flatten()
-        if len(s) not in (1, len(x)):
-            raise ValueError(
-                f"sigma is one number or one per image, got {len(s)} for {len(x)} images"
-            )
-        low, high = self.sigma_range
-        outside = s[~((s >= low * (1 - 1e-6)) & (s <= high * (1 + 1e-6)))]
-        if len(outside):
-            raise ValueError(
-                f"{self.name} knows noise levels from {low:.4f} to {high:.4f} in image units, got "
-                f"sigma = {float(outside[0]):.4g}" + ("; divide by 255?" if outside[0] >= 1 else "")
-            )
-        s = s.expand(len(x)).repeat_interleave(x.shape[1] // self.channels).view(-1, 1, 1, 1)
+        s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
+        s = s.repeat_interleave(x.shape[1] // self.channels).view(-1, 1, 1, 1)
         return x.reshape(-1, self.channels, *x.shape[2:]), s

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from deepinv.models import Denoiser, DRUNet
 from torch import Tensor
 
+from proxlab.prior_arguments import check_channels, check_images, noise_levels
+
 MULTIPLE = 8
 """Sides that three halvings divide."""
 SMALLEST = 32
@@ -78,28 +80,10 @@ class UNetDenoiser(Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, or not of colour images where `channels` is 3.
         """
-        if v.ndim != 4 or not v.is_floating_point():
-            raise ValueError(
-                f"a prior takes float images [B, C, H, W], got {v.dtype} of shape {list(v.shape)}"
-            )
-        if self.channels != 1 and v.shape[1] != self.channels:
-            raise ValueError(
-                f"{self.name} knows colour images [B, {self.channels}, H, W], got {list(v.shape)}; "
-                "use a gray model such as lpn-gray, which takes any number of channels"
-            )
-        s = torch.as_tensor(sigma, dtype=v.dtype, device=v.device).flatten()
-        if len(s) not in (1, len(v)):
-            raise ValueError(
-                f"sigma is one number or one per image, got {len(s)} for {len(v)} images"
-            )
-        low, high = self.sigma_range
-        outside = s[~((s >= low * (1 - 1e-6)) & (s <= high * (1 + 1e-6)))]
-        if len(outside):
-            raise ValueError(
-                f"{self.name} knows noise levels from {low:.4f} to {high:.4f} in image units, got "
-                f"sigma = {float(outside[0]):.4g}" + ("; divide by 255?" if outside[0] >= 1 else "")
-            )
-        s = s.expand(len(v)).repeat_interleave(v.shape[1] // self.channels)
+        check_images(v)
+        check_channels(self.name, v, self.channels)
+        s = noise_levels(self.name, v, sigma, self.sigma_range, v.dtype)
+        s = s.repeat_interleave(v.shape[1] // self.channels)
         x = v.reshape(-1, self.channels, *v.shape[2:])
         return (x + self._noise(x, s)).view_as(v)
 
