@@ -147,7 +147,7 @@ def _train(args: argparse.Namespace) -> None:
         config = TrainConfig(learning_rate=1e-3, **steps)
     else:
         known = (recipes.lpn_gray, recipes.lpn_color, recipes.unet_gray, recipes.unet_color)
-        recipe = {r.__name__.replace("_", "-"): r for r in known}[args.recipe]
+        recipe = {r.name: r for r in known}[args.recipe]
     path = recipe(
         args.data,
         out,

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -20,44 +22,56 @@ from proxlab.train import Loss, TrainConfig, train
 
 GAMMAS = (0.064, 0.032, 0.016, 0.008)
 """Of proximal matching, at sigma 25 / 255: from above the error there, 0.035, to well below."""
-COLOR = MixtureConfig(bases=6, kept=48, channels=3)
 
 
-def lpn_gray(
-    data: Path | None = None,
-    out: Path = Path("lpn-gray"),
-    *,
-    config: TrainConfig | None = None,
-    architecture: MixtureConfig | None = None,
-    minutes: float = math.inf,
-    resume: bool = False,
-    progress: bool = False,
-    device: str = "cpu",
-) -> Path | None:
-    """`lpn-gray`: the mixture potential, squared loss, gray photographs, sigma 1 to 75 / 255.
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made from scratch with the squared loss; calling it trains the model."""
 
-    `data` is a folder of photographs (bsds400 of PROXLAB_DATA if None), `out` a folder for the run.
-    Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`.
-    """
-    config = config or TrainConfig()
-    return _recipe(
-        "lpn-gray",
-        "gray photographs, learned proximal network, squared loss",
-        load_gray,
-        _lpn(architecture or MixtureConfig(), config),
-        config,
-        data,
-        out,
-        minutes=minutes,
-        resume=resume,
-        progress=progress,
-        device=device,
-    )
+    name: str
+    what: str
+    """For its card and for `proxlab models`."""
+    load: Callable[[Path], list[Tensor]]
+    """Of a folder of photographs."""
+    build: Callable[[Any, TrainConfig], tuple[nn.Module, list[dict]]]
+    """From an architecture, the model and its parameters as an optimiser takes them."""
+    architecture: MixtureConfig | UNetConfig
+
+    def __call__(
+        self,
+        data: Path | None = None,
+        out: Path | None = None,
+        *,
+        config: TrainConfig | None = None,
+        architecture: MixtureConfig | UNetConfig | None = None,
+        minutes: float = math.inf,
+        resume: bool = False,
+        progress: bool = False,
+        device: str = "cpu",
+    ) -> Path | None:
+        """Train on the photographs of the folder `data` (bsds400 of PROXLAB_DATA if None) in `out`.
+
+        Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`.
+        """
+        config = config or TrainConfig()
+        return _run(
+            self.name,
+            self.what,
+            self.load,
+            self.build(architecture or self.architecture, config),
+            config,
+            data,
+            out or Path(self.name),
+            minutes=minutes,
+            resume=resume,
+            progress=progress,
+            device=device,
+        )
 
 
 def lpn_gray_pm(
     data: Path | None = None,
-    out: Path = Path("lpn-gray-pm"),
+    out: Path | None = None,
     *,
     start: str | Path = "lpn-gray",
     config: TrainConfig | None = None,
@@ -76,100 +90,16 @@ def lpn_gray_pm(
         raise ValueError(f"proximal matching starts from a learned proximal network, not {start!r}")
     # Its noise levels are those of this training; the rest of it is kept.
     model = LPN(model.potential, config.sigma_range).requires_grad_(True).train()
-    return _recipe(
+    return _run(
         "lpn-gray-pm",
         f"gray photographs, learned proximal network, {start} then proximal matching",
         load_gray,
         (model, model.potential.parameter_groups(config.learning_rate)),
         config,
         data,
-        out,
+        out or Path("lpn-gray-pm"),
         loss=proximal_matching_stages(config),
         options=f" --start {start}",
-        minutes=minutes,
-        resume=resume,
-        progress=progress,
-        device=device,
-    )
-
-
-def lpn_color(
-    data: Path | None = None,
-    out: Path = Path("lpn-color"),
-    *,
-    config: TrainConfig | None = None,
-    architecture: MixtureConfig | None = None,
-    minutes: float = math.inf,
-    resume: bool = False,
-    progress: bool = False,
-    device: str = "cpu",
-) -> Path | None:
-    """`lpn-color`: `lpn_gray` on photographs in colour; see there."""
-    config = config or TrainConfig()
-    return _recipe(
-        "lpn-color",
-        "colour photographs, learned proximal network, squared loss",
-        load_color,
-        _lpn(architecture or COLOR, config),
-        config,
-        data,
-        out,
-        minutes=minutes,
-        resume=resume,
-        progress=progress,
-        device=device,
-    )
-
-
-def unet_gray(
-    data: Path | None = None,
-    out: Path = Path("unet-gray"),
-    *,
-    config: TrainConfig | None = None,
-    architecture: UNetConfig | None = None,
-    minutes: float = math.inf,
-    resume: bool = False,
-    progress: bool = False,
-    device: str = "cpu",
-) -> Path | None:
-    """`unet-gray`: an unconstrained network, trained as `lpn_gray` is; see there."""
-    config = config or TrainConfig()
-    return _recipe(
-        "unet-gray",
-        "gray photographs, unconstrained network, squared loss",
-        load_gray,
-        _unet(architecture or UNetConfig(channels=1), config),
-        config,
-        data,
-        out,
-        minutes=minutes,
-        resume=resume,
-        progress=progress,
-        device=device,
-    )
-
-
-def unet_color(
-    data: Path | None = None,
-    out: Path = Path("unet-color"),
-    *,
-    config: TrainConfig | None = None,
-    architecture: UNetConfig | None = None,
-    minutes: float = math.inf,
-    resume: bool = False,
-    progress: bool = False,
-    device: str = "cpu",
-) -> Path | None:
-    """`unet-color`: an unconstrained network, trained as `lpn_color` is; see there."""
-    config = config or TrainConfig()
-    return _recipe(
-        "unet-color",
-        "colour photographs, unconstrained network, squared loss",
-        load_color,
-        _unet(architecture or UNetConfig(channels=3), config),
-        config,
-        data,
-        out,
         minutes=minutes,
         resume=resume,
         progress=progress,
@@ -187,18 +117,17 @@ def proximal_matching_stages(config: TrainConfig) -> list[Stage]:
     return [Stage(balanced_absolute_error, rate, config.steps - each * len(GAMMAS)), *later]
 
 
-def _lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[LPN, list[dict]]:
-    """The network and its parameters as an optimiser takes them."""
+def _lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
     model = LPN(MixturePotential(architecture), config.sigma_range)
     return model, model.potential.parameter_groups(config.learning_rate)
 
 
-def _unet(architecture: UNetConfig, config: TrainConfig) -> tuple[UNetDenoiser, list[dict]]:
+def _unet(architecture: UNetConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
     model = UNetDenoiser(architecture, config.sigma_range)
     return model, model.parameter_groups(config.learning_rate)
 
 
-def _recipe(
+def _run(
     name: str,
     what: str,
     load: Callable[[Path], list[Tensor]],
@@ -243,3 +172,33 @@ def _recipe(
         "held_out_psnr": denoising_psnr(model, held_out),
     }
     return checkpoints.save(out / name, model, about, overwrite=True)
+
+
+lpn_gray = Recipe(
+    "lpn-gray",
+    "gray photographs, learned proximal network, squared loss",
+    load_gray,
+    _lpn,
+    MixtureConfig(),
+)
+lpn_color = Recipe(
+    "lpn-color",
+    "colour photographs, learned proximal network, squared loss",
+    load_color,
+    _lpn,
+    MixtureConfig(bases=6, kept=48, channels=3),
+)
+unet_gray = Recipe(
+    "unet-gray",
+    "gray photographs, unconstrained network, squared loss",
+    load_gray,
+    _unet,
+    UNetConfig(channels=1),
+)
+unet_color = Recipe(
+    "unet-color",
+    "colour photographs, unconstrained network, squared loss",
+    load_color,
+    _unet,
+    UNetConfig(channels=3, widths=(18, 30, 48, 72)),
+)

@@ -23,11 +23,11 @@ SMALLEST = 32
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The size of the rival; 117,572 parameters in gray as it stands."""
+    """The size of the rival; 62,633 parameters as it stands, those of `lpn-gray` within 2 %."""
 
     channels: int = 1
     """1 for gray images, 3 for colour."""
-    widths: tuple[int, int, int, int] = (12, 20, 32, 48)
+    widths: tuple[int, int, int, int] = (9, 15, 23, 35)
     """Feature maps at each of the four scales."""
     blocks: int = 1
     """Residual blocks at each scale, on the way down and on the way up."""

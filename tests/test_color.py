@@ -17,6 +17,7 @@ from proxlab.cli import main
 from proxlab.convex import MixturePotential
 from proxlab.data import Patches, load_color, load_gray
 from proxlab.lpn import LPN
+from proxlab.metrics import denoising_psnr
 from proxlab.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig, _pairs
 
@@ -189,7 +190,7 @@ def test_psnr_of_colour_images_counts_all_channels():
             return x
 
     colour = [(torch.from_numpy(astronaut()).permute(2, 0, 1)[:, :64, :64])]
-    figures = recipes.denoising_psnr(Nothing(1, 1), colour)
+    figures = denoising_psnr(Nothing(1, 1), colour)
     assert figures == pytest.approx(
         {str(s): -20 * np.log10(s / 255) for s in (5, 15, 25, 50)}, abs=0.1
     )
