@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-REFERENCE = 25 / 255
-"""The noise level at which log s is zero in the conditioning."""
+from proxlab.potential import REFERENCE
+
 DEGREE = 2
 """Biases and readouts (before their softplus) are polynomials of log s of this degree."""
 QUIET, SOFT = -4.0, -2.0
@@ -78,6 +78,7 @@ class VectorICNN(nn.Module):
     """psi for vectors of one size, given as images [B, 1, h, w] with h * w = size."""
 
     channels = 1
+    fixed_size = True
 
     def __init__(self, config: VectorICNNConfig):
         super().__init__()

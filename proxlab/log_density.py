@@ -87,6 +87,7 @@ class LogDensityPotential(nn.Module):
         generator = torch.Generator().manual_seed(config.seed)
         p, j, n = config.blocks, config.components, config.size
         self.config, self.channels = config, config.channels
+        self.fixed_size = True
         self.classes = nn.Parameter(torch.zeros(config.classes))
         self.choices = nn.Parameter(torch.zeros(config.classes, p, j))
         self.means = nn.Parameter(torch.rand(p, j, n, generator=generator))

@@ -56,6 +56,11 @@ class LPN(Denoiser):
         """Strong convexity of the potential, 0 where it claims none."""
         return float(getattr(self.potential, "alpha", 0.0))
 
+    @property
+    def fixed_size(self) -> bool:
+        """Whether all images must have one size; the shipped models take any."""
+        return getattr(self.potential, "fixed_size", False)
+
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The prox of R_sigma at x [B, C, H, W]; the same as `prox`."""
         return self.prox(x, sigma)

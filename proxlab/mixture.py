@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-REFERENCE = 25 / 255
-"""The noise level at which log s is zero in the conditioning."""
+from proxlab.potential import REFERENCE
+
 CHUNK = 2048
 """Windows mixed at a time on a CPU: their scores fit its cache, which halves the time."""
 

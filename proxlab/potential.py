@@ -8,9 +8,15 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+REFERENCE = 25 / 255
+"""The noise level at which log s is zero where a potential depends on it."""
+
 
 class Potential(Protocol):
-    """psi(v, s), convex in v at every s; an nn.Module, with what it was built from as `config`."""
+    """psi(v, s), convex in v at every s; an nn.Module, with what it was built from as `config`.
+
+    One that takes images of a single size says so by an attribute `fixed_size`, True.
+    """
 
     channels: int
     config: Any

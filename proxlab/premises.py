@@ -43,8 +43,9 @@ class Premises:
 def premises(algorithm: Callable, prior, tau: float, x: Image, lipschitz: PerImage) -> Premises:
     """Compute and compare. `algorithm` is one of `solvers.conditions.PROVED`, x a first estimate.
 
-    The Jacobian is looked at on the middle of x alone: a prior that is no prox is caught there, one
-    that is passes everywhere by construction, and no bound below depends on the figure.
+    The Jacobian is looked at on the middle of x alone, unless the prior takes one size only: a
+    prior that is no prox is caught there, one that is passes everywhere by construction, and no
+    bound below depends on the figure.
     """
     exact, convex = getattr(prior, "exact", False), getattr(prior, "convex", False)
     found = None
@@ -64,8 +65,10 @@ def premises(algorithm: Callable, prior, tau: float, x: Image, lipschitz: PerIma
 
 
 def _look(prior, x: Image, sigma: float) -> Spectrum:
-    top, left = (max(0, (n - MIDDLE) // 2) for n in x.shape[-2:])
-    middle = x[..., top : top + MIDDLE, left : left + MIDDLE].double()
+    middle = x.double()
+    if not getattr(prior, "fixed_size", False):
+        top, left = (max(0, (n - MIDDLE) // 2) for n in x.shape[-2:])
+        middle = middle[..., top : top + MIDDLE, left : left + MIDDLE]
     return jacobian_spectrum(
         lambda v: prior.prox(v, sigma), middle, step=1e-3 * sigma, steps=LANCZOS_STEPS
     )

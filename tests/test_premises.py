@@ -140,3 +140,14 @@ def test_a_measurement_of_unknown_noise_is_taken_at_the_assumed_one():
     op = deblur(gaussian_kernel(1.2), 0.0)
     result = proxlab.restore(op(CLEAN), op, PRIOR, steps=2, weight=1.0)
     assert float(result.premises.lipschitz[0]) == pytest.approx(1e4, rel=1e-3)
+
+
+def test_a_prior_of_one_size_is_looked_at_whole():
+    seen = []
+    prior = Prior(lambda v: seen.append(v.shape[-2:]) or 0.5 * v)
+    x, each = torch.zeros(1, 1, 70, 66), torch.tensor([1e4])
+    for fixed, size in [(False, (64, 64)), (True, (70, 66))]:
+        prior.fixed_size = fixed
+        seen.clear()
+        assert premises(admm, prior, 0.9e-4, x, each).broken == [""]
+        assert set(seen) == {size}
