@@ -17,11 +17,11 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from proxlab.convex import BAND, WINDOW, MixturePotential
+from proxlab.convex import MixturePotential
 from proxlab.lpn import LPN
-from proxlab.mixture_config import COARSE, FINE, MixtureConfig
-from proxlab.windows import multiplicity
+from proxlab.mixture_config import MixtureConfig
 
 PATCH, STEP, SIGMA = 128, 64, 25 / 255
 STRIDES, LAST, FEATURES = (2, 1, 2, 1, 2), 16, 64
@@ -101,23 +101,11 @@ def inventors_flops(width: int, size: int) -> int:
     return 4 * (products + LAST**2 * FEATURES * (width + 1) * (side - LAST + 1) ** 2)
 
 
-def our_flops(config: MixtureConfig, size: int) -> int:
-    """Of one prox of a square gray image, band by band: each product, and its adjoint."""
-    rows, columns = multiplicity(WINDOW, size, size, torch.empty(0)).shape
-    reach, coarse = WINDOW // 2 - 1, COARSE**2 - 1
-    seen = config.kept + 1
-    total = config.bases * config.components
-    each = total * config.kept + total * (1 + seen)  # the mixture: own filters, and what all share
-    each += (coarse + 1) * config.coarse_components
-    each += seen * config.context**2 + COARSE**2 * (coarse + 1)  # context, filters on means
-    products = rows * columns * each
-    for top in range(0, rows, BAND):
-        height = min(BAND, rows - top)
-        around = (height + reach - FINE // 2 + 1) * (columns + reach - FINE // 2 + 1)
-        others = (config.bases - 1) * config.kept
-        products += FINE**2 * (others * height * columns + (config.kept + 2) * around)
-    turns = config.bases * config.kept * (FINE**2 - 1) * FINE**2 + (coarse * COARSE) ** 2
-    return 4 * products + 2 * turns
+def our_flops(prior: LPN, x: Tensor) -> int:
+    """Of one prox, as torch counts them: its counter refuses only automatic differentiation."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        prior.prox(x, SIGMA)
+    return counter.get_total_flops()
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
@@ -132,11 +120,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         parser.error(f"--size is at least {PATCH}, the others at least 1")
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    size, width, config = args.size, args.width, MixtureConfig()
+    size, width = args.size, args.width
     x, maps = torch.rand(1, 1, size, size), torch.rand(1, 64, 128, 128)
-    ours, theirs = LPN(MixturePotential(config)), InventorsNetwork(width)
+    ours, theirs = LPN(MixturePotential(MixtureConfig())), InventorsNetwork(width)
     whole = InventorsNetwork(width).to(memory_format=torch.channels_last)  # in 2/3 of the time
-    convolution, mine = nn.Conv2d(64, 64, 3, padding=1), our_flops(config, size)
+    convolution, mine = nn.Conv2d(64, 64, 3, padding=1), our_flops(ours, x)
     patches, patch = ((size - PATCH) // STEP + 1) ** 2, inventors_flops(width, PATCH)
     ways: dict[str, tuple[Callable[[], object], int]] = {
         "ours, prox": (lambda: ours.prox(x, SIGMA), mine),

@@ -30,13 +30,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from proxlab import windows
-from proxlab.filters import TaperedBases, cosines, rotations
-from proxlab.mixture import Mixture
+from proxlab.filters import Filters, TaperedBases, cosines, rotations
+from proxlab.mixture import Level, Mixture
 from proxlab.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
 
 WINDOW = FINE + 4 * (COARSE - 1)
-BAND = 16
-"""Rows of windows computed at a time on a CPU: what lies between layers stays in its cache."""
+IMAGES, TILE = 4, 32
+"""How many images, and rows and columns of their windows, are computed at a time on a CPU without
+autograd: few enough for its caches, and for memory to be used again instead of asked for again."""
 SHARE = COARSE * COARSE
 """How many windows share a local mean."""
 INSET = (WINDOW - FINE) // 4
@@ -89,26 +90,53 @@ class MixturePotential(nn.Module):
             {"params": others, "lr": 5 * learning_rate},
         ]
 
-    def _run(self, v: Tensor, sigma: Tensor, want_gap: bool):
+    def _run(self, v: Tensor, sigma: Tensor, want_gap: bool) -> tuple[Tensor, Tensor | None]:
         """The gradient of psi' and, if wanted, |v|^2 / 2 - psi'."""
-        height, width = v.shape[-2:]
         filters = self._filters(v)
+        fine, low = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
+        at_once = torch.is_grad_enabled() or v.device.type != "cpu"
+        done = [
+            self._some(v[few], filters, fine.only(few), low.only(few), want_gap, at_once)
+            for few in _parts(len(v), len(v) if at_once else IMAGES)
+        ]
+        return torch.cat([grad for grad, _ in done]), (
+            torch.cat([gap for _, gap in done]) if want_gap else None
+        )
+
+    def _some(
+        self, v: Tensor, filters: tuple, fine: Level, low: Level, want_gap: bool, at_once: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """`_run` of some of the images."""
+        height, width = v.shape[-2:]
+        bank, context, coarse = filters
         mean = v.mean((2, 3), keepdim=True)  # it passes as it is; without it energies are smaller
         blocks = windows.extend(v - mean, WINDOW)
         q = windows.multiplicity(WINDOW, height, width, v)
-        shares = self._shares(q)
-        back, gap = torch.zeros_like(blocks), v.new_zeros(len(v), dtype=torch.float64)
-        whole = torch.is_grad_enabled() or v.device.type != "cpu"
-        rows, halo = len(q) if whole else BAND, WINDOW // 2 - 1
-        flat = self._flat(sigma, v) if want_gap else None
-        for top in range(0, len(q), rows):
-            band = q[top : top + rows]
-            under = slice(top, top + len(band) + halo)
-            share = shares[top : top + len(band) + self.config.context - 1]
-            part, terms = self._band(blocks[..., under, :], band, share, sigma, filters, want_gap)
-            back[..., under, :] += part
+        shares, around = self._shares(q), self.config.context - 1
+        means = F.conv2d(blocks, bank.mean)
+        whole = F.conv2d(blocks * blocks, bank.weight) - (means * means).sum(1, keepdim=True)
+        back, left, up = (torch.zeros_like(x) for x in (blocks, whole, means))
+        rows, columns = (_parts(n, n if at_once else TILE) for n in q.shape)
+        inset, gap, flat = INSET - around // 2, 0.0, self._flat(fine, low) if want_gap else None
+        for down in rows:
+            band, reach = q[down], _around((down, slice(0, q.shape[1])), 2 * COARSE - 2)
+            part, lacking = self._low(means[reach], band, coarse, low, want_gap)
+            up[reach] += part
             if want_gap:
-                gap = gap + (band * (terms - flat)).sum((1, 2), dtype=torch.float64)
+                gap = gap + (lacking - flat[1] * band.flatten()).sum(1, dtype=torch.float64)
+            for across in columns:
+                under = _around((down, across), around + FINE // 2 - 1, inset)
+                seen = _around((down, across), around, inset)
+                share = shares[_around((down, across), around)]
+                tile = blocks[under], whole[seen], band[:, across], share
+                part, rest, lacking = self._fine(*tile, bank.fine, context, fine, want_gap)
+                back[under] += part
+                left[seen] += rest
+                if want_gap:
+                    lacking = lacking - flat[0] * band[:, across].flatten()
+                    gap = gap + lacking.sum(1, dtype=torch.float64)
+        back = back + F.conv_transpose2d(up - means * left, bank.mean)
+        back = back + blocks * F.conv_transpose2d(left, bank.weight)
         grad = windows.fold(back, WINDOW, height, width) / windows.overlaps(FINE) + mean
         return grad, gap / windows.overlaps(FINE) if want_gap else None
 
@@ -120,88 +148,97 @@ class MixturePotential(nn.Module):
         side = self.config.context
         return F.pad(q / F.max_pool2d(q[None], side, 1, side // 2)[0], [side // 2] * 4)
 
-    def _band(self, blocks: Tensor, q: Tensor, share: Tensor, sigma: Tensor, filters, want_gap):
-        """What the windows q [h, w] add to the gradient, as blocks, and to the gap, [B, h, w]."""
-        bank, coarse, context, grid = filters
-        margin, kept = INSET - self.config.context // 2, self.config.kept
-        middle = _crop(blocks, INSET)
-        # The first basis is the one whose energies the neighbours see: it needs them all.
-        first, others = F.conv2d(blocks, bank.fine[:kept]), F.conv2d(middle, bank.fine[kept:])
-        means = F.conv2d(blocks, bank.mean)
-        c, d = _each(means, coarse), _each(means, grid)
-        whole = F.conv2d(blocks * blocks, bank.weight) - (means * means).sum(1, keepdim=True)
+    def _fine(
+        self,
+        blocks: Tensor,
+        whole: Tensor,
+        q: Tensor,
+        share: Tensor,
+        filters: Tensor,
+        context: Tensor,
+        level: Level,
+        want_gap: bool,
+    ):
+        """What the windows q [h, w] add to the gradient by their own pixels: as blocks, and by the
+        energies of tapered windows; and what they lack, [B, h w].
+        """
+        kept, reach = self.config.kept, self.config.context // 2
+        a = F.conv2d(_crop(blocks, reach), filters)
+        # The first basis is the one whose energies the neighbours see.
+        first = F.conv2d(blocks, filters[:kept])
         squares = first * first
         seen = torch.cat([squares, whole - squares.sum(1, keepdim=True)], 1)
-        around = F.conv2d(_crop(seen, margin) * share, context, groups=len(context))
-        own = torch.cat([_crop(squares, INSET), others * others], 1)
+        around = F.conv2d(seen * share, context, groups=len(context))
         slopes = self.fine_mixture(
-            own.unflatten(1, (-1, kept)).flatten(3),
-            _crop(whole, INSET).flatten(1),
+            (a * a).flatten(2).unflatten(1, (-1, kept)),
+            _crop(whole, reach).flatten(1),
             around.flatten(2),
-            sigma,
+            level,
+            q.flatten(),
             want_gap,
         )
-        energies = (c * c / SHARE).flatten(2)
-        low = self.coarse_mixture(energies[:, None], energies.sum(1), None, sigma, want_gap)
-
-        outer = F.conv_transpose2d(
-            slopes.around.unflatten(2, q.shape) * q, context, groups=len(context)
-        )
-        outer = F.pad(outer * share, [margin] * 4)
-        gains = slopes.own.unflatten(3, q.shape).flatten(1, 2) * q
-        gain = F.pad(gains[:, :kept], [INSET] * 4) + outer[:, :-1] - outer[:, -1:]
-        back = _adjoint(first * gain, bank.fine[:kept])
-        centre = _adjoint(others * gains[:, kept:], bank.fine[kept:])
-        left = F.pad(slopes.whole.view(-1, 1, *q.shape) * q, [INSET] * 4) + outer[:, -1:]
-        low_gain = (low.own[:, 0] + low.whole[:, None]).unflatten(2, q.shape) * q
-        up = _each_back(c * low_gain, coarse, means.shape) + _each_back(d * q, grid, means.shape)
-        back = back + F.conv_transpose2d(up / SHARE - means * left, bank.mean)
-        back = back + blocks * F.conv_transpose2d(left, bank.weight) + F.pad(centre, [INSET] * 4)
+        outer = F.conv_transpose2d(slopes.around.view_as(around), context, groups=len(context))
+        outer = outer * share
+        back = _adjoint(first * (outer[:, :-1] - outer[:, -1:]), filters[:kept])
+        own = _adjoint(a * slopes.own.view_as(a), filters)
+        left = outer[:, -1:] + F.pad(slopes.whole.view(-1, 1, *q.shape), [reach] * 4)
+        back = back + F.pad(own, [reach] * 4)
         if not want_gap:
-            return back, None
+            return back, left, None
         # What a window lends and nobody counts, near the border, is lacking too.
-        lent = self.fine_mixture.share_at(sigma, q)[..., None] / 2
-        unseen = _crop(whole, INSET)[:, 0] - around.sum(1)
-        return back, (slopes.deficit + low.deficit).view_as(unseen) + lent * unseen
+        lent = level.share / 2
+        unseen = (_crop(whole, reach)[:, 0] - around.sum(1)) * q
+        return back, left, slopes.deficit + lent * unseen.flatten(1)
 
-    def _flat(self, sigma: Tensor, like: Tensor) -> Tensor:
-        """What a window on a constant image lacks, [B, 1, 1]."""
+    def _low(self, means: Tensor, q: Tensor, filters: Tensor, level: Level, want_gap: bool):
+        """What the windows q add by their local means, and what they lack."""
+        shape = (len(means), -1, *q.shape)
+        each = means.flatten(0, 1)[:, None]  # colour by colour
+        c, d = (F.conv2d(each, f, dilation=2) for f in (filters[1:], filters[:1]))
+        energies = (c * c / SHARE).view(shape).flatten(2)
+        slopes = self.coarse_mixture(
+            energies[:, None], energies.sum(1), None, level, q.flatten(), want_gap
+        )
+        gains = (slopes.own[:, 0] + slopes.whole[:, None]).view_as(c)
+        up = _adjoint(torch.cat([d * q, c * gains], 1), filters, dilation=2)
+        return up.view_as(means) / SHARE, slopes.deficit
 
-        def still(mixture: Mixture) -> Tensor:
-            _, bases, _, energies = mixture.gains.shape
-            zeros = like.new_zeros(len(like), bases, energies, 1)
+    def _flat(self, *levels: Level) -> list[Tensor]:
+        """What a window on a constant image lacks by each mixture, [B, 1] each."""
+        lacking = []
+        for mixture, level in zip((self.fine_mixture, self.coarse_mixture), levels, strict=True):
+            batch, bases, _, filters = level.weights.shape
+            zeros = level.bias.new_zeros(batch, bases, filters + 1, 1)
             own, around = zeros[:, :, 1:], zeros[:, 0] if mixture.context else None
-            return mixture(own, zeros[:, 0, 0], around, sigma, True).deficit
+            once = zeros.new_ones(1)
+            lacking.append(mixture(own, zeros[:, 0, 0], around, level, once, True).deficit)
+        return lacking
 
-        return (still(self.fine_mixture) + still(self.coarse_mixture)).view(-1, 1, 1)
-
-    def _filters(self, like: Tensor):
+    def _filters(self, like: Tensor) -> tuple[Filters, Tensor, Tensor]:
         context = self.context.to(like).softmax(1)
         context = context.view(-1, 1, self.config.context, self.config.context)
-        basis = cosines(COARSE)[1:].to(like)
-        coarse = torch.einsum("ij,jab->iab", rotations(self.coarse_turn.to(like)), basis)[:, None]
-        grid = like.new_full((1, 1, COARSE, COARSE), 1 / COARSE)
-        return self.bases(like), coarse, context, grid
+        basis = cosines(COARSE).to(like)
+        turned = torch.einsum("ij,jab->iab", rotations(self.coarse_turn.to(like)), basis[1:])
+        return self.bases(like), context, torch.cat([basis[:1], turned])[:, None]
+
+
+def _parts(n: int, most: int) -> list[slice]:
+    """0 ... n in parts as equal as can be."""
+    k = -(-n // most)
+    return [slice(i * n // k, (i + 1) * n // k) for i in range(k)]
+
+
+def _around(windows_: tuple[slice, slice], by: int, start: int = 0) -> tuple:
+    """The index of rows and columns from `start` behind those of the windows, `by` more of each."""
+    return ..., *(slice(part.start + start, part.stop + start + by) for part in windows_)
 
 
 def _crop(x: Tensor, margin: int) -> Tensor:
     return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
 
 
-def _each(means: Tensor, filters: Tensor) -> Tensor:
-    """The filters on the 4 x 4 grid of local means, colour by colour: [B, C filters, h, w]."""
-    return F.conv2d(means.flatten(0, 1)[:, None], filters, dilation=2).view(
-        len(means), -1, *(n - 2 * (COARSE - 1) for n in means.shape[-2:])
-    )
-
-
-def _each_back(y: Tensor, filters: Tensor, shape: torch.Size) -> Tensor:
-    y = y.reshape(-1, len(filters), *y.shape[-2:])
-    return F.conv_transpose2d(y, filters, dilation=2).view(shape)
-
-
-def _adjoint(y: Tensor, filters: Tensor) -> Tensor:
+def _adjoint(y: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
     """conv_transpose2d(y, filters), as a matrix product and a sum: half the time on CPUs."""
     side = filters.shape[-1]
-    size = (y.shape[-2] + side - 1, y.shape[-1] + side - 1)
-    return F.fold(filters.flatten(1).T @ y.flatten(2), size, side)
+    size = tuple(n + dilation * (side - 1) for n in y.shape[-2:])
+    return F.fold(filters.flatten(1).T @ y.flatten(2), size, side, dilation)

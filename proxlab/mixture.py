@@ -26,12 +26,9 @@ from torch import Tensor, nn
 
 from proxlab.potential import REFERENCE
 
-CHUNK = 2048
-"""Windows mixed at a time on a CPU: their scores fit its cache, which halves the time."""
-
 
 class Slopes(NamedTuple):
-    """2 dm/denergy, and the deficit [(1 - share) e + share sum_i r_i] / 2 - m."""
+    """2 dm/denergy, and the deficit [(1 - share) e + share sum_i r_i] / 2 - m, times the count."""
 
     own: Tensor
     """By the square of each response, the window's energy fixed, [B, G, F, N]."""
@@ -41,6 +38,25 @@ class Slopes(NamedTuple):
     """By the energies around, [B, F + 1, N]."""
     deficit: Tensor | None
     """[B, N]"""
+
+
+class Level(NamedTuple):
+    """What a mixture of J components in each of G bases of F filters is at some noise levels."""
+
+    weights: Tensor
+    """Of the filters, less the weight of what they leave, [B, G, J, F]."""
+    common: Tensor
+    """Of the energies that all share, less their bounds, [B, G J, 1 (+ F + 1)]."""
+    bias: Tensor
+    """[B, G J, 1]"""
+    temperature: Tensor
+    """[B, 1, 1]"""
+    share: Tensor | None
+    """What of the weights belongs to the context, [B, 1]."""
+
+    def only(self, images: slice) -> "Level":
+        """Of some of the images."""
+        return Level(*(None if x is None else x[images] for x in self))
 
 
 class Mixture(nn.Module):
@@ -75,53 +91,41 @@ class Mixture(nn.Module):
         own: Tensor,
         whole: Tensor,
         around: Tensor | None,
-        sigma: Tensor,
+        level: Level,
+        count: Tensor,
         want_deficit: bool = False,
     ) -> Slopes:
-        """Energies own [B, G, F, N], whole [B, N], around [B, F + 1, N]; sigma the levels [B].
+        """Energies own [B, G, F, N], whole [B, N], around [B, F + 1, N]; `level` by `at`.
 
-        Differentiable where gradients are enabled; a chunk at a time, in little memory, elsewhere.
+        Each window counts `count` times, [N]. Differentiable.
         """
+        weights, common, bias, t, share = level
         shared = whole[:, None] if around is None else torch.cat([whole[:, None], around], 1)
-        if torch.is_grad_enabled():
-            inner, outer, deficit = self._mix(*self._at(sigma, own), own, shared, want_deficit)
-        else:
-            inner, outer = torch.empty_like(own), torch.empty_like(shared)
-            deficit = torch.empty_like(whole) if want_deficit else None
-            step = CHUNK if own.device.type == "cpu" else own.shape[-1]
-            for i in range(len(own)):
-                one = slice(i, i + 1)
-                weights = self._at(sigma[one], own)
-                for start in range(0, own.shape[-1], step):
-                    at = (one, ..., slice(start, start + step))
-                    part = self._mix(*weights, own[at], shared[at], want_deficit)
-                    for result, piece in zip((inner, outer, deficit), part, strict=True):
-                        if result is not None:
-                            result[at] = piece
-        if around is None:
-            return Slopes(inner, 1 + outer[:, 0], None, deficit)
-        share = self.share_at(sigma, own)
-        return Slopes(inner, 1 - share + outer[:, 0], share[..., None] + outer[:, 1:], deficit)
-
-    def share_at(self, sigma: Tensor, like: Tensor) -> Tensor:
-        """What of the weights belongs to the context at each level, [B, 1]."""
-        z = (sigma / REFERENCE).log().to(like).view(-1, 1)
-        return _polynomial(self.share.to(like), z).sigmoid()
-
-    def _mix(self, weights: Tensor, common: Tensor, bias: Tensor, t: Tensor, own, shared, want):
-        scores = torch.baddbmm(bias, common / (2 * t), shared)
-        scores = scores + ((weights / (2 * t[..., None])) @ own).flatten(1, 2)
-        chosen = scores.softmax(1)
+        # In units of log 2, as powers of two cost half of exp; a softmax costs twice exp.
+        unit = 2 * math.log(2.0) * t
+        scores = torch.baddbmm(bias / math.log(2.0), common / unit, shared)
+        each = (weights / unit[..., None]).flatten(0, 1)
+        scores = scores.view(len(each), -1, own.shape[-1])
+        scores = torch.baddbmm(scores, each, own.flatten(0, 1)).view(len(own), -1, own.shape[-1])
+        peak = scores.detach().amax(1, keepdim=True)
+        # Nothing to the sum either way, but powers too small to be normal numbers take 10 times
+        # as long.
+        odds = scores.sub_(peak).clamp_(min=-100.0).exp2_()
+        total = odds.sum(1, keepdim=True)
+        # Divided by the sum only where there are fewer numbers to divide.
+        scale = count / total
+        inner = weights.mT @ odds.unflatten(1, weights.shape[1:3]) * scale[:, None]
+        outer = common.mT @ odds * scale
         deficit = None
-        if want:  # logsumexp = max score - log(its weight): no second exp
-            deficit = t[:, 0] * (chosen.amax(1).log() - scores.amax(1))
-        return weights.mT @ chosen.unflatten(1, weights.shape[1:3]), common.mT @ chosen, deficit
+        if want_deficit:
+            deficit = -t[:, 0] * (math.log(2.0) * peak + total.log())[:, 0] * count
+        if around is None:
+            return Slopes(inner, count + outer[:, 0], None, deficit)
+        most = share[..., None] * count
+        return Slopes(inner, (1 - share) * count + outer[:, 0], most + outer[:, 1:], deficit)
 
-    def _at(self, sigma: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """At each level: weights of the filters, less that of what they leave, [B, G, J, F]; of the
-        energies that all share, less their bounds, [B, G J, 1 (+ F + 1)]; biases [B, G J, 1];
-        temperatures [B, 1, 1].
-        """
+    def at(self, sigma: Tensor, like: Tensor) -> Level:
+        """Weights and biases at the noise levels sigma [B], in the dtype of `like`."""
         z = (sigma / REFERENCE).log().to(like).view(-1, 1, 1, 1)
         logits = _polynomial(self.gains.to(like), z)
         # The log-determinant of each Gaussian follows from its gains: 1 - W = s^2 / (l + s^2).
@@ -131,11 +135,13 @@ class Mixture(nn.Module):
         t = _polynomial(self.log_temperature.to(like), z[..., 0]).exp()
         left = logits[..., -1:]
         weights, common = logits[..., :-1].sigmoid() - left.sigmoid(), -(-left).sigmoid()
+        share = None
         if self.context:
-            share = self.share_at(sigma, like)[..., None, None]
-            lent = -share * (-_polynomial(self.context_gains.to(like), z)).sigmoid()
-            weights, common = (1 - share) * weights, torch.cat([(1 - share) * common, lent], -1)
-        return weights, common.flatten(1, 2), bias.flatten(1, 2), t
+            share = _polynomial(self.share.to(like), z[:, 0, 0]).sigmoid()
+            others, lent = (1 - share)[..., None, None], share[..., None, None]
+            lent = -lent * (-_polynomial(self.context_gains.to(like), z)).sigmoid()
+            weights, common = others * weights, torch.cat([others * common, lent], -1)
+        return Level(weights, common.flatten(1, 2), bias.flatten(1, 2), t, share)
 
 
 def _polynomial(coefficients: Tensor, z: Tensor) -> Tensor:

@@ -1,0 +1,128 @@
+"""psi never above |v|^2 / 2, and equal to it with open gains: what keeps the prior R >= 0."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from proxlab import filters, windows
+from proxlab.convex import MixturePotential
+from proxlab.filters import TaperedBases
+from tests.potentials import SIGMA, SIZES, bounds, images, potential
+
+
+def open_gains(net: MixturePotential) -> MixturePotential:
+    with torch.no_grad():
+        net.fine_mixture.gains[0].fill_(200.0)
+        net.fine_mixture.context_gains[0].fill_(200.0)
+        net.coarse_mixture.gains[0].fill_(200.0)
+    return net
+
+
+def identity_error(size: tuple[int, int], channels: int = 1) -> float:
+    net, v = open_gains(potential(spread=0.0, channels=channels)), images(2, channels, *size)
+    with torch.no_grad():
+        net.bases.turn += torch.randn(net.bases.turn.shape, dtype=torch.float64)
+        net.fine_mixture.share[0].fill_(-200.0)
+        return float((net.gradient(v, SIGMA) - v).abs().max())
+
+
+@pytest.mark.parametrize("size", [*SIZES, (64, 64)], ids=str)
+def test_open_gains_give_the_identity_at_every_size(size):
+    assert identity_error(size) < 1e-12
+
+
+def test_open_gains_give_the_identity_in_colour():
+    assert identity_error((9, 14), channels=3) < 1e-12
+
+
+def test_a_taper_whose_squares_do_not_add_up_is_caught(monkeypatch):
+    heights = TaperedBases._heights
+    monkeypatch.setattr(TaperedBases, "_heights", lambda *a: heights(*a) ** 1.1)
+    assert identity_error((23, 30)) > 1e-3
+
+
+def test_filters_are_orthonormal_whatever_the_turn():
+    bank = TaperedBases(8, 3, 2, 50, torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        bank.turn.normal_(generator=torch.Generator().manual_seed(1))
+        found = bank(torch.zeros(1, dtype=torch.float64))
+    taper = F.pixel_shuffle(found.weight, 2).sqrt()[0]
+    for basis in F.pixel_shuffle(found.fine, 2).split(50):
+        rows = torch.cat([basis, F.pixel_shuffle(found.mean, 2)]).div(taper).flatten(1)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(53).double(), atol=1e-12, rtol=0)
+        assert basis.sum((2, 3)).abs().max() < 1e-12  # orthogonal to constants, colour by colour
+
+
+def test_uncounted_mirror_images_are_caught(monkeypatch):
+    ones = lambda size, h, w, like: torch.ones_like(multiplicity(size, h, w, like))  # noqa: E731
+    multiplicity = windows.multiplicity
+    monkeypatch.setattr(windows, "multiplicity", ones)
+    assert identity_error((23, 30)) > 0.1
+
+
+def least_gap(net: MixturePotential, steps: int = 40) -> float:
+    """The smallest |v|^2 / 2 - psi(v) that gradient descent finds from rough and spiky images."""
+    worst = []
+    for scale in (1.0, 100.0):
+        v = images(2, 1, 26, 21)
+        v = (scale * v * (v > 4)).requires_grad_()
+        optimiser = torch.optim.Adam([v], lr=0.3)
+        for _ in range(steps):
+            gap = v.square().sum((1, 2, 3)) / 2 - net.value(v, SIGMA)
+            optimiser.zero_grad()
+            gap.sum().backward()
+            optimiser.step()
+        worst.append(float((gap.detach() / v.detach().square().sum((1, 2, 3))).min()))
+    return min(worst)
+
+
+@pytest.mark.parametrize("spread", [0.3, 3.0])
+def test_psi_stays_below_that_of_the_identity(spread):
+    assert least_gap(potential(context=5, spread=spread)) >= 0
+
+
+def one_sided_context(net: MixturePotential) -> None:
+    """Every window looks at neighbours on one side only, filters at different ones."""
+    side = net.config.context
+    with torch.no_grad():
+        net.context.fill_(-50.0)
+        for i, row in enumerate(net.context):
+            row.view(side, side)[side // 2, 0 if i % 2 else -1] = 50.0
+        net.fine_mixture.share.fill_(0.0)
+        net.fine_mixture.share[0].fill_(50.0)
+
+
+def test_a_one_sided_context_does_not_lift_psi_at_the_border(monkeypatch):
+    net = open_gains(potential(context=5, spread=0.0))
+    one_sided_context(net)
+    assert least_gap(net) >= -1e-12
+    monkeypatch.setattr(
+        MixturePotential, "_shares", lambda self, q: F.pad(q * 0 + 1, [2] * 4, value=1)
+    )
+    assert least_gap(net) < -1e-3
+
+
+def test_shares_of_the_components_own_are_caught(monkeypatch):
+    net = potential(context=5, spread=0.0)
+    plain = net.fine_mixture.at
+
+    def own_shares(sigma, like):
+        level = plain(sigma, like)
+        common = level.common
+        own = torch.arange(common.shape[1])[:, None] % 2 == (torch.arange(common.shape[2]) == 0)
+        return level._replace(
+            weights=0 * level.weights, common=own.to(common) - bounds(level), bias=0 * level.bias
+        )
+
+    monkeypatch.setattr(net.fine_mixture, "at", own_shares)
+    assert least_gap(net) < -1e-3
+
+
+def test_filters_longer_than_one_are_caught(monkeypatch):
+    net = open_gains(potential(spread=0.0))
+    with torch.no_grad():
+        net.fine_mixture.gains[0, ..., -1].fill_(-200.0)  # or the rest would make up for it
+    assert least_gap(net) >= 0
+    rotations = filters.rotations
+    monkeypatch.setattr(filters, "rotations", lambda turn: 1.4 * rotations(turn))
+    assert least_gap(net) < -1e-3
