@@ -71,7 +71,15 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
     train.add_argument(
-        "recipe", choices=["lpn-gray", "lpn-gray-pm", "lpn-color", "unet-gray", "unet-color"]
+        "recipe",
+        choices=[
+            "lpn-gray",
+            "lpn-gray-large",
+            "lpn-gray-pm",
+            "lpn-color",
+            "unet-gray",
+            "unet-color",
+        ],
     )
     train.add_argument("--data", type=Path, help="folder of photographs")
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
@@ -146,7 +154,13 @@ def _train(args: argparse.Namespace) -> None:
         recipe = partial(recipes.lpn_gray_pm, start=args.start or "lpn-gray")
         config = TrainConfig(learning_rate=1e-3, **steps)
     else:
-        known = (recipes.lpn_gray, recipes.lpn_color, recipes.unet_gray, recipes.unet_color)
+        known = (
+            recipes.lpn_gray,
+            recipes.lpn_gray_large,
+            recipes.lpn_color,
+            recipes.unet_gray,
+            recipes.unet_color,
+        )
         recipe = {r.name: r for r in known}[args.recipe]
     path = recipe(
         args.data,

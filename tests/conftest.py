@@ -8,8 +8,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from PIL import Image  # noqa: E402
+from skimage.data import astronaut  # noqa: E402
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of three colour photographs."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        Image.fromarray(astronaut()[40 * i : 40 * i + 36, 200:240]).save(folder / f"{i}.png")
+    return folder

@@ -1,6 +1,5 @@
-"""Images in colour: a prior that mixes channels, its data, its recipe; gray ones are as before."""
+"""Images in colour, and a prior that mixes their channels."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -11,23 +10,13 @@ from PIL import Image
 from skimage.data import astronaut, camera
 from torch import nn
 
-from proxlab import recipes, restore_command
-from proxlab.checkpoints import load
+from proxlab import restore_command
 from proxlab.cli import main
 from proxlab.convex import MixturePotential
-from proxlab.data import Patches, load_color, load_gray
 from proxlab.lpn import LPN
-from proxlab.metrics import denoising_psnr
 from proxlab.mixture_config import MixtureConfig
-from proxlab.train import TrainConfig, _pairs
 
 SIGMA = 0.1
-GRAY = [
-    torch.randint(256, (30, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))
-    for i in range(3)
-]
-PAIRS = ["a183c0a2295af6e9", "a8861600fbef10c2", "067602422eea8c58"]
-COLOR = [torch.stack([x, x.flip(0), 255 - x]) for x in GRAY]
 
 
 class Opponent(nn.Module):
@@ -121,107 +110,6 @@ def test_a_potential_that_says_nothing_is_gray(v):
     assert prior.channels == 1 and colour_prior().channels == 3
     one_by_one = torch.cat([prior.prox(v[:, c : c + 1], SIGMA) for c in range(3)], 1)
     assert gap(prior.prox(v, SIGMA), one_by_one) < 1e-12
-
-
-def digest(x):
-    return hashlib.sha256(x.numpy().tobytes()).hexdigest()[:16]
-
-
-def test_gray_patches_are_those_of_earlier_runs():
-    """The digests are of the code before it knew colour: a resumed run sees the same pairs."""
-    drawn = Patches(GRAY, 16).draw(8, torch.Generator().manual_seed(5))
-    assert drawn.shape == (8, 1, 16, 16) and digest(drawn) == "0d88830f0c0c76a8"
-    pairs = _pairs(Patches(GRAY, 16), TrainConfig(batch=4, patch=16), step=7)
-    assert [digest(x) for x in pairs] == PAIRS
-
-
-def test_colour_patches_are_gray_ones_channel_by_channel():
-    def drawn(images):
-        return Patches(images, 16).draw(12, torch.Generator().manual_seed(5))
-
-    colour = drawn(COLOR)
-    assert colour.shape == (12, 3, 16, 16)
-    for c in range(3):
-        assert torch.equal(colour[:, c : c + 1], drawn([x[c] for x in COLOR]))
-    assert not torch.equal(colour[:, :1], drawn([x[1] for x in COLOR]))
-
-
-@pytest.mark.parametrize(
-    "images, message",
-    [
-        ([GRAY[0], COLOR[0]], r"all \[3, H, W\], got \[30, 40\] and \[3, 30, 40\]; convert"),
-        ([COLOR[0][:2]], r"got \[2, 30, 40\]"),
-        ([COLOR[0].permute(1, 2, 0)], r"at least as large, got \(30, 40, 3\)"),
-        ([], "got none"),
-    ],
-)
-def test_patches_refuse_other_images(images, message):
-    with pytest.raises(ValueError, match=message):
-        Patches(images, 16)
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """A folder of three colour photographs."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(3):
-        Image.fromarray(astronaut()[40 * i : 40 * i + 36, 200:240]).save(folder / f"{i}.png")
-    return folder
-
-
-def test_folders_load_in_colour_or_gray(photos):
-    colour, gray = load_color(photos), load_gray(photos)
-    assert [x.shape for x in colour] == [(3, 36, 40)] * 3 and colour[0].dtype == torch.uint8
-    assert torch.equal(colour[1], torch.from_numpy(astronaut()[40:76, 200:240]).permute(2, 0, 1))
-    assert [x.shape for x in gray] == [(36, 40)] * 3
-    luma = torch.einsum(
-        "chw,c->hw", colour[0].double(), torch.tensor([0.299, 0.587, 0.114]).double()
-    )
-    assert (gray[0].double() - luma).abs().max() <= 0.501
-    Image.fromarray(camera()[:36, :40]).save(photos / "gray.png")
-    with pytest.raises(ValueError, match=r"gray\.png is gray; remove it, or use a gray model"):
-        load_color(photos)
-
-
-def test_psnr_of_colour_images_counts_all_channels():
-    class Nothing(nn.Linear):
-        def forward(self, x, sigma):
-            return x
-
-    colour = [(torch.from_numpy(astronaut()).permute(2, 0, 1)[:, :64, :64])]
-    figures = denoising_psnr(Nothing(1, 1), colour)
-    assert figures == pytest.approx(
-        {str(s): -20 * np.log10(s / 255) for s in (5, 15, 25, 50)}, abs=0.1
-    )
-
-
-@pytest.mark.parametrize("recipe", ["lpn-gray", "lpn-color"])
-def test_the_command_knows_the_recipes(recipe, photos, tmp_path, capsys):
-    words = f"train {recipe} --quiet --device cpu --data {photos} --out {tmp_path / 'run'}"
-    assert main([*words.split(), "--steps", "1"]) == 1
-    shape = r"\(3, 36, 40\)" if recipe == "lpn-color" else r"\(36, 40\)"
-    assert re.search(f"patches of 64 pixels .* got {shape}", capsys.readouterr().err)
-
-
-def test_recipes_differ_in_their_data_alone(photos, tmp_path):
-    config = TrainConfig(steps=1, batch=2, patch=16)
-    small = MixtureConfig(4, 2, context=1)
-    made = {
-        recipe: recipe(photos, tmp_path / name, config=config, architecture=small)
-        for name, recipe in (("a", recipes.lpn_gray), ("b", recipes.lpn_color))
-    }
-    names = [path.stem for path in made.values()]
-    assert names == ["lpn-gray", "lpn-color"]
-    for path in made.values():
-        card = path.with_suffix(".json").read_text()
-        assert f"proxlab train {path.stem} --steps 1" in card and "2 images of photos" in card
-        assert load(path).name == path.stem
-    again = recipes.lpn_color(photos, tmp_path / "c", config=config, architecture=small)
-    assert again.read_bytes() == made[recipes.lpn_color].read_bytes()
-    assert again.read_bytes() != made[recipes.lpn_gray].read_bytes()
-    with pytest.raises(ValueError, match="lpn-color.safetensors exists; choose another"):
-        recipes.lpn_color(photos, tmp_path / "c", config=config)
 
 
 RESTORE = [
