@@ -33,15 +33,8 @@ from proxlab import windows
 from proxlab.filters import Filters, TaperedBases, cosines, rotations
 from proxlab.mixture import Level, Mixture
 from proxlab.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
-
-WINDOW = FINE + 4 * (COARSE - 1)
-IMAGES, TILE = 4, 32
-"""How many images, and rows and columns of their windows, are computed at a time on a CPU without
-autograd: few enough for its caches, and for memory to be used again instead of asked for again."""
-SHARE = COARSE * COARSE
-"""How many windows share a local mean."""
-INSET = (WINDOW - FINE) // 4
-"""Blocks of 2 x 2 pixels from a window's corner to its middle."""
+from proxlab.tiles import images_at_once
+from proxlab.window_parts import WINDOW, by_means, by_pixels
 
 
 class MixturePotential(nn.Module):
@@ -93,126 +86,37 @@ class MixturePotential(nn.Module):
     def _run(self, v: Tensor, sigma: Tensor, want_gap: bool) -> tuple[Tensor, Tensor | None]:
         """The gradient of psi' and, if wanted, |v|^2 / 2 - psi'."""
         filters = self._filters(v)
-        fine, low = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
-        at_once = torch.is_grad_enabled() or v.device.type != "cpu"
+        pixels, means = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
         done = [
-            self._some(v[few], filters, fine.only(few), low.only(few), want_gap, at_once)
-            for few in _parts(len(v), len(v) if at_once else IMAGES)
+            self._some(v[few], filters, pixels.only(few), means.only(few), want_gap)
+            for few in images_at_once(len(v), v)
         ]
-        return torch.cat([grad for grad, _ in done]), (
-            torch.cat([gap for _, gap in done]) if want_gap else None
-        )
+        gap = torch.cat([gap for _, gap in done]) if want_gap else None
+        return torch.cat([grad for grad, _ in done]), gap
 
     def _some(
-        self, v: Tensor, filters: tuple, fine: Level, low: Level, want_gap: bool, at_once: bool
+        self,
+        v: Tensor,
+        filters: tuple[Filters, Tensor, Tensor],
+        pixels: Level,
+        means: Level,
+        want_gap: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """`_run` of some of the images."""
+        """`_run` of some of the images, at the noise levels of each."""
         height, width = v.shape[-2:]
         bank, context, coarse = filters
-        mean = v.mean((2, 3), keepdim=True)  # it passes as it is; without it energies are smaller
-        blocks = windows.extend(v - mean, WINDOW)
+        average = v.mean((2, 3), keepdim=True)  # it passes as it is; energies are smaller without
+        blocks = windows.extend(v - average, WINDOW)
         q = windows.multiplicity(WINDOW, height, width, v)
-        shares, around = self._shares(q), self.config.context - 1
-        means = F.conv2d(blocks, bank.mean)
-        whole = F.conv2d(blocks * blocks, bank.weight) - (means * means).sum(1, keepdim=True)
-        back, left, up = (torch.zeros_like(x) for x in (blocks, whole, means))
-        rows, columns = (_parts(n, n if at_once else TILE) for n in q.shape)
-        inset, gap, flat = INSET - around // 2, 0.0, self._flat(fine, low) if want_gap else None
-        for down in rows:
-            band, reach = q[down], _around((down, slice(0, q.shape[1])), 2 * COARSE - 2)
-            part, lacking = self._low(means[reach], band, coarse, low, want_gap)
-            up[reach] += part
-            if want_gap:
-                gap = gap + (lacking - flat[1] * band.flatten()).sum(1, dtype=torch.float64)
-            for across in columns:
-                under = _around((down, across), around + FINE // 2 - 1, inset)
-                seen = _around((down, across), around, inset)
-                share = shares[_around((down, across), around)]
-                tile = blocks[under], whole[seen], band[:, across], share
-                part, rest, lacking = self._fine(*tile, bank.fine, context, fine, want_gap)
-                back[under] += part
-                left[seen] += rest
-                if want_gap:
-                    lacking = lacking - flat[0] * band[:, across].flatten()
-                    gap = gap + lacking.sum(1, dtype=torch.float64)
-        back = back + F.conv_transpose2d(up - means * left, bank.mean)
+        d = F.conv2d(blocks, bank.mean)
+        whole = F.conv2d(blocks * blocks, bank.weight) - (d * d).sum(1, keepdim=True)
+        seen = blocks, whole, q, bank.fine, context
+        back, left, lacking = by_pixels(*seen, self.fine_mixture, pixels, want_gap)
+        up, unseen = by_means(d, q, coarse, self.coarse_mixture, means, want_gap)
+        back = back + F.conv_transpose2d(up - d * left, bank.mean)
         back = back + blocks * F.conv_transpose2d(left, bank.weight)
-        grad = windows.fold(back, WINDOW, height, width) / windows.overlaps(FINE) + mean
-        return grad, gap / windows.overlaps(FINE) if want_gap else None
-
-    def _shares(self, q: Tensor) -> Tensor:
-        """What a window lends of its energy to its neighbours' context, padded by its reach.
-
-        Neighbours that count more than the window itself would let it weigh more than q in all.
-        """
-        side = self.config.context
-        return F.pad(q / F.max_pool2d(q[None], side, 1, side // 2)[0], [side // 2] * 4)
-
-    def _fine(
-        self,
-        blocks: Tensor,
-        whole: Tensor,
-        q: Tensor,
-        share: Tensor,
-        filters: Tensor,
-        context: Tensor,
-        level: Level,
-        want_gap: bool,
-    ):
-        """What the windows q [h, w] add to the gradient by their own pixels: as blocks, and by the
-        energies of tapered windows; and what they lack, [B, h w].
-        """
-        kept, reach = self.config.kept, self.config.context // 2
-        a = F.conv2d(_crop(blocks, reach), filters)
-        # The first basis is the one whose energies the neighbours see.
-        first = F.conv2d(blocks, filters[:kept])
-        squares = first * first
-        seen = torch.cat([squares, whole - squares.sum(1, keepdim=True)], 1)
-        around = F.conv2d(seen * share, context, groups=len(context))
-        slopes = self.fine_mixture(
-            (a * a).flatten(2).unflatten(1, (-1, kept)),
-            _crop(whole, reach).flatten(1),
-            around.flatten(2),
-            level,
-            q.flatten(),
-            want_gap,
-        )
-        outer = F.conv_transpose2d(slopes.around.view_as(around), context, groups=len(context))
-        outer = outer * share
-        back = _adjoint(first * (outer[:, :-1] - outer[:, -1:]), filters[:kept])
-        own = _adjoint(a * slopes.own.view_as(a), filters)
-        left = outer[:, -1:] + F.pad(slopes.whole.view(-1, 1, *q.shape), [reach] * 4)
-        back = back + F.pad(own, [reach] * 4)
-        if not want_gap:
-            return back, left, None
-        # What a window lends and nobody counts, near the border, is lacking too.
-        lent = level.share / 2
-        unseen = (_crop(whole, reach)[:, 0] - around.sum(1)) * q
-        return back, left, slopes.deficit + lent * unseen.flatten(1)
-
-    def _low(self, means: Tensor, q: Tensor, filters: Tensor, level: Level, want_gap: bool):
-        """What the windows q add by their local means, and what they lack."""
-        shape = (len(means), -1, *q.shape)
-        each = means.flatten(0, 1)[:, None]  # colour by colour
-        c, d = (F.conv2d(each, f, dilation=2) for f in (filters[1:], filters[:1]))
-        energies = (c * c / SHARE).view(shape).flatten(2)
-        slopes = self.coarse_mixture(
-            energies[:, None], energies.sum(1), None, level, q.flatten(), want_gap
-        )
-        gains = (slopes.own[:, 0] + slopes.whole[:, None]).view_as(c)
-        up = _adjoint(torch.cat([d * q, c * gains], 1), filters, dilation=2)
-        return up.view_as(means) / SHARE, slopes.deficit
-
-    def _flat(self, *levels: Level) -> list[Tensor]:
-        """What a window on a constant image lacks by each mixture, [B, 1] each."""
-        lacking = []
-        for mixture, level in zip((self.fine_mixture, self.coarse_mixture), levels, strict=True):
-            batch, bases, _, filters = level.weights.shape
-            zeros = level.bias.new_zeros(batch, bases, filters + 1, 1)
-            own, around = zeros[:, :, 1:], zeros[:, 0] if mixture.context else None
-            once = zeros.new_ones(1)
-            lacking.append(mixture(own, zeros[:, 0, 0], around, level, once, True).deficit)
-        return lacking
+        grad = windows.fold(back, WINDOW, height, width) / windows.overlaps(FINE) + average
+        return grad, (lacking + unseen) / windows.overlaps(FINE) if want_gap else None
 
     def _filters(self, like: Tensor) -> tuple[Filters, Tensor, Tensor]:
         context = self.context.to(like).softmax(1)
@@ -220,25 +124,3 @@ class MixturePotential(nn.Module):
         basis = cosines(COARSE).to(like)
         turned = torch.einsum("ij,jab->iab", rotations(self.coarse_turn.to(like)), basis[1:])
         return self.bases(like), context, torch.cat([basis[:1], turned])[:, None]
-
-
-def _parts(n: int, most: int) -> list[slice]:
-    """0 ... n in parts as equal as can be."""
-    k = -(-n // most)
-    return [slice(i * n // k, (i + 1) * n // k) for i in range(k)]
-
-
-def _around(windows_: tuple[slice, slice], by: int, start: int = 0) -> tuple:
-    """The index of rows and columns from `start` behind those of the windows, `by` more of each."""
-    return ..., *(slice(part.start + start, part.stop + start + by) for part in windows_)
-
-
-def _crop(x: Tensor, margin: int) -> Tensor:
-    return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
-
-
-def _adjoint(y: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
-    """conv_transpose2d(y, filters), as a matrix product and a sum: half the time on CPUs."""
-    side = filters.shape[-1]
-    size = tuple(n + dilation * (side - 1) for n in y.shape[-2:])
-    return F.fold(filters.flatten(1).T @ y.flatten(2), size, side, dilation)

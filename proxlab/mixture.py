@@ -143,6 +143,13 @@ class Mixture(nn.Module):
             weights, common = others * weights, torch.cat([others * common, lent], -1)
         return Level(weights, common.flatten(1, 2), bias.flatten(1, 2), t, share)
 
+    def flat(self, level: Level) -> Tensor:
+        """The deficit of a window on a constant image, whose energies are all zero, [B, 1]."""
+        batch, bases, _, filters = level.weights.shape
+        zeros = level.bias.new_zeros(batch, bases, filters + 1, 1)
+        own, around = zeros[:, :, 1:], zeros[:, 0] if self.context else None
+        return self(own, zeros[:, 0, 0], around, level, zeros.new_ones(1), True).deficit
+
 
 def _polynomial(coefficients: Tensor, z: Tensor) -> Tensor:
     return sum(c * z**k for k, c in enumerate(coefficients))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from proxlab import convex, windows
+from proxlab import tiles, windows
 from proxlab.convex import MixturePotential
 from proxlab.mixture_config import MixtureConfig
 from tests.potentials import SIGMA, SIZES, bounds, images, potential
@@ -44,20 +44,20 @@ def tiled_and_whole(size: tuple[int, int], channels: int = 1) -> float:
 
 @pytest.mark.parametrize("tile", [1, 7, 20])
 def test_tiles_change_nothing(tile, monkeypatch):
-    monkeypatch.setattr(convex, "TILE", tile)
+    monkeypatch.setattr(tiles, "TILE", tile)
     assert tiled_and_whole((43, 30)) < 1e-9
 
 
 def test_tiles_of_colour_images_change_nothing(monkeypatch):
-    monkeypatch.setattr(convex, "TILE", 9)
+    monkeypatch.setattr(tiles, "TILE", 9)
     assert tiled_and_whole((23, 30), channels=3) < 1e-9
 
 
 def test_tiles_that_overlap_are_caught(monkeypatch):
-    monkeypatch.setattr(convex, "TILE", 9)
-    right = convex._parts
+    monkeypatch.setattr(tiles, "TILE", 9)
+    right = tiles._parts
     wrong = lambda *a: [slice(max(p.start - 1, 0), p.stop) for p in right(*a)]  # noqa: E731
-    monkeypatch.setattr(convex, "_parts", wrong)
+    monkeypatch.setattr(tiles, "_parts", wrong)
     assert tiled_and_whole((23, 30)) > 1e-3
 
 

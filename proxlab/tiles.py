@@ -1,0 +1,45 @@
+"""Windows part by part: what lies between two layers stays in a CPU's cache.
+
+A part is small enough, too, for its memory to be used again by the next one: asking the system for
+new memory, page by page, can take as long as all the arithmetic. Under autograd, which keeps
+everything, and on other devices all windows of all images are one part.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IMAGES, TILE = 4, 32
+"""How many images, and rows and columns of their windows, are computed at a time, at most."""
+
+
+def images_at_once(batch: int, like: Tensor) -> list[slice]:
+    """A batch, in parts."""
+    return _parts(batch, batch if _whole(like) else IMAGES)
+
+
+def rows_at_once(n: int, like: Tensor) -> list[slice]:
+    """n rows or columns of windows, in parts."""
+    return _parts(n, n if _whole(like) else TILE)
+
+
+def behind(rows: slice, columns: slice, by: int, start: int = 0) -> tuple:
+    """The index of what those windows see: from `start` pixels behind them, `by` more of each."""
+    return ..., *(slice(part.start + start, part.stop + start + by) for part in (rows, columns))
+
+
+def adjoint(y: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
+    """conv_transpose2d(y, filters), as a matrix product and a sum: half the time on CPUs."""
+    side = filters.shape[-1]
+    size = tuple(n + dilation * (side - 1) for n in y.shape[-2:])
+    return F.fold(filters.flatten(1).T @ y.flatten(2), size, side, dilation)
+
+
+def _whole(like: Tensor) -> bool:
+    return torch.is_grad_enabled() or like.device.type != "cpu"
+
+
+def _parts(n: int, most: int) -> list[slice]:
+    """0 ... n in parts as equal as can be."""
+    k = -(-n // most)
+    return [slice(i * n // k, (i + 1) * n // k) for i in range(k)]
