@@ -67,7 +67,10 @@ def main(argv: list[str] | None = None) -> dict:
                 prior = TV(TV_WEIGHTS.get(level, 5.0)) if prior_name == "tv" else load(prior_name)
                 row.append(mean_psnr(prior, images, level))
             table[name, prior_name] = row
-            print(f"{name:10s} {prior_name:11s}" + "".join(f"{v:8.2f}" for v in row), flush=True)
+            print(
+                f"{name:10s} {Path(prior_name).stem:11s}" + "".join(f"{v:8.2f}" for v in row),
+                flush=True,
+            )
     return table
 
 

@@ -4,6 +4,17 @@ import argparse
 import sys
 from pathlib import Path
 
+RECIPES = (
+    "lpn-gray",
+    "lpn-gray-large",
+    "lpn-gray-pm",
+    "lpn-color",
+    "unet-gray",
+    "unet-gray-large",
+    "unet-color",
+)
+"""What `train` knows: the functions of `proxlab.recipes`."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 on success, 1 with one sentence on stderr for bad input, 2 for bad usage."""
@@ -70,17 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     restore.set_defaults(run=_restore, usage_error=restore.error)
 
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
-    train.add_argument(
-        "recipe",
-        choices=[
-            "lpn-gray",
-            "lpn-gray-large",
-            "lpn-gray-pm",
-            "lpn-color",
-            "unet-gray",
-            "unet-color",
-        ],
-    )
+    train.add_argument("recipe", choices=RECIPES)
     train.add_argument("--data", type=Path, help="folder of photographs")
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
     train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
@@ -154,14 +155,7 @@ def _train(args: argparse.Namespace) -> None:
         recipe = partial(recipes.lpn_gray_pm, start=args.start or "lpn-gray")
         config = TrainConfig(learning_rate=1e-3, **steps)
     else:
-        known = (
-            recipes.lpn_gray,
-            recipes.lpn_gray_large,
-            recipes.lpn_color,
-            recipes.unet_gray,
-            recipes.unet_color,
-        )
-        recipe = {r.name: r for r in known}[args.recipe]
+        recipe = getattr(recipes, args.recipe.replace("-", "_"))
     path = recipe(
         args.data,
         out,

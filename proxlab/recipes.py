@@ -202,6 +202,13 @@ unet_gray = Recipe(
     _unet,
     UNetConfig(channels=1),
 )
+unet_gray_large = Recipe(
+    "unet-gray-large",
+    "gray photographs, unconstrained network of the size of lpn-gray-large, squared loss",
+    load_gray,
+    _unet,
+    UNetConfig(channels=1, widths=(15, 25, 38, 56)),
+)
 unet_color = Recipe(
     "unet-color",
     "colour photographs, unconstrained network, squared loss",

@@ -12,7 +12,7 @@ from torch import nn
 
 from proxlab import recipes
 from proxlab.checkpoints import load
-from proxlab.cli import main
+from proxlab.cli import RECIPES, main
 from proxlab.data import Patches, load_color, load_gray
 from proxlab.metrics import denoising_psnr
 from proxlab.mixture_config import MixtureConfig
@@ -89,11 +89,11 @@ def test_psnr_of_colour_images_counts_all_channels():
     )
 
 
-@pytest.mark.parametrize("recipe", ["lpn-gray", "lpn-color"])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_the_command_knows_the_recipes(recipe, photos, tmp_path, capsys):
     words = f"train {recipe} --quiet --device cpu --data {photos} --out {tmp_path / 'run'}"
     assert main([*words.split(), "--steps", "1"]) == 1
-    shape = r"\(3, 36, 40\)" if recipe == "lpn-color" else r"\(36, 40\)"
+    shape = r"\(3, 36, 40\)" if recipe.endswith("color") else r"\(36, 40\)"
     assert re.search(f"patches of 64 pixels .* got {shape}", capsys.readouterr().err)
 
 
@@ -115,3 +115,18 @@ def test_recipes_differ_in_their_data_alone(photos, tmp_path):
     assert again.read_bytes() != made[recipes.lpn_gray].read_bytes()
     with pytest.raises(ValueError, match="lpn-color.safetensors exists; choose another"):
         recipes.lpn_color(photos, tmp_path / "c", config=config)
+
+
+def test_recipes_are_called_what_the_command_calls_them():
+    made = [recipe for recipe in vars(recipes).values() if isinstance(recipe, recipes.Recipe)]
+    assert {recipe.name for recipe in made} | {"lpn-gray-pm"} == set(RECIPES)
+
+
+@pytest.mark.parametrize("rival", ["gray", "gray-large", "color"])
+def test_rivals_have_the_size_of_what_they_stand_beside(rival):
+    sizes = []
+    for kind in ("lpn", "unet"):
+        recipe = getattr(recipes, f"{kind}-{rival}".replace("-", "_"))
+        model, _ = recipe.build(recipe.architecture, TrainConfig())
+        sizes.append(sum(p.numel() for p in model.parameters()))
+    assert abs(sizes[1] / sizes[0] - 1) < 0.02
