@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> dict:
     if args.tune:
         tune(levels)
         return table
-    print(f"{'PSNR, dB':22s}" + "".join(f"{level:>8d}" for level in levels))
+    print(f"{'PSNR, dB':26s}" + "".join(f"{level:>8d}" for level in levels))
     read = load_color if args.color else load_gray
     for name in (args.sets or ("cbsd68" if args.color else "set12,bsd68")).split(","):
         images = read(name if Path(name).is_dir() else find_data(name))
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> dict:
                 row.append(mean_psnr(prior, images, level))
             table[name, prior_name] = row
             print(
-                f"{name:10s} {Path(prior_name).stem:11s}" + "".join(f"{v:8.2f}" for v in row),
+                f"{name:10s} {Path(prior_name).stem:15s}" + "".join(f"{v:8.2f}" for v in row),
                 flush=True,
             )
     return table
