@@ -116,13 +116,13 @@ def _demo(args: argparse.Namespace) -> None:
 def _models(args: argparse.Namespace) -> None:
     from proxlab.checkpoints import models
 
-    print("tv         total variation (deepinv)\nnone       no prior")
+    print(f"{'tv':16s} total variation (deepinv)\n{'none':16s} no prior")
     for name, card in models().items():
-        figures = ", ".join(f"{k}: {v} dB" for k, v in card.get("held_out_psnr", {}).items())
-        print(
-            f"{name:10s} {card.get('what', '')}; {card['parameters']} parameters; trained on "
-            f"{card.get('data', 'unknown')}; held-out PSNR by noise level / 255: {figures}"
-        )
+        figures = card.get("held_out_psnr", {})
+        print(f"{name:16s} {card.get('what', '')}; {card['parameters']:,} parameters")
+        print(f"{'':16s} trained on {card.get('data', 'unknown data')}; held-out PSNR", end=" ")
+        print(" / ".join(f"{v:.2f}" for v in figures.values()), end=" dB at noise ")
+        print(" / ".join(figures), "of 255")
 
 
 def _restore(args: argparse.Namespace) -> None:
