@@ -89,7 +89,7 @@ class MixturePotential(nn.Module):
         pixels, means = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
         done = [
             self._some(v[few], filters, pixels.only(few), means.only(few), want_gap)
-            for few in images_at_once(len(v), v)
+            for few in images_at_once(len(v), v, filters[0].fine, pixels.weights)
         ]
         gap = torch.cat([gap for _, gap in done]) if want_gap else None
         return torch.cat([grad for grad, _ in done]), gap

@@ -1,8 +1,8 @@
 """Windows part by part: what lies between two layers stays in a CPU's cache.
 
 A part is small enough, too, for its memory to be used again by the next one: asking the system for
-new memory, page by page, can take as long as all the arithmetic. Under autograd, which keeps
-everything, and on other devices all windows of all images are one part.
+new memory, page by page, can take as long as all the arithmetic. Where autograd keeps everything
+anyway, and on other devices, all windows of all images are one part.
 """
 
 import torch
@@ -13,14 +13,14 @@ IMAGES, TILE = 4, 32
 """How many images, and rows and columns of their windows, are computed at a time, at most."""
 
 
-def images_at_once(batch: int, like: Tensor) -> list[slice]:
-    """A batch, in parts."""
-    return _parts(batch, batch if _whole(like) else IMAGES)
+def images_at_once(batch: int, *inputs: Tensor) -> list[slice]:
+    """A batch, in parts; the inputs are those that autograd may follow."""
+    return _parts(batch, batch if _whole(inputs) else IMAGES)
 
 
-def rows_at_once(n: int, like: Tensor) -> list[slice]:
-    """n rows or columns of windows, in parts."""
-    return _parts(n, n if _whole(like) else TILE)
+def rows_at_once(n: int, *inputs: Tensor) -> list[slice]:
+    """n rows or columns of windows, in parts, likewise."""
+    return _parts(n, n if _whole(inputs) else TILE)
 
 
 def behind(rows: slice, columns: slice, by: int, start: int = 0) -> tuple:
@@ -35,8 +35,9 @@ def adjoint(y: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
     return F.fold(filters.flatten(1).T @ y.flatten(2), size, side, dilation)
 
 
-def _whole(like: Tensor) -> bool:
-    return torch.is_grad_enabled() or like.device.type != "cpu"
+def _whole(inputs: tuple[Tensor, ...]) -> bool:
+    followed = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    return followed or inputs[0].device.type != "cpu"
 
 
 def _parts(n: int, most: int) -> list[slice]:

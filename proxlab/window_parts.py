@@ -54,7 +54,8 @@ def by_pixels(
     start, everywhere, lends = INSET - reach // 2, slice(0, q.shape[1]), shares(q, reach + 1)
     # The first basis is the one whose energies the neighbours see.
     seen_by = filters[:kept]
-    for rows in rows_at_once(len(q), q):
+    followed = blocks, filters, level.weights
+    for rows in rows_at_once(len(q), *followed):
         under = behind(rows, everywhere, reach + more, start)
         near = behind(rows, everywhere, reach, start)
         share = lends[behind(rows, everywhere, reach)]
@@ -63,7 +64,7 @@ def by_pixels(
         seen = torch.cat([squares, whole[near] - squares.sum(1, keepdim=True)], 1)
         around = F.conv2d(seen * share, context, groups=kept + 1)
         lent = torch.zeros_like(around)
-        for columns in rows_at_once(q.shape[1], q):
+        for columns in rows_at_once(q.shape[1], *followed):
             pixels = behind(rows, columns, more, INSET)
             a = F.conv2d(blocks[pixels], filters)
             here, count, beside = behind(rows, columns, 0, INSET), q[rows, columns], (..., columns)
@@ -98,7 +99,7 @@ def by_means(
     """
     up, lacking = torch.zeros_like(means), 0.0
     flat, reach = mixture.flat(level) if want_lacking else None, 2 * (COARSE - 1)
-    for rows in rows_at_once(len(q), q):
+    for rows in rows_at_once(len(q), means, filters, level.weights):
         under, count = behind(rows, slice(0, q.shape[1]), reach), q[rows].flatten()
         each = means[under].flatten(0, 1)[:, None]  # colour by colour
         c, d = (F.conv2d(each, f, dilation=2) for f in (filters[1:], filters[:1]))

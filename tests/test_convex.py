@@ -38,6 +38,7 @@ def tiled_and_whole(size: tuple[int, int], channels: int = 1) -> float:
     net, v = potential(context=5, channels=channels), images(2, channels, *size)
     with torch.no_grad():
         tiled = net.gradient_and_gap(v, SIGMA)
+    assert net.bases.turn.requires_grad
     whole = (x.detach() for x in net.gradient_and_gap(v, SIGMA))
     return max(float((a - b).abs().max()) for a, b in zip(tiled, whole, strict=True))
 
@@ -53,12 +54,22 @@ def test_tiles_of_colour_images_change_nothing(monkeypatch):
     assert tiled_and_whole((23, 30), channels=3) < 1e-9
 
 
-def test_tiles_that_overlap_are_caught(monkeypatch):
+@pytest.fixture
+def overlapping_tiles(monkeypatch):
     monkeypatch.setattr(tiles, "TILE", 9)
     right = tiles._parts
     wrong = lambda *a: [slice(max(p.start - 1, 0), p.stop) for p in right(*a)]  # noqa: E731
     monkeypatch.setattr(tiles, "_parts", wrong)
+
+
+def test_tiles_that_overlap_are_caught(overlapping_tiles):
     assert tiled_and_whole((23, 30)) > 1e-3
+
+
+def test_tiles_are_for_what_autograd_does_not_follow(overlapping_tiles):
+    net, v = potential().requires_grad_(False), images(2, 1, 23, 30)
+    followed = net.gradient(v.requires_grad_(), SIGMA).detach()
+    assert (net.gradient(v.detach(), SIGMA) - followed).norm() > 1e-3  # in tiles, so wrong here
 
 
 def jacobian(net: MixturePotential, scale: float = 1.0) -> torch.Tensor:
