@@ -105,7 +105,8 @@ class Mixture(nn.Module):
         unit = 2 * math.log(2.0) * t
         scores = torch.baddbmm(bias / math.log(2.0), common / unit, shared)
         each = (weights / unit[..., None]).flatten(0, 1)
-        scores.view(len(each), -1, own.shape[-1]).baddbmm_(each, own.flatten(0, 1))
+        scores = scores.view(len(each), -1, own.shape[-1])
+        scores = torch.baddbmm(scores, each, own.flatten(0, 1)).view(len(own), -1, own.shape[-1])
         peak = scores.detach().amax(1, keepdim=True)
         # Nothing to the sum either way, but powers too small to be normal numbers take 10 times
         # as long.
