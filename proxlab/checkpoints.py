@@ -12,7 +12,8 @@ from pathlib import Path
 from proxlab.classical import TV, Identity
 from proxlab.convex import MixturePotential
 from proxlab.files import write_json, writing
-from proxlab.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
+from proxlab.icnn import ImageICNN, VectorICNN
+from proxlab.icnn_config import ImageICNNConfig, VectorICNNConfig
 from proxlab.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig

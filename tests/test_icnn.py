@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from proxlab import checkpoints, icnn
-from proxlab.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
+from proxlab.icnn import ImageICNN, VectorICNN
+from proxlab.icnn_config import ImageICNNConfig, VectorICNNConfig
 from proxlab.lpn import LPN
 
 ALPHA = 1e-3
