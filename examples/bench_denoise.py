@@ -1,7 +1,7 @@
 """Denoising PSNR of a prior on test images: Set12 and BSD68 at 15, 25 and 50 / 255.
 
     PROXLAB_DATA=... python examples/bench_denoise.py [--sets set12,bsd68] [--priors none,tv]
-    PROXLAB_DATA=... python examples/bench_denoise.py --color --priors none,tv,lpn-gray,lpn-color
+    PROXLAB_DATA=... python examples/bench_denoise.py --color [--priors none,tv,lpn-gray,lpn-color]
     PROXLAB_DATA=... python examples/bench_denoise.py --tune     TV_WEIGHTS, on training images
 
 --color reads the sets (CBSD68 unless told) in colour; a gray prior then takes channel by channel.
@@ -20,6 +20,8 @@ from proxlab.data import hold_out, load_color, load_gray
 from proxlab.datasets import find_data
 from proxlab.metrics import psnr
 
+GRAY = "none,tv,lpn-gray,unet-gray,lpn-gray-large,unet-gray-large,lpn-gray-pm"
+COLOR = "none,lpn-color,unet-color"
 TV_WEIGHTS = {15: 12.0, 25: 8.0, 50: 4.5}
 GRID = (4.0, 4.5, 5.0, 5.5, 6.5, 8.0, 9.0, 11.0, 12.0, 13.0, 15.0)
 
@@ -48,7 +50,7 @@ def main(argv: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", help="names in PROXLAB_DATA, or folders, by commas")
     parser.add_argument("--color", action="store_true", help="images in colour")
-    parser.add_argument("--priors", default="none,tv,lpn-gray")
+    parser.add_argument("--priors", help=f"by commas (default: {GRAY}; in colour {COLOR})")
     parser.add_argument("--levels", default="15,25,50")
     parser.add_argument("--tune", action="store_true", help="print what weights of TV reach")
     args = parser.parse_args(argv)
@@ -61,7 +63,7 @@ def main(argv: list[str] | None = None) -> dict:
     read = load_color if args.color else load_gray
     for name in (args.sets or ("cbsd68" if args.color else "set12,bsd68")).split(","):
         images = read(name if Path(name).is_dir() else find_data(name))
-        for prior_name in args.priors.split(","):
+        for prior_name in (args.priors or (COLOR if args.color else GRAY)).split(","):
             row = []
             for level in levels:
                 prior = TV(TV_WEIGHTS.get(level, 5.0)) if prior_name == "tv" else load(prior_name)

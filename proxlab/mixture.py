@@ -101,7 +101,7 @@ class Mixture(nn.Module):
         """
         weights, common, bias, t, share = level
         shared = whole[:, None] if around is None else torch.cat([whole[:, None], around], 1)
-        # In units of log 2, as powers of two cost half of exp; a softmax costs twice exp.
+        # In units of log 2, as powers of two cost half of exp, which costs half of a softmax.
         unit = 2 * math.log(2.0) * t
         scores = torch.baddbmm(bias / math.log(2.0), common / unit, shared)
         each = (weights / unit[..., None]).flatten(0, 1)

@@ -5,8 +5,8 @@ from torch import Tensor
 
 
 def check_images(v: Tensor) -> None:
-    """Raises ValueError for anything but a batch of float images [B, C, H, W]."""
-    if v.ndim != 4 or not v.is_floating_point():
+    """Raises ValueError for anything but a batch of float images [B, C, H, W], or an empty one."""
+    if v.ndim != 4 or 0 in v.shape or not v.is_floating_point():
         raise ValueError(
             f"a prior takes float images [B, C, H, W], got {v.dtype} of shape {list(v.shape)}"
         )

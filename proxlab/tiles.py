@@ -18,7 +18,7 @@ def images_at_once(batch: int, *inputs: Tensor) -> list[slice]:
     return _parts(batch, batch if _whole(inputs) else IMAGES)
 
 
-def rows_at_once(n: int, *inputs: Tensor) -> list[slice]:
+def lines_at_once(n: int, *inputs: Tensor) -> list[slice]:
     """n rows or columns of windows, in parts, likewise."""
     return _parts(n, n if _whole(inputs) else TILE)
 

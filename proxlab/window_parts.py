@@ -13,7 +13,7 @@ from torch import Tensor
 
 from proxlab.mixture import Level, Mixture
 from proxlab.mixture_config import COARSE, FINE
-from proxlab.tiles import adjoint, behind, rows_at_once
+from proxlab.tiles import adjoint, behind, lines_at_once
 
 WINDOW = FINE + 4 * (COARSE - 1)
 INSET = (WINDOW - FINE) // 4
@@ -45,8 +45,9 @@ def by_pixels(
 ) -> Pixels:
     """m1(a^2, k * a_1^2) of each window: by the responses a of its bases and the energy it holds.
 
-    `blocks` are pixels, `whole` the energies of tapered windows, `filters` are [bases * kept, 4 C,
-    4, 4] and `context`, the averages k, [kept + 1, 1, side, side].
+    `blocks` [B, 4 C, h', w'] are pixels, `whole` [B, 1, h'', w''] the energies of tapered windows,
+    both as far as windows reach; `filters` are [bases * kept, 4 C, 4, 4], `context` the averages k,
+    [kept + 1, 1, side, side].
     """
     back, left, lacking = torch.zeros_like(blocks), torch.zeros_like(whole), 0.0
     flat = mixture.flat(level) if want_lacking else None
@@ -55,7 +56,7 @@ def by_pixels(
     # The first basis is the one whose energies the neighbours see.
     seen_by = filters[:kept]
     followed = blocks, filters, level.weights
-    for rows in rows_at_once(len(q), *followed):
+    for rows in lines_at_once(len(q), *followed):
         under = behind(rows, everywhere, reach + more, start)
         near = behind(rows, everywhere, reach, start)
         share = lends[behind(rows, everywhere, reach)]
@@ -64,7 +65,7 @@ def by_pixels(
         seen = torch.cat([squares, whole[near] - squares.sum(1, keepdim=True)], 1)
         around = F.conv2d(seen * share, context, groups=kept + 1)
         lent = torch.zeros_like(around)
-        for columns in rows_at_once(q.shape[1], *followed):
+        for columns in lines_at_once(q.shape[1], *followed):
             pixels = behind(rows, columns, more, INSET)
             a = F.conv2d(blocks[pixels], filters)
             here, count, beside = behind(rows, columns, 0, INSET), q[rows, columns], (..., columns)
@@ -95,11 +96,11 @@ def by_means(
 ) -> tuple[Tensor, Tensor | None]:
     """m2(c^2 / 16) + |d|^2 / 32 of each window: the gradient by its means, and what is lacking.
 
-    `filters` [16, 1, 4, 4] give d / 4 first, then the c, colour by colour.
+    `means` are [B, C, h', w']; `filters` [16, 1, 4, 4] give d / 4 first, then the c.
     """
     up, lacking = torch.zeros_like(means), 0.0
     flat, reach = mixture.flat(level) if want_lacking else None, 2 * (COARSE - 1)
-    for rows in rows_at_once(len(q), means, filters, level.weights):
+    for rows in lines_at_once(len(q), means, filters, level.weights):
         under, count = behind(rows, slice(0, q.shape[1]), reach), q[rows].flatten()
         each = means[under].flatten(0, 1)[:, None]  # colour by colour
         c, d = (F.conv2d(each, f, dilation=2) for f in (filters[1:], filters[:1]))

@@ -7,6 +7,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from proxlab import tiles
+from proxlab.convex import MixturePotential
+from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
+
 PATH = Path(__file__).parents[1] / "examples" / "bench_prox.py"
 SPEC = importlib.util.spec_from_file_location("bench_prox", PATH)
 bench = importlib.util.module_from_spec(SPEC)
@@ -78,6 +83,19 @@ def test_their_operations_are_those_that_torch_counts(size):
     # psi alone, for torch's counter refuses autograd.grad; the gradient costs as much.
     network, x = bench.InventorsNetwork(8), torch.rand(1, 1, size, size)
     assert bench.inventors_flops(8, size) == 2 * flops(lambda: network.psi(x))
+
+
+def test_none_of_our_products_escapes_the_counter(monkeypatch):
+    monkeypatch.setattr(tiles, "TILE", 1000)  # one tile: no window is seen twice
+    config = MixtureConfig(bases=3, components=5, kept=7, context=3)
+    rows, columns, seen, total = 73, 73, 7 + 1, 3 * 5
+    inner = total * 7 + total * (1 + seen) + 16 * 32 + 16 * 16  # mixtures, filters on means
+    wide = 8**2 * 2 * (rows + 6) * (columns + 6)  # the mean and the energy of tapered windows
+    context = 8**2 * 7 * (rows + 2) * (columns + 2) + seen * 9 * rows * columns
+    turns = 3 * 7 * 63 * 64 + 15 * 15 * 16
+    products = (inner + 8**2 * 3 * 7) * rows * columns + wide + context
+    prior, x = LPN(MixturePotential(config)), torch.rand(1, 1, 128, 128)
+    assert bench.our_flops(prior, x) == 4 * products + 2 * turns
 
 
 def test_their_patch_costs_about_25_gflop():

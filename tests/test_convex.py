@@ -5,6 +5,7 @@ import torch
 
 from proxlab import tiles, windows
 from proxlab.convex import MixturePotential
+from proxlab.mixture import Level
 from proxlab.mixture_config import MixtureConfig
 from tests.potentials import SIGMA, SIZES, bounds, images, potential
 
@@ -46,12 +47,21 @@ def tiled_and_whole(size: tuple[int, int], channels: int = 1) -> float:
 @pytest.mark.parametrize("tile", [1, 7, 20])
 def test_tiles_change_nothing(tile, monkeypatch):
     monkeypatch.setattr(tiles, "TILE", tile)
+    monkeypatch.setattr(tiles, "IMAGES", 1)
     assert tiled_and_whole((43, 30)) < 1e-9
 
 
 def test_tiles_of_colour_images_change_nothing(monkeypatch):
     monkeypatch.setattr(tiles, "TILE", 9)
     assert tiled_and_whole((23, 30), channels=3) < 1e-9
+
+
+def test_levels_of_other_images_are_caught(monkeypatch):
+    monkeypatch.setattr(tiles, "IMAGES", 1)
+    right = Level.only
+    first = lambda level, images: right(level, slice(0, images.stop - images.start))  # noqa: E731
+    monkeypatch.setattr(Level, "only", first)
+    assert tiled_and_whole((23, 30)) > 1e-3
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ def test_colour_is_channelwise_and_precision_agrees(prior, clean):
         (torch.zeros(1, 1, 9, 9), float("nan"), "knows noise levels"),
         (torch.zeros(1, 9, 9), 0.1, r"\[B, C, H, W\]"),
         (torch.zeros(1, 1, 9, 9, dtype=torch.uint8), 0.1, "float images"),
+        (torch.zeros(0, 1, 9, 9), 0.1, "float images .* shape .0, 1, 9, 9."),
         (torch.zeros(3, 1, 9, 9), torch.tensor([0.1, 0.2]), "one per image"),
     ],
 )
