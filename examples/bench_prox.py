@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from math import prod
 from statistics import median
 
 import torch
@@ -22,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from proxlab.convex import MixturePotential
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig
-from proxlab.recipes import lpn_gray_large
+from proxlab.recipes import lpn_gray_large, lpn_gray_small
 
 PATCH, STEP, SIGMA = 128, 64, 25 / 255
 STRIDES, LAST, FEATURES = (2, 1, 2, 1, 2), 16, 64
@@ -35,7 +36,6 @@ torch.set_num_threads(threads)
 alone = peak()
 from proxlab.convex import MixturePotential
 from proxlab.mixture_config import MixtureConfig
-from proxlab.recipes import lpn_gray_large
 from proxlab.lpn import LPN
 before = peak()
 with torch.no_grad():
@@ -105,9 +105,10 @@ def inventors_flops(width: int, size: int) -> int:
 
 def our_flops(prior: LPN, x: Tensor) -> int:
     """Of one prox, as torch counts them: its counter refuses automatic differentiation alone, and
-    misses products in place, of which there are none.
+    must be told of the product that adds in place.
     """
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    in_place = {torch.ops.aten.baddbmm_: lambda _, a, b, out_shape: 2 * prod(a) * b[-1]}
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=in_place) as counter:
         prior.prox(x, SIGMA)
     return counter.get_total_flops()
 
@@ -127,13 +128,16 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     size, width = args.size, args.width
     x, maps = torch.rand(1, 1, size, size), torch.rand(1, 64, 128, 128)
     ours, theirs = LPN(MixturePotential(MixtureConfig())), InventorsNetwork(width)
-    large = LPN(MixturePotential(lpn_gray_large.architecture))
+    small, large = (
+        LPN(MixturePotential(recipe.architecture)) for recipe in (lpn_gray_small, lpn_gray_large)
+    )
     whole = InventorsNetwork(width).to(memory_format=torch.channels_last)  # in 2/3 of the time
     convolution, mine = nn.Conv2d(64, 64, 3, padding=1), our_flops(ours, x)
     patches, patch = ((size - PATCH) // STEP + 1) ** 2, inventors_flops(width, PATCH)
     ways: dict[str, tuple[Callable[[], object], int]] = {
         "ours, prox": (lambda: ours.prox(x, SIGMA), mine),
         "ours, prox and value": (lambda: ours.prox_and_value(x, SIGMA), mine),
+        "ours, lpn-gray-small": (lambda: small.prox(x, SIGMA), our_flops(small, x)),
         "ours, lpn-gray-large": (lambda: large.prox(x, SIGMA), our_flops(large, x)),
         "theirs, patches": (lambda: patchwise(theirs.prox, x), patches * patch),
         "theirs, whole image": (lambda: whole.prox(x), inventors_flops(width, size)),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 RECIPES = (
     "lpn-gray",
+    "lpn-gray-small",
     "lpn-gray-large",
     "lpn-gray-pm",
     "lpn-color",

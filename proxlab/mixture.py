@@ -100,13 +100,14 @@ class Mixture(nn.Module):
         Each window counts `count` times, [N]. Differentiable.
         """
         weights, common, bias, t, share = level
-        shared = whole[:, None] if around is None else torch.cat([whole[:, None], around], 1)
+        shared = [whole[:, None]] if around is None else [whole[:, None], around]
+        shared = torch.cat([*shared, torch.ones_like(whole[:, None])], 1)
         # In units of log 2, as powers of two cost half of exp, which costs half of a softmax.
         unit = 2 * math.log(2.0) * t
-        scores = torch.baddbmm(bias / math.log(2.0), common / unit, shared)
-        each = (weights / unit[..., None]).flatten(0, 1)
-        scores = scores.view(len(each), -1, own.shape[-1])
-        scores = torch.baddbmm(scores, each, own.flatten(0, 1)).view(len(own), -1, own.shape[-1])
+        to_all = torch.cat([common / unit, bias / math.log(2.0)], -1)
+        to_each = (weights / unit[..., None]).flatten(0, 1)
+        scores = (to_all @ shared).view(len(to_each), -1, own.shape[-1])
+        scores = scores.baddbmm_(to_each, own.flatten(0, 1)).view(len(own), -1, own.shape[-1])
         peak = scores.detach().amax(1, keepdim=True)
         # Nothing to the sum either way, but powers too small to be normal numbers take 10 times
         # as long.

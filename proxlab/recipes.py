@@ -181,6 +181,13 @@ lpn_gray = Recipe(
     _lpn,
     MixtureConfig(),
 )
+lpn_gray_small = Recipe(
+    "lpn-gray-small",
+    "gray photographs, learned proximal network of half the parameters, squared loss",
+    load_gray,
+    _lpn,
+    MixtureConfig(components=32, bases=4),
+)
 lpn_gray_large = Recipe(
     "lpn-gray-large",
     "gray photographs, learned proximal network of three times the parameters, squared loss",

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from proxlab import tiles, windows
 from proxlab.convex import MixturePotential
@@ -62,6 +63,15 @@ def test_levels_of_other_images_are_caught(monkeypatch):
     first = lambda level, images: right(level, slice(0, images.stop - images.start))  # noqa: E731
     monkeypatch.setattr(Level, "only", first)
     assert tiled_and_whole((23, 30)) > 1e-3
+
+
+@pytest.mark.parametrize("followed", [False, True])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_the_adjoint_of_filters_is_the_transposed_convolution(dilation, followed):
+    y, filters = images(2, 6, 7, 9), images(6, 3, 4, 4)
+    right = F.conv_transpose2d(y, filters, dilation=dilation)
+    ours = tiles.adjoint(y, filters.requires_grad_(followed), dilation)
+    torch.testing.assert_close(ours.detach(), right)
 
 
 @pytest.fixture
