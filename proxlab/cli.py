@@ -10,7 +10,9 @@ RECIPES = (
     "lpn-gray-large",
     "lpn-gray-pm",
     "lpn-color",
+    "lpn-ct",
     "unet-gray",
+    "unet-gray-small",
     "unet-gray-large",
     "unet-color",
 )
@@ -145,18 +147,19 @@ def _train(args: argparse.Namespace) -> None:
         raise ValueError(f"--minutes is a positive number, got {args.minutes}")
     if args.start and args.recipe != "lpn-gray-pm":
         raise ValueError(f"{args.recipe} is trained from scratch; leave out --start")
+    from dataclasses import replace
     from functools import partial
 
     from proxlab import recipes
     from proxlab.train import TrainConfig
 
-    steps = {} if args.steps is None else {"steps": args.steps}
-    config = TrainConfig(**steps)
     if args.recipe == "lpn-gray-pm":
         recipe = partial(recipes.lpn_gray_pm, start=args.start or "lpn-gray")
-        config = TrainConfig(learning_rate=1e-3, **steps)
+        config = TrainConfig(learning_rate=1e-3)
     else:
         recipe = getattr(recipes, args.recipe.replace("-", "_"))
+        config = recipe.config
+    config = config if args.steps is None else replace(config, steps=args.steps)
     path = recipe(
         args.data,
         out,

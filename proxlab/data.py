@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from proxlab.images import list_images, read_image
+from proxlab.images import HOUNSFIELD, list_images, read_image
 
 HELD_OUT_EVERY = 20
 
@@ -29,6 +29,15 @@ def load_color(folder: str | Path) -> list[Tensor]:
     return images
 
 
+def load_ct(folder: str | Path) -> list[Tensor]:
+    """Every CT slice of a folder, HOUNSFIELD mapped to [0, 1], float32 [H, W], ordered by name.
+
+    DICOM, or 16-bit PNG that holds Hounsfield units + 1024. Raises ValueError for another file, and
+    for a PNG with values above 4095, which are no Hounsfield units.
+    """
+    return [_attenuation(path) for path in list_images(folder)]
+
+
 def hold_out(
     images: list[Tensor], every: int = HELD_OUT_EVERY
 ) -> tuple[list[Tensor], list[Tensor]]:
@@ -39,8 +48,8 @@ def hold_out(
 class Patches:
     """Random square patches of images, turned and mirrored, as floats in [0, 1].
 
-    The images are uint8, all gray [H, W] or all in colour [3, H, W]. Raises ValueError for none,
-    for a mixture of the two, and for one that is smaller than `size`.
+    The images are uint8 or floats in [0, 1], all gray [H, W] or all in colour [3, H, W]. Raises
+    ValueError for none, for a mixture of the two, and for one that is smaller than `size`.
     """
 
     def __init__(self, images: list[Tensor], size: int):
@@ -69,9 +78,14 @@ class Patches:
             left = _below(x.shape[-1] - self.size + 1, generator)
             x = x[..., top : top + self.size, left : left + self.size]
             turns = _below(8, generator)
-            x = x.rot90(turns % 4, (-2, -1))
-            patch[:] = (x.flip(-2) if turns >= 4 else x) / 255
+            x = as_floats(x.rot90(turns % 4, (-2, -1)))
+            patch[:] = x.flip(-2) if turns >= 4 else x
         return patches
+
+
+def as_floats(image: Tensor) -> Tensor:
+    """In [0, 1]: levels 0 .. 255 over 255, floats as they are."""
+    return image / 255 if image.dtype == torch.uint8 else image
 
 
 def _below(n: int, generator: torch.Generator) -> int:
@@ -80,3 +94,22 @@ def _below(n: int, generator: torch.Generator) -> int:
 
 def _to_bytes(pixels: Tensor) -> Tensor:
     return (pixels[0] * 255).round().to(torch.uint8)
+
+
+def _attenuation(path: Path) -> Tensor:
+    loaded = read_image(path)
+    if path.suffix.lower() == ".dcm":
+        return loaded.pixels[0, 0]
+    most = HOUNSFIELD[1] - HOUNSFIELD[0]
+    if loaded.bits != 16 or loaded.pixels.shape[1] != 1:
+        raise ValueError(
+            f"{path} has {loaded.bits} bits and {loaded.pixels.shape[1]} channel(s); a CT slice is "
+            "DICOM, or a gray 16-bit PNG of Hounsfield units + 1024"
+        )
+    levels = loaded.pixels[0, 0] * 65535
+    if levels.max() > most:
+        raise ValueError(
+            f"{path} holds values up to {levels.max():.0f}, Hounsfield units + 1024 end at "
+            f"{most:.0f}; is it scaled?"
+        )
+    return levels / most

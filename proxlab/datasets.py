@@ -11,6 +11,8 @@ SOURCES = {
     "cbsd68": "CBSD68, the colour originals of BSD68",
     "mnist": "MNIST (LeCun, Cortes, Burges), as torchvision.datasets.MNIST(root, download=True) "
     "lays it out",
+    "ct": "CT Medical Images of The Cancer Imaging Archive (TCGA-LUAD, CC BY 3.0), folders train "
+    "and test of 16-bit PNG, Hounsfield units + 1024",
     "kernels/levin09.npz": "the 8 kernels of Levin et al. 2009 (kernels/Levin09.mat of "
     "https://github.com/cszn/KAIR), saved as arrays kernel_1 .. kernel_8",
 }

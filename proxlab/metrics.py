@@ -1,10 +1,14 @@
 """How close an image is to the truth: PSNR and SSIM per image, for values in [0, 1]."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from proxlab.data import as_floats
+
 LEVELS = (5, 15, 25, 50)
-"""Noise levels of `denoising_psnr`, of 255."""
+"""Noise levels on photographs, of 255."""
 
 
 def psnr(x: Tensor, truth: Tensor) -> Tensor:
@@ -32,18 +36,20 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
     )
 
 
-def denoising_psnr(model: nn.Module, images: list[Tensor], seed: int = 0) -> dict[str, float]:
-    """Mean PSNR at sigma 5, 15, 25, 50 / 255, by level, over uint8 images [H, W] or [3, H, W]."""
+def denoising_psnr(
+    model: nn.Module, images: list[Tensor], seed: int = 0, levels: Sequence[float] = LEVELS
+) -> dict[str, float]:
+    """Mean PSNR by noise level, of 255, over images [H, W] or [3, H, W], uint8 or in [0, 1]."""
     figures = {}
     where = next(model.parameters()).device
-    for level in LEVELS:
+    for level in levels:
         generator = torch.Generator().manual_seed(seed)
         values = []
         for image in images:
-            clean = image.reshape(1, -1, *image.shape[-2:]) / 255
+            clean = as_floats(image).reshape(1, -1, *image.shape[-2:])
             noisy = clean + level / 255 * torch.randn(clean.shape, generator=generator)
             with torch.no_grad():
                 estimate = model(noisy.to(where), level / 255).cpu()
             values.append(float(psnr(estimate, clean)))
-        figures[str(level)] = round(sum(values) / len(values), 3)
+        figures[f"{level:g}"] = round(sum(values) / len(values), 3)
     return figures

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
-from proxlab.data import Patches, hold_out, load_color, load_gray
+from proxlab.data import Patches, hold_out, load_color, load_ct, load_gray
 from proxlab.datasets import find_data
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.lpn import LPN
-from proxlab.metrics import denoising_psnr
+from proxlab.metrics import LEVELS, denoising_psnr
 from proxlab.mixture_config import MixtureConfig
 from proxlab.rivals import UNetConfig, UNetDenoiser
 from proxlab.stages import Stage
@@ -36,6 +36,11 @@ class Recipe:
     build: Callable[[Any, TrainConfig], tuple[nn.Module, list[dict]]]
     """From an architecture, the model and its parameters as an optimiser takes them."""
     architecture: MixtureConfig | UNetConfig
+    config: TrainConfig = TrainConfig()
+    data: str = "bsds400"
+    """Folder of PROXLAB_DATA."""
+    levels: tuple[float, ...] = LEVELS
+    """Noise levels of its figures, of 255."""
 
     def __call__(
         self,
@@ -49,19 +54,20 @@ class Recipe:
         progress: bool = False,
         device: str = "cpu",
     ) -> Path | None:
-        """Train on the photographs of the folder `data` (bsds400 of PROXLAB_DATA if None) in `out`.
+        """Train on the images of the folder `data` (that of PROXLAB_DATA if None) in `out`.
 
         Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`.
         """
-        config = config or TrainConfig()
+        config = config or self.config
         return _run(
             self.name,
             self.what,
             self.load,
             self.build(architecture or self.architecture, config),
             config,
-            data,
+            data or find_data(self.data),
             out or Path(self.name),
+            levels=self.levels,
             minutes=minutes,
             resume=resume,
             progress=progress,
@@ -96,7 +102,7 @@ def lpn_gray_pm(
         load_gray,
         (model, model.potential.parameter_groups(config.learning_rate)),
         config,
-        data,
+        data or find_data("bsds400"),
         out or Path("lpn-gray-pm"),
         loss=proximal_matching_stages(config),
         options=f" --start {start}",
@@ -133,9 +139,10 @@ def _run(
     load: Callable[[Path], list[Tensor]],
     untrained: tuple[nn.Module, list[dict]],
     config: TrainConfig,
-    data: Path | None,
+    data: Path,
     out: Path,
     *,
+    levels: tuple[float, ...] = LEVELS,
     loss: Loss | list[Stage] = balanced_squared_error,
     options: str = "",
     minutes: float,
@@ -147,7 +154,8 @@ def _run(
     for made in (out / f"{name}.safetensors", out / f"{name}.json"):
         if made.exists() and not resume:
             raise ValueError(f"{made} exists; choose another folder, or resume its run")
-    images, held_out = hold_out(load(data or find_data("bsds400")))
+    images, held_out = hold_out(load(data))
+    folder = "/".join(Path(data).parts[-2:]) if Path(data).name == "train" else Path(data).name
     model, groups = untrained
     finished, spent = train(
         model.to(device),
@@ -156,7 +164,7 @@ def _run(
         loss,
         config,
         out,
-        evaluate=lambda m: {"held_out_psnr": denoising_psnr(m, held_out[:10])},
+        evaluate=lambda m: {"held_out_psnr": denoising_psnr(m, held_out[:10], levels=levels)},
         minutes=minutes,
         resume=resume,
         progress=progress,
@@ -165,11 +173,11 @@ def _run(
         return None
     about = {
         "what": what,
-        "data": f"{len(images)} images of {Path(data).name if data else 'bsds400'}",
+        "data": f"{len(images)} images of {folder}",
         "command": f"proxlab train {name} --steps {config.steps}{options}",
         "steps": config.steps,
         "minutes": round(spent, 1),
-        "held_out_psnr": denoising_psnr(model, held_out),
+        "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
     }
     return checkpoints.save(out / name, model, about, overwrite=True)
 
@@ -183,7 +191,7 @@ lpn_gray = Recipe(
 )
 lpn_gray_small = Recipe(
     "lpn-gray-small",
-    "gray photographs, learned proximal network of half the parameters, squared loss",
+    "gray photographs, small learned proximal network, squared loss",
     load_gray,
     _lpn,
     MixtureConfig(components=32, bases=4),
@@ -202,12 +210,29 @@ lpn_color = Recipe(
     _lpn,
     MixtureConfig(bases=6, kept=48, channels=3),
 )
+lpn_ct = Recipe(
+    "lpn-ct",
+    "CT slices, -1024 to 3071 Hounsfield units mapped to [0, 1]; squared loss",
+    load_ct,
+    _lpn,
+    MixtureConfig(),
+    TrainConfig(sigma_range=(0.001, 0.1)),
+    "ct/train",
+    (0.5, 2, 5, 15),
+)
 unet_gray = Recipe(
     "unet-gray",
     "gray photographs, unconstrained network, squared loss",
     load_gray,
     _unet,
     UNetConfig(channels=1),
+)
+unet_gray_small = Recipe(
+    "unet-gray-small",
+    "gray photographs, unconstrained network of the size of lpn-gray-small, squared loss",
+    load_gray,
+    _unet,
+    UNetConfig(channels=1, widths=(7, 12, 18, 27)),
 )
 unet_gray_large = Recipe(
     "unet-gray-large",

@@ -13,7 +13,7 @@ from torch import nn
 from proxlab import recipes
 from proxlab.checkpoints import load
 from proxlab.cli import RECIPES, main
-from proxlab.data import Patches, load_color, load_gray
+from proxlab.data import Patches, load_color, load_ct, load_gray
 from proxlab.metrics import denoising_psnr
 from proxlab.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig, _pairs
@@ -89,9 +89,43 @@ def test_psnr_of_colour_images_counts_all_channels():
     )
 
 
+@pytest.fixture
+def slices(tmp_path):
+    """A folder of two CT slices of 36 x 40 pixels, Hounsfield units + 1024."""
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    for i, x in enumerate(GRAY[:2]):
+        levels = np.pad(x.numpy().astype(np.uint16) * 16, ((0, 6), (0, 0)))
+        Image.fromarray(levels).save(folder / f"{i}.png")
+    return folder
+
+
+def test_slices_load_on_the_hounsfield_scale(slices):
+    found = load_ct(slices)
+    assert [x.shape for x in found] == [(36, 40)] * 2
+    right = torch.nn.functional.pad(GRAY[1].double() * 16 / 4095, (0, 0, 0, 6))
+    torch.testing.assert_close(found[1].double(), right, atol=1e-6, rtol=0)
+    drawn = Patches(found, 16).draw(4, torch.Generator().manual_seed(0))
+    assert found[0].max() * 0.5 < drawn.max() <= found[0].max().maximum(found[1].max())
+
+
+@pytest.mark.parametrize(
+    "levels, message",
+    [
+        (np.full((36, 40), 4096, np.uint16), "values up to 4096, Hounsfield units . 1024 end at"),
+        (np.zeros((36, 40), np.uint8), r"8 bits and 1 channel\(s\); a CT slice is DICOM, or"),
+    ],
+)
+def test_what_is_no_slice_is_refused(levels, message, slices):
+    Image.fromarray(levels).save(slices / "odd.png")
+    with pytest.raises(ValueError, match=message):
+        load_ct(slices)
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_command_knows_the_recipes(recipe, photos, tmp_path, capsys):
-    words = f"train {recipe} --quiet --device cpu --data {photos} --out {tmp_path / 'run'}"
+def test_the_command_knows_the_recipes(recipe, photos, slices, tmp_path, capsys):
+    data = slices if recipe == "lpn-ct" else photos
+    words = f"train {recipe} --quiet --device cpu --data {data} --out {tmp_path / 'run'}"
     assert main([*words.split(), "--steps", "6"]) == 1
     shape = r"\(3, 36, 40\)" if recipe.endswith("color") else r"\(36, 40\)"
     assert re.search(f"patches of 64 pixels .* got {shape}", capsys.readouterr().err)
@@ -122,7 +156,7 @@ def test_recipes_are_called_what_the_command_calls_them():
     assert {recipe.name for recipe in made} | {"lpn-gray-pm"} == set(RECIPES)
 
 
-@pytest.mark.parametrize("rival", ["gray", "gray-large", "color"])
+@pytest.mark.parametrize("rival", ["gray", "gray-small", "gray-large", "color"])
 def test_rivals_have_the_size_of_what_they_stand_beside(rival):
     sizes = []
     for kind in ("lpn", "unet"):
