@@ -32,8 +32,11 @@ def conjugate_gradient(
     scale: PerImage,
     tol: float,
     max_steps: int,
+    precondition: Callable[[Image], Image] | None = None,
 ) -> Solution:
     """Solve matrix(x) = b for each image, matrix symmetric and positive definite, starting at x.
+
+    `precondition` is about the inverse of the matrix, linear, symmetric and positive definite too.
 
     Stops an image once its true residual is at most `tol * scale`, after max_steps of its own, or
     when restarts from the true residual no longer halve it, which is what rounding allows.
@@ -45,7 +48,8 @@ def conjugate_gradient(
     size = dot(r, r).sqrt()
     unfinished = size > goal
     while unfinished.any():
-        swept, spent = _sweep(matrix, r, x, goal, unfinished, max_steps - steps)
+        budget = max_steps - steps
+        swept, spent = _sweep(matrix, precondition, r, x, goal, unfinished, budget)
         steps = steps + spent
         r_swept = b - matrix(swept)
         size_swept = dot(r_swept, r_swept).sqrt()
@@ -60,27 +64,30 @@ def conjugate_gradient(
 
 def _sweep(
     matrix: Callable[[Image], Image],
+    precondition: Callable[[Image], Image] | None,
     r: Image,
     x: Image,
     goal: PerImage,
     active: Tensor,
     budget: PerImage,
 ) -> tuple[Image, PerImage]:
-    """Plain conjugate gradients from residual r until the recursion believes in `goal`."""
+    """Conjugate gradients from residual r until the recursion believes in `goal`. [Golub13, 11.5]"""
     steps = torch.zeros_like(budget)
-    rr = dot(r, r)
-    p = r
+    p = r if precondition is None else precondition(r)
+    rz = dot(r, p)
     active = active & (budget > 0)
     while active.any():
         q = matrix(p)
         pq = dot(p, q)
         active = active & (pq > 0)
-        alpha = torch.where(active, rr / torch.where(active, pq, 1), 0)
+        alpha = torch.where(active, rz / torch.where(active, pq, 1), 0)
         x = x + per_image(alpha, x) * p
         r = r - per_image(alpha, r) * q
         steps = steps + active
-        last, rr = rr, dot(r, r)
+        rr = dot(r, r)
         # half the goal, so that the true residual, which is a little larger, meets it too
         active = active & (rr > (goal / 2) ** 2) & (steps < budget)
-        p = r + per_image(torch.where(active, rr / torch.where(active, last, 1), 0), r) * p
+        z = r if precondition is None else precondition(r)
+        last, rz = rz, rr if precondition is None else dot(r, z)
+        p = z + per_image(torch.where(active, rz / torch.where(active, last, 1), 0), r) * p
     return x, steps

@@ -11,11 +11,13 @@ import torch
 from deepinv.physics import Blur, BlurFFT, Inpainting, LinearPhysics
 from torch import Tensor
 
+from proxlab.circulant import Circulant
 from proxlab.data_arguments import checked, positive, scaled, squares
 from proxlab.linear_data import LinearData
 from proxlab.operators import noise_level
 from proxlab.physics import CircularBlur
 from proxlab.starting_point import start
+from proxlab.tomography import Tomography
 from solvers.protocols import Image, PerImage, per_image
 
 __all__ = ["data_term", "CircularData", "MaskData", "LinearData", "start"]
@@ -71,7 +73,10 @@ def data_term(
         return CircularData(spectrum, torch.fft.rfft2(y), weight, y.shape)
     if isinstance(op, Inpainting):
         return MaskData(op.mask.to(y), y, weight)
-    return LinearData(y, op, weight, back, tol=tol, max_steps=max_steps)
+    circulant = None
+    if isinstance(op, Tomography):
+        circulant = Circulant(op.A_adjoint_A, back[:1, :1])
+    return LinearData(y, op, weight, back, tol=tol, max_steps=max_steps, circulant=circulant)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """The data term of any linear operator, its prox by conjugate gradients up to a tolerance."""
 
 import warnings
+from functools import partial
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from proxlab.circulant import Circulant
 from proxlab.conjugate_gradient import conjugate_gradient
 from proxlab.data_arguments import checked, scaled, squares
 from solvers.protocols import Image, PerImage, dot, per_image
@@ -17,8 +19,10 @@ class LinearData:
     By conjugate gradients until the true residual is below tol times the right-hand side, which
     bounds |x - prox| by tol |v + s A^T y|. They look for d = x - v, starting at that of the call
     before: so what A does not see, its null space, keeps v exactly however loose tol is.
-    `stopped_short` collects the worst residual of every prox that missed tol, because of max_steps
-    or of rounding; the first one also warns. Nothing is stored on the physics.
+    `circulant` preconditions them, as long as it helps. `stopped_short` collects the worst residual
+    of every prox that missed tol, because of max_steps or of rounding; the first one also warns.
+    `inner_steps` counts products with A^T A, of the image that took most. Nothing is stored on the
+    physics.
     """
 
     def __init__(
@@ -30,10 +34,12 @@ class LinearData:
         *,
         tol: float,
         max_steps: int,
+        circulant: Circulant | None = None,
     ):
         self.y, self.op, self.weight, self.back = y, op, weight, back
-        self.tol, self.max_steps = tol, max_steps
+        self.tol, self.max_steps, self.circulant = tol, max_steps, circulant
         self.stopped_short: list[float] = []
+        self.inner_steps = 0
         self._change: Image | None = None
         self._batch = len(y)
         self._rows: Tensor | None = None
@@ -52,6 +58,8 @@ class LinearData:
         s = scaled(tau, self.weight, v)
         right = v + s * self.back
         pull = s * (self.back - self._normal(checked(v, self.back.shape)))
+        near = self.circulant
+        helps = near is not None and near.helps(s)
         solution = conjugate_gradient(
             lambda d: d + s * self._normal(d),
             pull,
@@ -59,8 +67,10 @@ class LinearData:
             scale=dot(right, right).sqrt().clamp(min=torch.finfo(v.dtype).tiny),
             tol=self.tol,
             max_steps=self.max_steps,
+            precondition=partial(near.solve, s) if helps else None,
         )
         self._change = solution.x.detach()
+        self.inner_steps += int(solution.steps.max())
         self._report(solution.residual.detach().max().item(), int(solution.steps.max()))
         return v + solution.x
 
@@ -89,6 +99,7 @@ class LinearData:
             self.back[index],
             tol=self.tol,
             max_steps=self.max_steps,
+            circulant=self.circulant,
         )
         chosen.stopped_short = self.stopped_short
         chosen._change = None if self._change is None else self._change[index]

@@ -1,10 +1,12 @@
-"""Measurement operators, blur and missing pixels, as deepinv physics built from plain arrays.
+"""Measurement operators, blur, missing pixels and CT, as deepinv physics built from plain arrays.
 
 `y = op(x)` adds the noise, `op.A(x)` does not. Images are float32 or float64 [B, C, H, W] of any
 size that the operator fits; device and dtype follow the image. A blur is a true convolution,
 `(A x)[i] = sum_j kernel[j] x[i - j + centre]`, with its centre at (h // 2, w // 2).
 """
 
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,13 +16,17 @@ from deepinv.physics import GaussianNoise, LinearPhysics, ZeroNoise
 from torch import Tensor
 
 from proxlab.arrays import check_finite, check_image
+from proxlab.ct_scan import FanBeam, ParallelBeam, Scan, enough_detectors, even_angles
 from proxlab.kernels import checked_kernel, gaussian_kernel
 from proxlab.masks import box_mask, checked_mask, random_mask
 from proxlab.physics import CircularBlur, MaskedPixels, Noise, PaddedBlur
+from proxlab.tomography import Tomography
 
 __all__ = [
     "deblur",
     "inpaint",
+    "ct",
+    "FanBeam",
     "noise_level",
     "gaussian_kernel",
     "random_mask",
@@ -73,6 +79,38 @@ def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
     """
     mask = checked_mask(mask)
     return MaskedPixels(tuple(mask.shape), mask[None], noise_model=Noise(_checked_noise(noise)))
+
+
+def ct(
+    size: int | tuple[int, int],
+    angles: int | Sequence[float],
+    noise: float = 0.0,
+    detectors: int | None = None,
+    detector_spacing: float = 1.0,
+    pixel_spacing: float = 1.0,
+    fan: FanBeam | tuple[float, float] | None = None,
+    axis: tuple[float, float] = (0.0, 0.0),
+    model: Literal["strip", "line"] = "strip",
+) -> Tomography:
+    """Line integrals of an image, then Gaussian noise of std `noise` in the sinogram's units.
+
+    size: of the image, N or (H, W). angles: how many, even over 180 degrees (360 for a fan), or
+    rising degrees. detectors: how many (enough for the image's diagonal if None); their spacing,
+    that of pixels and all other lengths are in one unit, in which line integrals are too. fan: the
+    source's distance from the axis and from the detector (parallel rays if None). axis: x, y of the
+    axis of rotation, x to the right and y up from the image's middle. model: "strip", exact, or
+    "line", the ray to the middle of each detector. See `proxlab.ct_scan` for coordinates.
+    Raises ValueError on lengths, counts and angles that cannot be.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    beam = ParallelBeam() if fan is None else fan if isinstance(fan, FanBeam) else FanBeam(*fan)
+    if detectors is None:
+        detectors = enough_detectors(width, height, pixel_spacing, detector_spacing, beam)
+    degrees = even_angles(angles, beam.turn) if isinstance(angles, int) else angles
+    scan = Scan(height, width, degrees, detectors, detector_spacing, pixel_spacing, axis, beam)
+    if not (isinstance(noise, (int, float, np.number)) and 0 <= noise < math.inf):
+        raise ValueError(f"noise is a standard deviation of the sinogram, >= 0, got {noise}")
+    return Tomography(scan, Noise(float(noise)), model)
 
 
 def noise_level(op: LinearPhysics) -> float | Tensor | None:

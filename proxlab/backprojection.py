@@ -1,0 +1,101 @@
+"""Filtered back-projection: the inverse of a well-sampled scan in closed form. [Kak88, Ch. 3]
+
+The ramp filter is that of a band-limited detector, sampled in space and padded with zeros: sampled
+in frequency it would lose the mean, and views would wrap around.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from proxlab.ct_scan import FanBeam, ParallelBeam, Scan
+
+Window = Literal["ramp", "shepp-logan", "hann"]
+
+
+def check_filterable(scan: Scan, matched: bool) -> None:
+    """ValueError for a scan that filtered back-projection has no formula for here."""
+    if not isinstance(scan.beam, FanBeam):
+        return
+    if matched:
+        raise ValueError("matched back-projection is for parallel beams; leave out matched=True")
+    gaps = np.diff(scan.angles, append=scan.angles[0] + 360)
+    if gaps.max() > 1.5 * gaps.min():
+        raise ValueError(
+            f"filtered back-projection of a fan beam needs even views over 360 degrees, gaps are "
+            f"{gaps.min():.3g} to {gaps.max():.3g}; take least_squares=True"
+        )
+
+
+def filtered_backprojection(
+    scan: Scan, y: Tensor, window: Window, adjoint: Callable[[Tensor], Tensor] | None
+) -> Tensor:
+    """[B, C, V, D] -> [B, C, H, W]; by `adjoint` of the projector, or pixel by pixel if None."""
+    spacing, fan = scan.detector_spacing, scan.beam
+    u = torch.as_tensor((scan.edges()[1:] + scan.edges()[:-1]) / 2).to(y)
+    if isinstance(fan, FanBeam):
+        # As if the detector stood on the axis; oblique rays count less. [Kak88, Sec. 3.4.2]
+        shrunk = fan.source_to_axis / fan.source_to_detector
+        spacing, place = spacing * shrunk, u * shrunk
+        y = y * (fan.source_to_axis / (fan.source_to_axis**2 + place**2).sqrt())
+    weights = torch.as_tensor(_view_weights(scan)).to(y)
+    filtered = _filter(y, spacing, window) * weights[:, None]
+    if adjoint is not None:
+        return adjoint(filtered) * (scan.detector_spacing / scan.pixel_spacing**2)
+    total = y.new_zeros(*y.shape[:2], scan.height * scan.width)
+    for view in range(len(scan.angles)):
+        along, forth = scan.grid(view)
+        share = torch.as_tensor(_depth_weight(fan, forth)).to(y)
+        place = (fan.detector(along, forth) - scan.edges()[0]) / scan.detector_spacing - 0.5
+        total += share * _interpolated(filtered[:, :, view], torch.as_tensor(place).to(y))
+    return total.view(*y.shape[:2], scan.height, scan.width)
+
+
+def _depth_weight(beam: ParallelBeam | FanBeam, forth: np.ndarray) -> np.ndarray:
+    if isinstance(beam, ParallelBeam):
+        return np.ones_like(forth)
+    return (beam.source_to_axis / (beam.source_to_axis + forth)) ** 2
+
+
+def _view_weights(scan: Scan) -> np.ndarray:
+    """The angle, in radians, that each view stands for: half of the way to both neighbours."""
+    angles = np.radians(scan.angles)
+    turn = math.radians(scan.beam.turn)
+    if isinstance(scan.beam, ParallelBeam) and angles[-1] - angles[0] > turn:
+        turn *= 2  # every line is seen twice, and each view counts half
+    gaps = np.diff(angles, append=angles[0] + turn)
+    if len(gaps) > 1 and gaps[-1] > 3 * np.median(gaps[:-1]):
+        gaps[-1] = np.median(gaps[:-1])  # nothing was seen there: a limited angle
+    return (gaps + np.roll(gaps, 1)) / 2 * (math.pi / turn)
+
+
+def _filter(y: Tensor, spacing: float, window: Window) -> Tensor:
+    """Each view convolved with the ramp. [Kak88, eq. 61]"""
+    if window not in ("ramp", "shepp-logan", "hann"):
+        raise ValueError(f"window is 'ramp', 'shepp-logan' or 'hann', got {window!r}")
+    detectors = y.shape[-1]
+    size = 2 ** math.ceil(math.log2(2 * detectors))
+    n = torch.arange(size, device=y.device, dtype=torch.float64)
+    n = torch.minimum(n, size - n)
+    ramp = torch.where(n % 2 == 1, -1 / (math.pi * n.clamp(min=1)) ** 2, 0.0)
+    ramp[0] = 0.25
+    response = torch.fft.rfft(ramp).real / spacing
+    f = torch.fft.rfftfreq(size, device=y.device, dtype=torch.float64)  # cycles a detector
+    if window == "shepp-logan":
+        response = response * torch.sinc(f)
+    elif window == "hann":
+        response = response * (0.5 + 0.5 * torch.cos(2 * math.pi * f))
+    return torch.fft.irfft(torch.fft.rfft(y, size) * response.to(y), size)[..., :detectors]
+
+
+def _interpolated(rows: Tensor, place: Tensor) -> Tensor:
+    """Rows [B, C, D] at fractional indices [P], linearly; zero outside."""
+    padded = torch.nn.functional.pad(rows, (1, 1))
+    place = (place + 1).clamp(0, padded.shape[-1] - 1.000001)
+    low = place.floor().long()
+    rest = place - low
+    return padded[..., low] * (1 - rest) + padded[..., low + 1] * rest

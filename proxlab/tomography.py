@@ -1,0 +1,119 @@
+"""Computed tomography as deepinv physics: exact strip footprints, parallel and fan beams.
+
+    op = proxlab.operators.ct(size=512, angles=60, noise=0.5)
+
+A sinogram [B, C, V, D] holds, for each of V views and D detectors, the mean line integral over the
+detector's width, in image units times the unit of length. The matrix is built at first use, for the
+dtype and device of what it is applied to; operators of one scan share it.
+"""
+
+from typing import Literal
+
+import torch
+from deepinv.physics import LinearPhysics, NoiseModel
+from torch import Tensor
+
+from proxlab import footprints
+from proxlab.arrays import check_finite, check_image
+from proxlab.backprojection import Window, check_filterable, filtered_backprojection
+from proxlab.conjugate_gradient import conjugate_gradient
+from proxlab.ct_scan import Scan
+from proxlab.projection_matrix import ProjectionMatrix, projection_matrix
+from solvers.protocols import dot
+
+
+class Tomography(LinearPhysics):
+    """A scan as a linear operator, images [B, C, H, W] to sinograms [B, C, V, D].
+
+    `model`: "strip", the exact footprint of pixels on detectors, or "line", one interpolated ray to
+    the middle of each detector [Joseph82]. float32 or float64 as the input. Differentiable any
+    number of times in both directions. Raises ValueError for an image or sinogram that does not fit
+    the scan, MemoryError, before it is built, for a matrix beyond the free memory.
+    """
+
+    def __init__(self, scan: Scan, noise_model: NoiseModel, model: Literal["strip", "line"]):
+        super().__init__(noise_model=noise_model)
+        if model not in ("strip", "line"):
+            raise ValueError(f"model is 'strip' or 'line', got {model!r}")
+        self.scan = scan
+        self.model = footprints.strips if model == "strip" else footprints.lines
+        self._matrices: dict[tuple[torch.dtype, torch.device], ProjectionMatrix] = {}
+
+    def forward(self, x: Tensor, **kwargs) -> Tensor:
+        return super().forward(check_finite(x), **kwargs)
+
+    def A(self, x: Tensor, **kwargs) -> Tensor:
+        """Line integrals, [B, C, H, W] -> [B, C, V, D]."""
+        size = [self.scan.height, self.scan.width]
+        if list(check_image(x).shape[2:]) != size:
+            raise ValueError(f"the scan is of {size} pixels, the image has {list(x.shape[2:])}")
+        return _Product.apply(x, self.matrix(x), False)
+
+    def A_adjoint(self, y: Tensor, **kwargs) -> Tensor:
+        """Back-projection, [B, C, V, D] -> [B, C, H, W]."""
+        return _Product.apply(self._fitting(y), self.matrix(y), True)
+
+    def A_dagger(
+        self,
+        y: Tensor,
+        window: Window = "ramp",
+        matched: bool = False,
+        least_squares: bool = False,
+        tol: float = 1e-4,
+        max_steps: int = 200,
+        **kwargs,
+    ) -> Tensor:
+        """Filtered back-projection, or least squares by conjugate gradients, [B, C, H, W].
+
+        window: "ramp", "shepp-logan" or "hann", what the ramp filter is multiplied by. matched:
+        back-project by A^T in place of linear interpolation in each view (parallel beams only).
+        least_squares: min |A x - y|, to a residual of tol |A^T y| or for max_steps.
+        """
+        if least_squares:
+            right = self.A_adjoint(self._fitting(y))
+            size = dot(right, right).sqrt().clamp(min=torch.finfo(y.dtype).tiny)
+            zero = torch.zeros_like(right)
+            return conjugate_gradient(
+                self.A_adjoint_A, right, zero, scale=size, tol=tol, max_steps=max_steps
+            ).x
+        check_filterable(self.scan, matched)
+        back = self.A_adjoint if matched else None
+        return filtered_backprojection(self.scan, self._fitting(y), window, back)
+
+    def matrix(self, like: Tensor) -> ProjectionMatrix:
+        """For the dtype and device of `like`."""
+        key = like.dtype, like.device
+        if key not in self._matrices:
+            self._matrices[key] = projection_matrix(self.scan, self.model, *key)
+        return self._matrices[key]
+
+    def point_response(self, like: Tensor) -> Tensor:
+        """A^T A of the middle pixel, [H, W], in the dtype and on the device of `like`."""
+        point = like.new_zeros(1, 1, self.scan.height, self.scan.width)
+        point[..., self.scan.height // 2, self.scan.width // 2] = 1
+        return self.A_adjoint_A(point)[0, 0]
+
+    def _fitting(self, y: Tensor) -> Tensor:
+        shape = [len(self.scan.angles), self.scan.detectors]
+        if list(check_image(y).shape[2:]) != shape:
+            hint = "; transpose it?" if list(y.shape[2:]) == shape[::-1] else ""
+            raise ValueError(
+                f"the scan has {shape[0]} views of {shape[1]} detectors, the sinogram is "
+                f"[views, detectors] = {list(y.shape[2:])}{hint}"
+            )
+        return y
+
+
+class _Product(torch.autograd.Function):
+    """The derivative of a product with A is one with A^T, and the other way round."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, matrix: ProjectionMatrix, transposed: bool) -> Tensor:
+        ctx.matrix, ctx.transposed = matrix, transposed
+        apply = matrix.backproject if transposed else matrix.project
+        y = apply(x.flatten(0, 1))
+        return y.view(*x.shape[:2], *y.shape[1:])
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return _Product.apply(grad, ctx.matrix, not ctx.transposed), None, None
