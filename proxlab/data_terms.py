@@ -15,6 +15,7 @@ from proxlab.circulant import Circulant
 from proxlab.data_arguments import checked, positive, scaled, squares
 from proxlab.linear_data import LinearData
 from proxlab.operators import noise_level
+from proxlab.photon_counts import PhotonCounts
 from proxlab.physics import CircularBlur
 from proxlab.starting_point import start
 from proxlab.tomography import Tomography
@@ -34,8 +35,9 @@ def data_term(
     """f(x) = w |A x - y|^2 / 2 with w = strength / noise^2, for the measurement y = op(x).
 
     y: real [B, ...]. noise: standard deviation in the units of y, a float or [B]; if None, that of
-    the operator. Where the operator has none, or one that is not Gaussian, 1 is taken: then f is
-    |A x - y|^2 / 2 and `strength` alone balances it against the prior. tol, max_steps: for
+    the operator; of photon counts, that of each entry of y (`proxlab.photon_counts`). Where the
+    operator has none, or another one, 1 is taken: then f is |A x - y|^2 / 2 and `strength` alone
+    balances it against the prior. tol, max_steps: for
     operators without a closed-form prox, see LinearData.
     Raises TypeError or ValueError on an operator that is not linear, y that is not finite and real
     or does not fit the operator, noise <= 0, strength <= 0, tol outside (0, 1), max_steps < 1.
@@ -59,6 +61,12 @@ def data_term(
     strange = int((~y.isfinite()).sum())
     if strange:
         raise ValueError(f"{strange} of {y.numel()} measurements are NaN or infinite")
+    precision = None
+    if noise is None and isinstance(op.noise_model, PhotonCounts):
+        each = op.noise_model.precision(y)
+        level = each.flatten(1).mean(1)
+        noise, precision = level.rsqrt(), each / per_image(level, each)
+        back = op.A_adjoint(precision * y)
     if noise is None:
         known = noise_level(op)
         noise = known if isinstance(known, Tensor) or known else 1.0
@@ -76,7 +84,16 @@ def data_term(
     circulant = None
     if isinstance(op, Tomography):
         circulant = Circulant(op.A_adjoint_A, back[:1, :1])
-    return LinearData(y, op, weight, back, tol=tol, max_steps=max_steps, circulant=circulant)
+    return LinearData(
+        y,
+        op,
+        weight,
+        back,
+        tol=tol,
+        max_steps=max_steps,
+        circulant=circulant,
+        precision=precision,
+    )
 
 
 @dataclass(frozen=True)

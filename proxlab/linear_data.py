@@ -16,6 +16,9 @@ from solvers.protocols import Image, PerImage, dot, per_image
 class LinearData:
     """A is any linear physics: the prox solves (I + s A^T A) x = v + s A^T y, s = tau w.
 
+    With `precision` W >= 0, the shape of y, f = w <A x - y, W (A x - y)> / 2, and A^T W takes the
+    place of A^T. `back` is A^T W y.
+
     By conjugate gradients until the true residual is below tol times the right-hand side, which
     bounds |x - prox| by tol |v + s A^T y|. They look for d = x - v, starting at that of the call
     before: so what A does not see, its null space, keeps v exactly however loose tol is.
@@ -35,9 +38,11 @@ class LinearData:
         tol: float,
         max_steps: int,
         circulant: Circulant | None = None,
+        precision: Tensor | None = None,
     ):
         self.y, self.op, self.weight, self.back = y, op, weight, back
         self.tol, self.max_steps, self.circulant = tol, max_steps, circulant
+        self.precision = precision
         self.stopped_short: list[float] = []
         self.inner_steps = 0
         self._change: Image | None = None
@@ -47,11 +52,13 @@ class LinearData:
 
     def value(self, x: Image) -> PerImage:
         """f(x), float64 [B]."""
-        return self.weight * squares(self._misfit(x)).flatten(1).sum(1) / 2
+        r = squares(self._misfit(x))
+        r = r if self.precision is None else r * self.precision
+        return self.weight * r.flatten(1).sum(1) / 2
 
     def grad(self, x: Image) -> Image:
-        """w A^T (A x - y)."""
-        return per_image(self.weight, x) * self._apply(self.op.A_adjoint, self._misfit(x))
+        """w A^T W (A x - y)."""
+        return per_image(self.weight, x) * self._back(self._misfit(x))
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """argmin_x |x - v|^2 / 2 + tau f(x), to tol; warns once if that is not reached."""
@@ -75,7 +82,7 @@ class LinearData:
         return v + solution.x
 
     def lipschitz(self, steps: int = 100) -> PerImage:
-        """w |A|^2, [B], from above: the power method's estimate plus its residual."""
+        """w |W^1/2 A|^2, [B], from above: the power method's estimate plus its residual."""
         noise = torch.sin(torch.arange(self.back[0].numel(), dtype=torch.float64) + 1) * 43758.5453
         u = (0.5 + noise.frac()).to(self.back).view_as(self.back[0])  # no seed, every frequency
         u = u.expand_as(self.back)
@@ -100,6 +107,7 @@ class LinearData:
             tol=self.tol,
             max_steps=self.max_steps,
             circulant=self.circulant,
+            precision=None if self.precision is None else self.precision[index],
         )
         chosen.stopped_short = self.stopped_short
         chosen._change = None if self._change is None else self._change[index]
@@ -116,7 +124,13 @@ class LinearData:
         return r - self.y
 
     def _normal(self, x: Image) -> Image:
+        if self.precision is not None:
+            return self._back(self._apply(self.op.A, x))
         return self._apply(self.op.A_adjoint_A, x)
+
+    def _back(self, r: Tensor) -> Image:
+        r = r if self.precision is None else r * self.precision
+        return self._apply(self.op.A_adjoint, r)
 
     def _apply(self, linear, x: Tensor) -> Tensor:
         if self._rows is None:
