@@ -17,24 +17,26 @@ from proxlab.ct_scan import FanBeam, ParallelBeam, Scan
 Window = Literal["ramp", "shepp-logan", "hann"]
 
 
-def check_filterable(scan: Scan, matched: bool) -> None:
-    """ValueError for a scan that filtered back-projection has no formula for here."""
-    if not isinstance(scan.beam, FanBeam):
-        return
-    if matched:
-        raise ValueError("matched back-projection is for parallel beams; leave out matched=True")
+def filterable(scan: Scan) -> bool:
+    """Whether there is a formula here: for parallel beams, and even views all round of a fan."""
     gaps = np.diff(scan.angles, append=scan.angles[0] + 360)
-    if gaps.max() > 1.5 * gaps.min():
-        raise ValueError(
-            f"filtered back-projection of a fan beam needs even views over 360 degrees, gaps are "
-            f"{gaps.min():.3g} to {gaps.max():.3g}; take least_squares=True"
-        )
+    return isinstance(scan.beam, ParallelBeam) or gaps.max() < 1.5 * gaps.min()
 
 
 def filtered_backprojection(
     scan: Scan, y: Tensor, window: Window, adjoint: Callable[[Tensor], Tensor] | None
 ) -> Tensor:
-    """[B, C, V, D] -> [B, C, H, W]; by `adjoint` of the projector, or pixel by pixel if None."""
+    """[B, C, V, D] -> [B, C, H, W]; by `adjoint` of the projector, or pixel by pixel if None.
+
+    Raises ValueError for a scan that is not `filterable`, and for a fan and an adjoint.
+    """
+    if not filterable(scan):
+        raise ValueError(
+            "filtered back-projection of a fan beam needs even views over 360 degrees, got "
+            f"{len(scan.angles)} from {scan.angles[0]:g} to {scan.angles[-1]:g}; take least squares"
+        )
+    if adjoint is not None and isinstance(scan.beam, FanBeam):
+        raise ValueError("matched back-projection is for parallel beams; leave out matched=True")
     spacing, fan = scan.detector_spacing, scan.beam
     u = torch.as_tensor((scan.edges()[1:] + scan.edges()[:-1]) / 2).to(y)
     if isinstance(fan, FanBeam):
@@ -95,7 +97,7 @@ def _filter(y: Tensor, spacing: float, window: Window) -> Tensor:
 def _interpolated(rows: Tensor, place: Tensor) -> Tensor:
     """Rows [B, C, D] at fractional indices [P], linearly; zero outside."""
     padded = torch.nn.functional.pad(rows, (1, 1))
-    place = (place + 1).clamp(0, padded.shape[-1] - 1.000001)
-    low = place.floor().long()
+    place = (place + 1).clamp(0, padded.shape[-1] - 1)
+    low = place.floor().long().clamp(max=padded.shape[-1] - 2)
     rest = place - low
     return padded[..., low] * (1 - rest) + padded[..., low + 1] * rest

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from proxlab.ct_arguments import add_ct_arguments, check_usage
+
 RECIPES = (
     "lpn-gray",
     "lpn-gray-small",
@@ -59,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
 
     restore = commands.add_parser("restore", parents=[shared], help="restore an image file")
     restore.add_argument("input", type=Path)
-    restore.add_argument("problem", choices=["deblur", "inpaint"])
-    restore.add_argument("--noise", type=float, required=True, help="standard deviation, 0 to 1")
+    restore.add_argument("problem", choices=["deblur", "inpaint", "ct"])
+    restore.add_argument("--noise", type=float, help="standard deviation, 0 to 1 (ct: any)")
     blur = restore.add_mutually_exclusive_group()
     blur.add_argument("--kernel", help="file with the blur kernel (npy, npz[:name], png, txt)")
     blur.add_argument("--blur-sigma", type=float, help="Gaussian blur of this width, pixels")
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     holes.add_argument("--missing", type=float, help="fraction of pixels missing at random")
     holes.add_argument("--box", help="missing rectangle Y,X,H,W")
     restore.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
-    restore.add_argument("--prior", default="lpn-gray", help="name or .safetensors file")
+    restore.add_argument("--prior", help="name or .safetensors file (default: lpn-gray)")
     restore.add_argument("--solver", default="admm", choices=["pgd", "fista", "admm", "drs", "hqs"])
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")
     restore.add_argument("--weight", type=float, help="of the prior (default: the prior's own)")
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")
     restore.add_argument("--overwrite", action="store_true")
     restore.add_argument("--seed", type=int, default=0)
+    add_ct_arguments(restore)
     restore.set_defaults(run=_restore, usage_error=restore.error)
 
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
@@ -133,6 +136,7 @@ def _restore(args: argparse.Namespace) -> None:
         args.usage_error("deblur needs --kernel or --blur-sigma")
     if args.problem == "inpaint" and not (args.mask or args.missing is not None or args.box):
         args.usage_error("inpaint needs --mask, --missing or --box")
+    check_usage(args)
     from proxlab.restore_command import restore_file
 
     restore_file(args)

@@ -71,7 +71,7 @@ def _sweep(
     active: Tensor,
     budget: PerImage,
 ) -> tuple[Image, PerImage]:
-    """Conjugate gradients from residual r until the recursion believes in `goal`. [Golub13, 11.5]"""
+    """From residual r until the recursion believes in `goal`. [Golub13, Sec. 11.5]"""
     steps = torch.zeros_like(budget)
     p = r if precondition is None else precondition(r)
     rz = dot(r, p)

@@ -127,15 +127,12 @@ def even_angles(count: int, turn: float) -> tuple[float, ...]:
     return tuple(turn * k / count for k in range(count))
 
 
-def enough_detectors(
-    width: int, height: int, pixel_spacing: float, detector_spacing: float, beam
-) -> int:
-    """How many detectors see the whole of an image about the axis from every side."""
-    radius = math.hypot(width, height) * pixel_spacing / 2
-    if isinstance(beam, FanBeam) and radius < beam.source_to_axis:
-        near = math.sqrt(beam.source_to_axis**2 - radius**2)
-        radius *= beam.source_to_detector / near
-    return max(1, math.ceil(2 * radius / detector_spacing))
+def enough_detectors(scan: Scan) -> int:
+    """How many detectors see the whole image of this scan from every side."""
+    reach, beam = scan.radius, scan.beam
+    if isinstance(beam, FanBeam):
+        reach *= beam.source_to_detector / math.sqrt(beam.source_to_axis**2 - reach**2)
+    return max(1, math.ceil(2 * reach / scan.detector_spacing))
 
 
 def checked_angles(angles: object, turn: float) -> tuple[float, ...]:

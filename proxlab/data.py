@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from proxlab.images import HOUNSFIELD, list_images, read_image
+from proxlab.ct_slices import read_slice
+from proxlab.images import list_images, read_image
 
 HELD_OUT_EVERY = 20
 
@@ -35,7 +36,7 @@ def load_ct(folder: str | Path) -> list[Tensor]:
     DICOM, or 16-bit PNG that holds Hounsfield units + 1024. Raises ValueError for another file, and
     for a PNG with values above 4095, which are no Hounsfield units.
     """
-    return [_attenuation(path) for path in list_images(folder)]
+    return [read_slice(path).pixels[0, 0] for path in list_images(folder)]
 
 
 def hold_out(
@@ -94,22 +95,3 @@ def _below(n: int, generator: torch.Generator) -> int:
 
 def _to_bytes(pixels: Tensor) -> Tensor:
     return (pixels[0] * 255).round().to(torch.uint8)
-
-
-def _attenuation(path: Path) -> Tensor:
-    loaded = read_image(path)
-    if path.suffix.lower() == ".dcm":
-        return loaded.pixels[0, 0]
-    most = HOUNSFIELD[1] - HOUNSFIELD[0]
-    if loaded.bits != 16 or loaded.pixels.shape[1] != 1:
-        raise ValueError(
-            f"{path} has {loaded.bits} bits and {loaded.pixels.shape[1]} channel(s); a CT slice is "
-            "DICOM, or a gray 16-bit PNG of Hounsfield units + 1024"
-        )
-    levels = loaded.pixels[0, 0] * 65535
-    if levels.max() > most:
-        raise ValueError(
-            f"{path} holds values up to {levels.max():.0f}, Hounsfield units + 1024 end at "
-            f"{most:.0f}; is it scaled?"
-        )
-    return levels / most

@@ -3,11 +3,11 @@
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from proxlab.decoder_failures import decoding
+from proxlab.dicom import read_hounsfield as read_hounsfield  # where it was
 
 
 def stored_pixels(path: Path) -> np.ndarray:
@@ -51,26 +51,6 @@ def read_npy(path: Path) -> np.ndarray:
     # Not np.load, which takes any unknown content for a pickle and says so.
     with decoding(path), path.open("rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def read_hounsfield(path: Path) -> np.ndarray:
-    """CT values of a DICOM slice, Hounsfield units, float64 [H, W, 1]."""
-    try:
-        import pydicom
-    except ImportError:
-        raise ValueError(
-            f"{path} is DICOM, and pydicom is not installed; pip install proxlab[dicom]"
-        ) from None
-    with decoding(path):
-        data: Any = pydicom.dcmread(path)
-        modality, slope = data.get("Modality"), data.get("RescaleSlope")
-        intercept, stored = data.get("RescaleIntercept"), data.pixel_array
-    if modality != "CT" or slope is None or intercept is None:
-        fault = f"modality {modality}, expected CT" if modality != "CT" else "no Hounsfield scale"
-        raise ValueError(f"{path} has {fault}; save its pixels as npy in [0, 1]")
-    if stored.ndim != 2:
-        raise ValueError(f"{path} has shape {stored.shape}; expected one slice [H, W]")
-    return (stored * float(slope) + float(intercept))[:, :, None]
 
 
 def encode(path: Path, kind: str, array: np.ndarray) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from proxlab.dicom import read_hounsfield, write_hounsfield
 from proxlab.files import writing
-from proxlab.image_formats import encode, read_hounsfield, stored_pixels
+from proxlab.image_formats import encode, stored_pixels
 
 READABLE = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
 WRITABLE = {
@@ -23,7 +24,8 @@ WRITABLE = {
     ".tiff": (8, 16, 32),
     ".npy": (8, 16, 32),
 }
-"""Suffix -> the depths that `write_image` takes; an npy file is float32 whatever the depth."""
+"""Suffix -> the depths that `write_image` takes; an npy file is float32 whatever the depth.
+DICOM is not among them: only what came from a DICOM file can become one."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G, B in a gray image. [ITU-R BT.601, as in the denoising literature]"""
@@ -99,18 +101,34 @@ def read_image(
     return LoadedImage(torch.from_numpy(planes), bits, kind, path, scale, clipped)
 
 
-def write_image(path: str | Path, pixels: Tensor, bits: int = 8, overwrite: bool = False) -> float:
+def write_image(
+    path: str | Path,
+    pixels: Tensor,
+    bits: int = 8,
+    overwrite: bool = False,
+    source: Path | None = None,
+) -> float:
     """Write pixels [1, C, H, W] or [C, H, W], C = 1 or 3, whole or not at all.
 
     PNG 8 or 16 bit, JPEG 8, TIFF 8, 16 or 32 (float), npy float32 [H, W] or [H, W, 3]. Integer
     files are rounded and clipped to [0, 1]: the one place where values are. The result is the
     fraction clipped, values that rounding alone would not bring inside; float files are not
-    clipped and give 0.
+    clipped and give 0. DICOM: a copy of the DICOM file `source` with these pixels, [0, 1] to
+    HOUNSFIELD, clipped to what its bits hold (`dicom.write_hounsfield`).
 
-    Raises ValueError: other suffix, depth, shape or type, NaN or infinity; FileExistsError; and
-    see `files.writing`.
+    Raises ValueError: other suffix, depth, shape or type, NaN or infinity, DICOM without a source;
+    FileExistsError; and see `files.writing`.
     """
     kind = Path(path).suffix.lower()
+    if kind == ".dcm":
+        if source is None or source.suffix.lower() != ".dcm":
+            raise ValueError(
+                f"cannot write {path}: DICOM is written only as a copy of the DICOM file that the "
+                f"image came from, got {source or 'none'}; use .png or .npy"
+            )
+        low, high = HOUNSFIELD
+        array = _writable(path, pixels)
+        return write_hounsfield(path, array * (high - low) + low, source, overwrite)
     if kind not in WRITABLE:
         raise ValueError(
             f"cannot write {path}: unknown type {kind!r}; supported are {', '.join(WRITABLE)}"

@@ -1,5 +1,6 @@
-"""What a measurement was made with: blur kernels and masks, from files."""
+"""What a measurement was made with: blur kernels, masks and angles of views, from files."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,26 @@ def read_mask(path: str | Path) -> np.ndarray:
             "a mask has two, 0 = missing and one other = seen: save it as PNG or npy, no smoothing"
         )
     return mask != 0
+
+
+def read_angles(path: str | Path) -> np.ndarray:
+    """Read the angles of views in degrees, float64 [V]: npy, txt (spaces, lines) or csv (commas).
+
+    Raises ValueError: no such file, not one row or column, NaN or infinity.
+    """
+    file = existing(path, (".npy", ".txt", ".csv"))
+    kind = file.suffix.lower()
+    if kind == ".npy":
+        angles = read_npy(file)
+    else:
+        with decoding(file), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a file without numbers, which is refused below
+            angles = np.loadtxt(file, delimiter="," if kind == ".csv" else None, ndmin=2)
+        angles = angles.ravel() if 1 in angles.shape else angles
+    if angles.ndim != 1 or angles.size == 0:
+        raise ValueError(f"{path} has shape {angles.shape}; angles are one row of degrees")
+    check_numbers(path, angles)
+    return angles.astype(np.float64)
 
 
 def _read_npz(path: Path, name: str | None) -> np.ndarray:

@@ -7,6 +7,7 @@ size that the operator fits; device and dtype follow the image. A blur is a true
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from proxlab.arrays import check_finite, check_image
 from proxlab.ct_scan import FanBeam, ParallelBeam, Scan, enough_detectors, even_angles
 from proxlab.kernels import checked_kernel, gaussian_kernel
 from proxlab.masks import box_mask, checked_mask, random_mask
+from proxlab.photon_counts import PhotonCounts
 from proxlab.physics import CircularBlur, MaskedPixels, Noise, PaddedBlur
 from proxlab.tomography import Tomography
 
@@ -27,6 +29,7 @@ __all__ = [
     "inpaint",
     "ct",
     "FanBeam",
+    "PhotonCounts",
     "noise_level",
     "gaussian_kernel",
     "random_mask",
@@ -84,7 +87,7 @@ def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
 def ct(
     size: int | tuple[int, int],
     angles: int | Sequence[float],
-    noise: float = 0.0,
+    noise: float | PhotonCounts = 0.0,
     detectors: int | None = None,
     detector_spacing: float = 1.0,
     pixel_spacing: float = 1.0,
@@ -93,6 +96,8 @@ def ct(
     model: Literal["strip", "line"] = "strip",
 ) -> Tomography:
     """Line integrals of an image, then Gaussian noise of std `noise` in the sinogram's units.
+
+    Or noise=PhotonCounts(photons, attenuation): that of a detector that counts.
 
     size: of the image, N or (H, W). angles: how many, even over 180 degrees (360 for a fan), or
     rising degrees. detectors: how many (enough for the image's diagonal if None); their spacing,
@@ -104,10 +109,13 @@ def ct(
     """
     height, width = (size, size) if isinstance(size, int) else size
     beam = ParallelBeam() if fan is None else fan if isinstance(fan, FanBeam) else FanBeam(*fan)
-    if detectors is None:
-        detectors = enough_detectors(width, height, pixel_spacing, detector_spacing, beam)
     degrees = even_angles(angles, beam.turn) if isinstance(angles, int) else angles
-    scan = Scan(height, width, degrees, detectors, detector_spacing, pixel_spacing, axis, beam)
+    some = 1 if detectors is None else detectors
+    scan = Scan(height, width, degrees, some, detector_spacing, pixel_spacing, axis, beam)
+    if detectors is None:
+        scan = replace(scan, detectors=enough_detectors(scan))
+    if isinstance(noise, PhotonCounts):
+        return Tomography(scan, noise, model)
     if not (isinstance(noise, (int, float, np.number)) and 0 <= noise < math.inf):
         raise ValueError(f"noise is a standard deviation of the sinogram, >= 0, got {noise}")
     return Tomography(scan, Noise(float(noise)), model)

@@ -29,6 +29,7 @@ from torch import Tensor
 import solvers
 from proxlab.data_terms import data_term, start
 from proxlab.operators import noise_level
+from proxlab.photon_counts import PhotonCounts
 from proxlab.premises import Premises, premises
 from solvers import Result, Trace
 from solvers.protocols import PerImage
@@ -134,7 +135,7 @@ def restore(
         weight = getattr(prior, "default_weight", 1.0)
     if not 0 < weight < math.inf:
         raise ValueError(f"weight multiplies the prior, positive and finite, got {weight}")
-    if noise is None:
+    if noise is None and not isinstance(op.noise_model, PhotonCounts):
         known = noise_level(op)
         noise = known if isinstance(known, Tensor) or known else ASSUMED_NOISE
     f = data_term(y, op, noise=noise, strength=1 / weight)
@@ -174,7 +175,7 @@ def default_sigma(lipschitz: PerImage, prior) -> float:
     """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest."""
     low, high = prior.sigma_range if _bounded(prior) else (1 / 255, 75 / 255)
     largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
-    return min(max(0.99 / largest**0.5, low, 1 / 255), high)
+    return min(max(0.99 / largest**0.5, low), high)
 
 
 def _bounded(prior) -> bool:

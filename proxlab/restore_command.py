@@ -1,40 +1,47 @@
 """`proxlab restore`: a file in, a file out, what was found said in a line."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from deepinv.physics import LinearPhysics
+from torch import Tensor
 
-from proxlab import operators
-from proxlab.checkpoints import load
+from proxlab import ct_problem
+from proxlab.checkpoints import load, models
 from proxlab.cli import device
+from proxlab.ct_slices import LEVELS, SCALED, write_slice
+from proxlab.dicom import check_source
 from proxlab.files import check_writable, write_json
-from proxlab.images import WRITABLE, read_image, write_image
-from proxlab.measurements import read_kernel, read_mask
+from proxlab.images import WRITABLE, LoadedImage, read_image, write_image
 from proxlab.metrics import psnr, ssim
 from proxlab.restoration import Restoration, restore
+from proxlab.restore_problem import Problem, pixel_problem
+from proxlab.sinograms import beside, check_sinogram_writable, write_sinogram
+from proxlab.tomography import Tomography
 
 
 def restore_file(args: argparse.Namespace) -> None:
     """Read, degrade if told to, restore, write. Raises ValueError or OSError on bad input."""
     if not 0 <= args.seed < 2**63:
         raise ValueError(f"--seed is a whole number from 0 to 2^63 - 1, got {args.seed}")
-    loaded = read_image(args.input, unbounded=not args.simulate)
-    bits, out = min(loaded.bits, 16), args.out or _beside(args.input)
-    _check_outputs(args, out, bits)
     generator = torch.Generator().manual_seed(args.seed)
-    x = loaded.pixels
-    op = _operator(args, tuple(x.shape[-2:]), generator)
-    prior = load(args.prior)
+    loaded = _loaded(args)
+    bits, out = min(loaded.bits, 16) if loaded else 16, args.out or _beside(args)
+    _check_outputs(args, out, bits)
+    if loaded is None:
+        problem = ct_problem.measured(args)
+    elif args.problem == "ct":
+        problem = ct_problem.simulated(args, loaded, generator)
+    else:
+        problem = pixel_problem(args, loaded, generator)
+    prior = load(args.prior or _default_prior(args.problem))
     where = device(args.device)
-    y = op(x, generator=generator) if args.simulate else x
-    op, y = op.to(where), y.to(where)
     if isinstance(prior, torch.nn.Module):
         prior.to(where)
     result = restore(
-        y,
-        op,
+        problem.y.to(where),
+        problem.op.to(where),
         prior,
         args.solver,
         sigma=args.sigma,
@@ -42,78 +49,145 @@ def restore_file(args: argparse.Namespace) -> None:
         tol=args.tol,
         progress=not args.quiet,
         weight=args.weight,
-        noise=args.noise or 1 / 255,
+        noise=problem.noise,
     )
     image = result.image.cpu()
-    clipped = write_image(out, image, bits=bits, overwrite=args.overwrite)
+    clipped = _write(args, out, image, bits)
     if args.trace:
         write_json(args.trace, _trace(result), overwrite=args.overwrite)
-    if args.quiet:
-        return
-    if args.simulate:
-        before = y.cpu() if y.shape == x.shape else None
-        start = f"PSNR {float(psnr(before, x)):.2f} -> " if before is not None else "PSNR "
-        ssims = f"{float(ssim(before, x)):.3f} -> " if before is not None else ""
-        print(f"{start}{float(psnr(image, x)):.2f} dB, SSIM {ssims}{float(ssim(image, x)):.3f}")
+    if args.save_sinogram and isinstance(problem.op, Tomography):
+        y, scan = problem.y.cpu(), problem.op.scan
+        write_sinogram(args.save_sinogram, y, scan, args.noise, overwrite=args.overwrite)
+    if not args.quiet:
+        for line in _findings(args, loaded, problem, image, result, clipped):
+            print(line)
+        print(out)
+
+
+def _loaded(args: argparse.Namespace) -> LoadedImage | None:
+    """INPUT as an image; None if it is a sinogram."""
+    if args.problem != "ct":
+        return read_image(args.input, unbounded=not args.simulate)
+    return None if _is_sinogram(args) else ct_problem.read_clean(args)
+
+
+def _is_sinogram(args: argparse.Namespace) -> bool:
+    return args.problem == "ct" and not args.simulate
+
+
+def _default_prior(problem: str) -> str:
+    return "lpn-ct" if problem == "ct" and "lpn-ct" in models() else "lpn-gray"
+
+
+def _write(args: argparse.Namespace, out: Path, image: Tensor, bits: int) -> float:
+    """The fraction of the pixels that were clipped."""
+    if args.hounsfield and out.suffix.lower() in SCALED:
+        return write_slice(out, image, args.overwrite)
+    return write_image(out, image, bits, args.overwrite, source=args.input)
+
+
+def _findings(
+    args: argparse.Namespace,
+    loaded: LoadedImage | None,
+    problem: Problem,
+    image: Tensor,
+    result: Restoration,
+    clipped: float,
+) -> Iterator[str]:
+    """Lines for the reader."""
+    x, before = problem.clean, problem.plain
+    if loaded is not None and loaded.clipped:
+        yield (
+            f"{100 * loaded.clipped:.2f} % of the pixels of {args.input} were outside "
+            f"{loaded.scale[0]:.0f} .. {loaded.scale[1]:.0f} HU and clipped"
+        )
+    if (
+        args.problem == "ct"
+        and loaded is not None
+        and loaded.bits == 16
+        and loaded.scale[1] == 65535
+    ):
+        brightest = round(float(loaded.pixels.max()) * 65535)
+        if brightest <= LEVELS:
+            yield (
+                f"{args.input} holds values up to {brightest} of 65535; if they are Hounsfield "
+                "units + 1024, add --hounsfield"
+            )
+    if x is not None:
+        scores = [f"{float(psnr(image, x)):.2f} dB", f"{float(ssim(image, x)):.3f}"]
+        if before is not None:
+            scores[0] = f"{float(psnr(before, x)):.2f} -> {scores[0]}"
+            scores[1] = f"{float(ssim(before, x)):.3f} -> {scores[1]}"
+        yield f"PSNR {scores[0]}, SSIM {scores[1]}"
+        if args.problem == "ct" and before is not None:
+            yield "before: filtered back-projection with a Hann window"
     verdict = "certified" if result.certified[0] else f"not certified: {result.doubts[0]}"
-    print(f"{int(result.steps[0])} steps, stopped by {result.stopped[0]}; {verdict}")
+    yield f"{int(result.steps[0])} steps, stopped by {result.stopped[0]}; {verdict}"
     if clipped:
-        print(f"{100 * clipped:.2f} % of the pixels were outside [0, 1] and clipped in the file")
-    print(out)
+        yield f"{100 * clipped:.2f} % of the pixels were outside [0, 1] and clipped in the file"
 
 
 def _check_outputs(args: argparse.Namespace, out: Path, bits: int) -> None:
     """Before the work, so that none of it is lost to a place that cannot be written to."""
     kind = out.suffix.lower()
-    if kind not in WRITABLE:
+    if kind == ".dcm":
+        _check_dicom(args, out)
+    elif kind not in WRITABLE:
         raise ValueError(
             f"cannot write {out}: {kind or 'a file without suffix'} is no type of image known "
             "here; use .png or .npy"
         )
-    if bits not in WRITABLE[kind]:
+    elif bits not in WRITABLE[kind]:
+        what = "an image from a sinogram" if _is_sinogram(args) else args.input
         raise ValueError(
-            f"cannot write {out}: {args.input} has {bits} bits and {kind} only 8; use .png or .tif"
+            f"cannot write {out}: {what} has {bits} bits and {kind} only 8; use .png or .tif"
         )
-    if args.trace is not None and args.trace.resolve() == out.resolve():
-        raise ValueError(f"--trace and the image are both to be {out}; choose another name for one")
-    for path in (out, args.trace):
-        if path is not None:
-            check_writable(path, args.overwrite)
+    places = {"the image": out, "--trace": args.trace}
+    if args.save_sinogram is not None:
+        check_sinogram_writable(args.save_sinogram, args.overwrite)
+        places["--save-sinogram"] = args.save_sinogram
+        places["the JSON of --save-sinogram"] = beside(args.save_sinogram)
+    taken: dict[Path, str] = {}
+    for what, path in places.items():
+        if path is None:
+            continue
+        other = taken.setdefault(path.resolve(), what)
+        if other != what:
+            raise ValueError(
+                f"{what} and {other} are both to be {path}; choose another name for one"
+            )
+        check_writable(path, args.overwrite)
 
 
-def _operator(
-    args: argparse.Namespace, shape: tuple[int, int], generator: torch.Generator
-) -> LinearPhysics:
-    if args.problem == "deblur":
-        if args.kernel:
-            kernel = read_kernel(args.kernel)
-        else:
-            kernel = operators.gaussian_kernel(args.blur_sigma)
-        return operators.deblur(kernel, args.noise, args.boundary, normalize=args.normalize)
-    if args.mask:
-        mask = read_mask(args.mask)
-    elif args.box:
-        mask = operators.box_mask(shape, _four(args.box))
-    else:
-        mask = operators.random_mask(shape, args.missing, generator)
-    return operators.inpaint(mask, args.noise)
+def _check_dicom(args: argparse.Namespace, out: Path) -> None:
+    """Another image can be none, for want of a patient, nor one of another size than its source."""
+    if args.input.suffix.lower() != ".dcm":
+        raise ValueError(
+            f"cannot write {out}: DICOM is written only as a copy of the DICOM file that the image "
+            f"came from, and {args.input} is none; use .png or .npy"
+        )
+    if _grows(args):
+        raise ValueError(
+            f"cannot write {out}: with --boundary valid the result is larger than {args.input}; "
+            "use .png or .npy"
+        )
+    check_source(args.input)
 
 
-def _four(text: str) -> tuple[int, int, int, int]:
-    try:
-        y, x, h, w = (int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--box is four whole numbers Y,X,H,W, got {text!r}") from None
-    return y, x, h, w
+def _grows(args: argparse.Namespace) -> bool:
+    return args.problem == "deblur" and args.boundary == "valid" and not args.simulate
 
 
-def _beside(path: Path) -> Path:
-    suffix = path.suffix if path.suffix.lower() in WRITABLE else ".png"
-    return path.with_name(f"{path.stem}-restored{suffix}")
+def _beside(args: argparse.Namespace) -> Path:
+    kind, path = args.input.suffix.lower(), args.input
+    keeps = kind in WRITABLE or kind == ".dcm" and not _grows(args)
+    if _is_sinogram(args):
+        keeps = False  # it becomes an image to look at
+    return path.with_name(f"{path.stem}-restored{path.suffix if keeps else '.png'}")
 
 
 def _trace(result: Restoration) -> dict:
-    def column(values: torch.Tensor | None) -> list[float | None] | None:
+    def column(values: Tensor | None) -> list[float | None] | None:
         if values is None:
             return None
         return [v if v == v else None for v in values[:, 0].tolist()]

@@ -6,6 +6,7 @@ from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.physics import CircularBlur, PaddedBlur
+from proxlab.tomography import Tomography
 from solvers.protocols import Image, dot, per_image
 
 
@@ -13,9 +14,11 @@ def start(y: Tensor, op: LinearPhysics) -> Image:
     """A plain first estimate of the image behind y = op(x); each image by itself.
 
     Blur that keeps the size: y. "valid" blur: y, its edges repeated outwards. Missing pixels: means
-    of seen ones, weighted by Gaussians as narrow as the holes allow. Else the multiple of A^T y
-    that fits y best, zero if A^T y is.
+    of seen ones, weighted by Gaussians as narrow as the holes allow. Tomography: filtered
+    back-projection. Else the multiple of A^T y that fits y best, zero if A^T y is.
     """
+    if isinstance(op, Tomography) and op.has_filtered_inverse:
+        return op.A_dagger(y, window="hann")
     if isinstance(op, PaddedBlur) and op.padding == "valid":
         h, w = op.filter.shape[-2:]
         return F.pad(y, (w // 2, w // 2, h // 2, h // 2), mode="replicate")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from proxlab import footprints
 from proxlab.arrays import check_finite, check_image
-from proxlab.backprojection import Window, check_filterable, filtered_backprojection
+from proxlab.backprojection import Window, filterable, filtered_backprojection
 from proxlab.conjugate_gradient import conjugate_gradient
 from proxlab.ct_scan import Scan
 from proxlab.projection_matrix import ProjectionMatrix, projection_matrix
@@ -76,9 +76,13 @@ class Tomography(LinearPhysics):
             return conjugate_gradient(
                 self.A_adjoint_A, right, zero, scale=size, tol=tol, max_steps=max_steps
             ).x
-        check_filterable(self.scan, matched)
         back = self.A_adjoint if matched else None
         return filtered_backprojection(self.scan, self._fitting(y), window, back)
+
+    @property
+    def has_filtered_inverse(self) -> bool:
+        """Whether `A_dagger` can be filtered back-projection."""
+        return filterable(self.scan)
 
     def matrix(self, like: Tensor) -> ProjectionMatrix:
         """For the dtype and device of `like`."""
@@ -86,12 +90,6 @@ class Tomography(LinearPhysics):
         if key not in self._matrices:
             self._matrices[key] = projection_matrix(self.scan, self.model, *key)
         return self._matrices[key]
-
-    def point_response(self, like: Tensor) -> Tensor:
-        """A^T A of the middle pixel, [H, W], in the dtype and on the device of `like`."""
-        point = like.new_zeros(1, 1, self.scan.height, self.scan.width)
-        point[..., self.scan.height // 2, self.scan.width // 2] = 1
-        return self.A_adjoint_A(point)[0, 0]
 
     def _fitting(self, y: Tensor) -> Tensor:
         shape = [len(self.scan.angles), self.scan.detectors]

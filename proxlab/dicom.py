@@ -1,0 +1,149 @@
+"""CT slices in DICOM, in Hounsfield units: read, and written as a copy of the file they came from.
+
+Nothing of a patient or a scanner is made up. A result takes all of that from its source, and new
+pixels, a new identity, and the mark DERIVED.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from proxlab.decoder_failures import decoding
+from proxlab.files import writing
+
+SPOKE_OF_OLD_PIXELS = (
+    "SmallestImagePixelValue",
+    "LargestImagePixelValue",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "IconImageSequence",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+    "DigitalSignaturesSequence",
+    "MACParametersSequence",
+)
+"""What is untrue of new pixels, a signature among it, and left out of a copy."""
+
+
+def read_hounsfield(path: Path) -> np.ndarray:
+    """CT values of a DICOM slice, Hounsfield units, float64 [H, W, 1].
+
+    Raises ValueError: pydicom missing, damaged, not CT, no Hounsfield scale, several frames,
+    colours, a compression that pydicom cannot undo here.
+    """
+    data = _slice(path)
+    with decoding(path):
+        stored = data.pixel_array
+    return (stored * float(data.RescaleSlope) + float(data.RescaleIntercept))[:, :, None]
+
+
+def write_hounsfield(
+    path: str | Path, hounsfield: np.ndarray, source: Path, overwrite: bool = False
+) -> float:
+    """Write CT values [H, W] as a copy of the DICOM file `source`, whole or not at all.
+
+    Values are rounded to the steps of the source's scale and clipped to what its bits hold; the
+    result is the fraction clipped. The copy is uncompressed, explicit little endian; it is an image
+    of its own (SOPInstanceUID) in a series "proxlab" of the same study, one for each series it came
+    from. Raises ValueError: the source cannot be read, another size, see also `files.writing`.
+    """
+    data = _slice(source)
+    size = data.Rows, data.Columns
+    if hounsfield.shape != size:
+        raise ValueError(
+            f"cannot write {path}: the image is {list(hounsfield.shape)}, the slice {source} "
+            f"{list(size)}; write it as .png or .npy"
+        )
+    bits = int(data.BitsStored)
+    low = -(2 ** (bits - 1)) if data.PixelRepresentation else 0
+    high = low + 2**bits - 1
+    levels = np.rint((hounsfield - float(data.RescaleIntercept)) / float(data.RescaleSlope))
+    clipped = float(((levels < low) | (levels > high)).mean())
+    encoded = _copy(data, source, levels.clip(low, high))
+    with writing(path, overwrite) as temporary:
+        temporary.write_bytes(encoded)
+    return clipped
+
+
+def check_source(source: Path) -> None:
+    """Raise at once what `write_hounsfield` would raise of its source after the work."""
+    data = _slice(source)
+    _copy(data, source, np.zeros((data.Rows, data.Columns)))
+
+
+def _copy(data: Any, source: Path, levels: np.ndarray) -> bytes:
+    """The file `source` with other pixels, its data set changed on the way."""
+    depth = int(data.BitsAllocated) // 8
+    kind = "i" if data.PixelRepresentation else "u"
+    stored = levels.astype(f"<{kind}{depth}").tobytes()
+    _rename(data)
+    data.PixelData = stored + b"\0" * (len(stored) % 2)
+    data["PixelData"].VR = "OB" if depth == 1 else "OW"
+    data["PixelData"].is_undefined_length = False
+    file = io.BytesIO()
+    with decoding(source):  # what was only carried along is looked at here
+        _pydicom(source).dcmwrite(file, data, enforce_file_format=True)
+    return file.getvalue()
+
+
+def _slice(path: Path) -> Any:
+    """The data set of a CT slice, refused for all that can be told without its pixels."""
+    pydicom = _pydicom(path)
+    with decoding(path):
+        data: Any = pydicom.dcmread(path)
+        modality, kind = data.get("Modality"), data.get("PhotometricInterpretation", "")
+        frames, samples = int(data.get("NumberOfFrames") or 1), data.get("SamplesPerPixel", 1)
+        scale = [data.get("RescaleSlope"), data.get("RescaleIntercept")]
+        unit, syntax = data.get("RescaleType", "HU"), data.file_meta.get("TransferSyntaxUID")
+        # A scale may be there and empty, or not a number.
+        scaled = None not in scale and scale[0] != 0 and np.isfinite([*map(float, scale)]).all()
+    if modality != "CT" or not scaled or unit != "HU":
+        fault = "no Hounsfield scale" if modality == "CT" else f"modality {modality}, expected CT"
+        raise ValueError(f"{path} has {fault}; save its pixels as npy in [0, 1]")
+    if frames > 1:
+        raise ValueError(f"{path} has {frames} frames, expected one slice; save one of them")
+    if samples != 1 or not kind.startswith("MONOCHROME"):
+        raise ValueError(f"{path} has colours ({kind}), expected CT values; save them as gray")
+    if syntax is not None and not _decodable(syntax):
+        raise ValueError(
+            f"{path} is compressed ({syntax.name}), which pydicom cannot undo here; install the "
+            "decoder that pydicom names for it, or save the slice uncompressed"
+        )
+    return data
+
+
+def _pydicom(path: Path) -> Any:
+    try:
+        import pydicom
+    except ImportError:
+        raise ValueError(
+            f"{path} is DICOM, and pydicom is not installed; pip install proxlab[dicom]"
+        ) from None
+    return pydicom
+
+
+def _decodable(syntax: Any) -> bool:
+    from pydicom.pixels import get_decoder
+
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:  # no decoder exists
+        return False
+
+
+def _rename(data: Any) -> None:
+    """Another image than its source, of another series: viewers mix what shares a series."""
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    for keyword in SPOKE_OF_OLD_PIXELS:
+        if keyword in data:
+            del data[keyword]
+    # Value 3 says AXIAL or LOCALIZER, which stays true; later ones are the scanner's own.
+    data.ImageType = ["DERIVED", "SECONDARY", *list(data.get("ImageType") or [])[2:3]]
+    data.SeriesDescription = "proxlab"
+    if data.get("SeriesInstanceUID"):
+        data.SeriesInstanceUID = generate_uid(entropy_srcs=[data.SeriesInstanceUID, "proxlab"])
+    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
