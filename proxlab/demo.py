@@ -1,10 +1,12 @@
-"""The demo: one photograph, measured in three ways, restored by total variation and an LPN."""
+"""The demo: a photograph and a CT phantom, measured, restored by total variation and an LPN."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab import operators
@@ -13,18 +15,40 @@ from proxlab.classical import TV
 from proxlab.files import check_writable, writing
 from proxlab.metrics import psnr, ssim
 from proxlab.restoration import Restoration, restore
+from proxlab.tomography import Tomography
 
 STEPS = 200
 
 
-def problems(shape: tuple[int, int]) -> dict:
-    """The three measurements, by name."""
+class Scene(NamedTuple):
+    """What is measured, how, and by which learned prior it is restored."""
+
+    name: str
+    truth: Tensor
+    op: LinearPhysics
+    prior: str = "lpn-gray"
+
+    def plain(self, y: Tensor) -> Tensor:
+        """What there is without a prior: the measurement, or filtered back-projection."""
+        return self.op.A_dagger(y, window="hann") if isinstance(self.op, Tomography) else y
+
+
+def scenes(crop: int) -> list[Scene]:
+    """Three measurements of scikit-image's photographer, and a scan of its CT phantom."""
+    from skimage.data import camera, shepp_logan_phantom
+    from skimage.transform import resize
+
+    photo = torch.from_numpy(camera()).float()[None, None] / 255
+    photo = photo[..., 60 : 60 + crop, 130 : 130 + crop]
+    phantom = torch.from_numpy(resize(shepp_logan_phantom(), (crop, crop), anti_aliasing=True))
     generator = torch.Generator().manual_seed(0)
-    return {
-        "blur": operators.deblur(operators.gaussian_kernel(2.0), noise=0.01),
-        "noisy blur": operators.deblur(operators.gaussian_kernel(1.2), noise=0.05),
-        "half missing": operators.inpaint(operators.random_mask(shape, 0.5, generator), noise=0.01),
-    }
+    mask = operators.random_mask((crop, crop), 0.5, generator)
+    return [
+        Scene("blur", photo, operators.deblur(operators.gaussian_kernel(2.0), noise=0.01)),
+        Scene("noisy blur", photo, operators.deblur(operators.gaussian_kernel(1.2), noise=0.05)),
+        Scene("half missing", photo, operators.inpaint(mask, noise=0.01)),
+        Scene("CT, 40 views", phantom.float()[None, None], operators.ct(crop, 40, noise=0.75)),
+    ]
 
 
 def demo(
@@ -35,45 +59,43 @@ def demo(
     overwrite: bool = False,
     device: str = "cpu",
 ) -> list[dict]:
-    """Restore scikit-image's camera photograph three ways; figure.png and results.jsonl in `out`.
+    """Restore scikit-image's images four ways; figure.png and results.jsonl in `out`.
 
     Returns the rows of results.jsonl. Raises ValueError if `out` cannot be written to, and
     FileExistsError if it holds results and `overwrite` is false.
     """
-    from skimage.data import camera
-
-    truth = torch.from_numpy(camera()).float()[None, None] / 255
-    truth = truth[..., 60 : 60 + crop, 130 : 130 + crop]
     out.mkdir(parents=True, exist_ok=True)
     for file in ("results.jsonl", "figure.png"):
         check_writable(out / file, overwrite)
     rows, pictures = [], []
-    for name, op in problems((crop, crop)).items():
-        y = op(truth, generator=torch.Generator().manual_seed(1)).to(device)
-        op = op.to(device)
+    for scene in scenes(crop):
+        y = scene.op(scene.truth, generator=torch.Generator().manual_seed(1))
+        plain, op = scene.plain(y), scene.op.to(device)
         # A few inner steps from the last dual lead to the same minimum as many, ten times sooner.
-        tv = restore(y, op, TV(max_steps=15), steps=steps, progress=not quiet)
-        lpn = restore(y, op, load("lpn-gray").to(device), steps=steps, progress=not quiet)
-        y, tv, lpn = y.cpu(), replace(tv, image=tv.image.cpu()), replace(lpn, image=lpn.image.cpu())
-        pictures.append((name, y, tv, lpn))
-        for prior, result in (("tv", tv), ("lpn-gray", lpn)):
-            rows.append(_row(name, prior, y, result, truth))
+        priors = {"tv": TV(max_steps=15), scene.prior: load(scene.prior).to(device)}
+        results = []
+        for name, prior in priors.items():
+            result = restore(y.to(device), op, prior, steps=steps, progress=not quiet)
+            result = replace(result, image=result.image.cpu())
+            rows.append(_row(scene, name, plain, result))
+            results.append(result)
+        pictures.append((scene, plain, *results))
     with writing(out / "results.jsonl", overwrite) as path:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     from proxlab.plots import draw_demo
 
     with writing(out / "figure.png", overwrite) as path:
-        draw_demo(path, truth, pictures)
+        draw_demo(path, pictures)
     return rows
 
 
-def _row(name: str, prior: str, y: Tensor, result: Restoration, truth: Tensor) -> dict:
+def _row(scene: Scene, prior: str, plain: Tensor, result: Restoration) -> dict:
     return {
-        "problem": name,
+        "problem": scene.name,
         "prior": prior,
-        "psnr_measured": round(float(psnr(y, truth)), 2),
-        "psnr": round(float(psnr(result.image, truth)), 2),
-        "ssim": round(float(ssim(result.image, truth)), 4),
+        "psnr_measured": round(float(psnr(plain, scene.truth)), 2),
+        "psnr": round(float(psnr(result.image, scene.truth)), 2),
+        "ssim": round(float(ssim(result.image, scene.truth)), 4),
         "steps": int(result.steps),
         "stopped": result.stopped[0],
         "certified": result.certified[0],

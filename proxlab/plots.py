@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from torch import Tensor
-
 from proxlab.metrics import psnr
+from proxlab.tomography import Tomography
 
 
-def draw_demo(path: Path, truth: Tensor, pictures: list) -> None:
+def draw_demo(path: Path, pictures: list) -> None:
     """A row a problem: measurement, TV, LPN, truth with PSNR, and the LPN's objective.
 
-    `pictures` holds (name, measurement, Restoration by TV, Restoration by LPN), gray, one image.
+    `pictures` holds (Scene, image without a prior, Restoration by TV, Restoration by LPN), gray,
+    one image.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -18,11 +18,12 @@ def draw_demo(path: Path, truth: Tensor, pictures: list) -> None:
     figure = Figure(figsize=(15, 3.15 * len(pictures)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(pictures), 5, squeeze=False)
-    for row, (name, y, tv, lpn) in zip(axes, pictures, strict=True):
+    for row, (scene, plain, tv, lpn) in zip(axes, pictures, strict=True):
+        truth, is_ct = scene.truth, isinstance(scene.op, Tomography)
         shown = (
-            (f"measured: {name}", y),
+            (f"{'back-projected' if is_ct else 'measured'}: {scene.name}", plain),
             ("total variation", tv.image),
-            ("learned proximal network", lpn.image),
+            (f"learned proximal network, {scene.prior}", lpn.image),
             ("truth", truth),
         )
         for ax, (title, x) in zip(row, shown, strict=False):

@@ -140,7 +140,6 @@ def test_views_of_more_than_half_a_turn_keep_the_level(most):
     assert error(operator(angles=range(0, most, 2)))[0] < 0.1
 
 
-@NOT_YET
 @pytest.mark.parametrize("fan", [None, FAN])
 def test_detectors_that_see_a_part_of_the_image_only(fan):
     op = operator(fan, detectors=40)

@@ -106,6 +106,17 @@ def test_single_precision_is_double_rounded(name):
         assert 1e-9 < relative(got.double(), f(z.float().double())) < 3e-7
 
 
+@pytest.mark.parametrize("name", [name for name in SCANS if "narrow" not in name])
+def test_the_whole_image_is_seen_from_every_side(name):
+    op = operator(name)
+    count = op.scan.detectors
+    ones = torch.ones(1, 1, op.scan.height, op.scan.width, dtype=torch.float64)
+    wide, narrow = (operator(name, detectors=count + more).A(ones) for more in (20, -4))
+    assert wide[..., :10].max() == 0 == wide[..., -10:].max()
+    assert relative(wide[..., 10:-10], op.A(ones)) < 1e-14
+    assert narrow.sum() < 0.9999 * wide.sum()
+
+
 def test_noise_is_in_the_units_of_the_sinogram():
     op = operator("parallel", noise=3.0)
     x = image(400, 1, 9, 7)
