@@ -20,7 +20,10 @@ from proxlab.data import hold_out, load_color, load_gray
 from proxlab.datasets import find_data
 from proxlab.metrics import psnr
 
-GRAY = "none,tv,lpn-gray,unet-gray,lpn-gray-large,unet-gray-large,lpn-gray-pm"
+GRAY = (
+    "none,tv,lpn-gray-small,unet-gray-small,lpn-gray,unet-gray,lpn-gray-large,unet-gray-large,"
+    "lpn-gray-pm"
+)
 COLOR = "none,lpn-color,unet-color"
 TV_WEIGHTS = {15: 12.0, 25: 8.0, 50: 4.5}
 GRID = (4.0, 4.5, 5.0, 5.5, 6.5, 8.0, 9.0, 11.0, 12.0, 13.0, 15.0)
