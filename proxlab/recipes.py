@@ -10,15 +10,17 @@ from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
-from proxlab.data import Patches, hold_out, load_color, load_ct, load_gray
+from proxlab.data import load_color, load_ct, load_gray
 from proxlab.datasets import find_data
-from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
+from proxlab.images import HOUNSFIELD
+from proxlab.losses import ProximalMatching, balanced_absolute_error
 from proxlab.lpn import LPN
-from proxlab.metrics import LEVELS, denoising_psnr
+from proxlab.metrics import LEVELS
 from proxlab.mixture_config import MixtureConfig
 from proxlab.rivals import UNetConfig, UNetDenoiser
 from proxlab.stages import Stage
-from proxlab.train import Loss, TrainConfig, train
+from proxlab.train import TrainConfig
+from proxlab.training_run import train_and_save
 
 GAMMAS = (0.064, 0.032, 0.016, 0.008)
 """Of proximal matching, at sigma 25 / 255: from above the error there, 0.035, to well below."""
@@ -41,6 +43,8 @@ class Recipe:
     """Folder of PROXLAB_DATA."""
     levels: tuple[float, ...] = LEVELS
     """Noise levels of its figures, of 255."""
+    hounsfield: tuple[float, float] | None = None
+    """The Hounsfield units that are 0 and 1 in its images; None for photographs."""
 
     def __call__(
         self,
@@ -59,7 +63,7 @@ class Recipe:
         Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`.
         """
         config = config or self.config
-        return _run(
+        return train_and_save(
             self.name,
             self.what,
             self.load,
@@ -68,6 +72,7 @@ class Recipe:
             data or find_data(self.data),
             out or Path(self.name),
             levels=self.levels,
+            scale={} if self.hounsfield is None else {"hounsfield": self.hounsfield},
             minutes=minutes,
             resume=resume,
             progress=progress,
@@ -96,7 +101,7 @@ def lpn_gray_pm(
         raise ValueError(f"proximal matching starts from a learned proximal network, not {start!r}")
     # Its noise levels are those of this training; the rest of it is kept.
     model = LPN(model.potential, config.sigma_range).requires_grad_(True).train()
-    return _run(
+    return train_and_save(
         "lpn-gray-pm",
         f"gray photographs, learned proximal network, {start} then proximal matching",
         load_gray,
@@ -131,55 +136,6 @@ def _lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[nn.Module, l
 def _unet(architecture: UNetConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
     model = UNetDenoiser(architecture, config.sigma_range)
     return model, model.parameter_groups(config.learning_rate)
-
-
-def _run(
-    name: str,
-    what: str,
-    load: Callable[[Path], list[Tensor]],
-    untrained: tuple[nn.Module, list[dict]],
-    config: TrainConfig,
-    data: Path,
-    out: Path,
-    *,
-    levels: tuple[float, ...] = LEVELS,
-    loss: Loss | list[Stage] = balanced_squared_error,
-    options: str = "",
-    minutes: float,
-    resume: bool,
-    progress: bool,
-    device: str,
-) -> Path | None:
-    """What all recipes share; they differ in what the model is called, sees and is made of."""
-    for made in (out / f"{name}.safetensors", out / f"{name}.json"):
-        if made.exists() and not resume:
-            raise ValueError(f"{made} exists; choose another folder, or resume its run")
-    images, held_out = hold_out(load(data))
-    folder = "/".join(Path(data).parts[-2:]) if Path(data).name == "train" else Path(data).name
-    model, groups = untrained
-    finished, spent = train(
-        model.to(device),
-        groups,
-        Patches(images, config.patch),
-        loss,
-        config,
-        out,
-        evaluate=lambda m: {"held_out_psnr": denoising_psnr(m, held_out[:10], levels=levels)},
-        minutes=minutes,
-        resume=resume,
-        progress=progress,
-    )
-    if not finished:
-        return None
-    about = {
-        "what": what,
-        "data": f"{len(images)} images of {folder}",
-        "command": f"proxlab train {name} --steps {config.steps}{options}",
-        "steps": config.steps,
-        "minutes": round(spent, 1),
-        "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
-    }
-    return checkpoints.save(out / name, model, about, overwrite=True)
 
 
 lpn_gray = Recipe(
@@ -219,6 +175,7 @@ lpn_ct = Recipe(
     TrainConfig(sigma_range=(0.001, 0.1)),
     "ct/train",
     (0.5, 2, 5, 15),
+    HOUNSFIELD,
 )
 unet_gray = Recipe(
     "unet-gray",

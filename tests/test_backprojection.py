@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from ct_phantoms import Ellipse, blobs, pixels, sinogram
 from pictures import image, relative
 
 from proxlab import backprojection
+from proxlab.ct_phantoms import Ellipse, blobs, pixels, sinogram
 from proxlab.operators import ct
 
 FAN = (4.0, 7.0)
@@ -53,6 +53,15 @@ def test_a_sinogram_of_another_geometry_is_seen(kind):
     assert error(op, change=lambda _: y, matched=matched)[0] > 0.06
     assert error(op, change=lambda y: y.flip(-1), matched=matched)[0] > 0.5
     assert error(op, change=lambda y: y.flip(-2), matched=matched)[0] > 0.5
+
+
+def test_both_backprojections_have_one_scale_whatever_the_spacings():
+    op = ct(40, 60, pixel_spacing=0.5, detector_spacing=0.3)
+    x = pixels(blobs(8.0), op.scan)
+    y = sinogram(blobs(8.0), op.scan)
+    for matched in (False, True):
+        assert relative(op.A_dagger(y, matched=matched), x) < 0.06  # measured MEAS
+        assert relative(op.A_dagger(y, matched=matched) * 0.6, x) > 0.3
 
 
 def test_a_near_fan_needs_its_weights(monkeypatch):

@@ -38,6 +38,7 @@ def test_it_reports_errors_and_ratios(capsys):
 def test_its_errors_see_half_a_pixel_and_a_wrong_length(planted, monkeypatch):
     right, wrong = operators.ct(64, 12), operators.ct(64, 12, detectors=91, **planted)
     good = bench.errors(right)
+    wrong.matrix(torch.zeros(1))  # built while its scan is the wrong one
     monkeypatch.setattr(wrong, "scan", right.scan)  # the truth is that of the right scan
     bad = bench.errors(wrong)
     assert bad["ellipses"] > 2 * good["ellipses"] and bad["blobs"] > 5 * good["blobs"]

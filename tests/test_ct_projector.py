@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ct_phantoms import blobs, disks, lines, pixels, sinogram
 from pictures import image, relative
 
 from proxlab import footprints, projection_matrix, symmetry
+from proxlab.ct_phantoms import blobs, disks, lines, pixels, sinogram
 from proxlab.operators import ct
 
 VIEWS = {"parallel": (3, 41.5, 90, 158), "fan": (0, 47, 133.5, 250, 301)}

@@ -42,3 +42,16 @@ def test_restorations(problem, solver):
     assert there.image.is_cuda
     assert (there.image.cpu() - here.image).norm() < 1e-2 * here.image.norm()
     assert there.certified == here.certified and here.certified[0]
+
+
+@pytest.mark.parametrize("fan", [None, (200.0, 300.0)])
+def test_tomography(fan):
+    op = operators.ct(64, 24, noise=0.5, fan=fan)
+    y = op(CLEAN, generator=torch.Generator().manual_seed(1))
+    there = op.to("cuda")
+    assert (there.A(CLEAN.cuda()).cpu() - op.A(CLEAN)).norm() < 1e-5 * y.norm()
+    back = op.A_adjoint(y)
+    assert (there.A_adjoint(y.cuda()).cpu() - back).norm() < 1e-5 * back.norm()
+    here = restore(y, op, load("lpn-ct"), "hqs", steps=40).image
+    found = restore(y.cuda(), there, load("lpn-ct").to("cuda"), "hqs", steps=40).image
+    assert found.is_cuda and (found.cpu() - here).norm() < 1e-2 * here.norm()

@@ -1,7 +1,8 @@
 """Ellipses and Gaussian blobs whose sinograms are known in closed form, beside their pixels.
 
-Written from the geometry in the docstring of `proxlab.ct_scan`, and from nothing else of the
-package: rays are put through points in the plane and handed to formulas for line integrals.
+What a projector is tested against. Written from the geometry in the docstring of `proxlab.ct_scan`
+and from nothing else of the package: rays are put through points in the plane and handed to
+formulas for line integrals.
 """
 
 from dataclasses import dataclass

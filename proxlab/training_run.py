@@ -1,0 +1,67 @@
+"""From a folder of images to a model file with its card: what all recipes share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from proxlab import checkpoints
+from proxlab.data import Patches, hold_out
+from proxlab.losses import balanced_squared_error
+from proxlab.metrics import LEVELS, denoising_psnr
+from proxlab.stages import Stage
+from proxlab.train import Loss, TrainConfig, train
+
+
+def train_and_save(
+    name: str,
+    what: str,
+    load: Callable[[Path], list[Tensor]],
+    untrained: tuple[nn.Module, list[dict]],
+    config: TrainConfig,
+    data: Path,
+    out: Path,
+    *,
+    levels: tuple[float, ...] = LEVELS,
+    scale: dict | None = None,
+    loss: Loss | list[Stage] = balanced_squared_error,
+    options: str = "",
+    minutes: float,
+    resume: bool,
+    progress: bool,
+    device: str,
+) -> Path | None:
+    """Train `untrained`, the model and its parameter groups, on `data`; save it with its card.
+
+    One image in 20 is held out for its figures, `levels` of 255. Returns the model file, or None if
+    `minutes` ended first. Raises ValueError where one lies already, and as `proxlab.train.train`.
+    """
+    for made in (out / f"{name}.safetensors", out / f"{name}.json"):
+        if made.exists() and not resume:
+            raise ValueError(f"{made} exists; choose another folder, or resume its run")
+    images, held_out = hold_out(load(data))
+    folder = "/".join(Path(data).parts[-2:]) if Path(data).name == "train" else Path(data).name
+    model, groups = untrained
+    finished, spent = train(
+        model.to(device),
+        groups,
+        Patches(images, config.patch),
+        loss,
+        config,
+        out,
+        evaluate=lambda m: {"held_out_psnr": denoising_psnr(m, held_out[:10], levels=levels)},
+        minutes=minutes,
+        resume=resume,
+        progress=progress,
+    )
+    if not finished:
+        return None
+    about = {
+        "what": what,
+        "data": f"{len(images)} images of {folder}",
+        "command": f"proxlab train {name} --steps {config.steps}{options}",
+        "steps": config.steps,
+        "minutes": round(spent, 1),
+        "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
+    }
+    return checkpoints.save(out / name, model, about | (scale or {}), overwrite=True)
