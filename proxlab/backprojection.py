@@ -15,6 +15,8 @@ from torch import Tensor
 from proxlab.ct_scan import FanBeam, ParallelBeam, Scan
 
 Window = Literal["ramp", "shepp-logan", "hann"]
+UNSEEN = 15.0
+"""Degrees; a smaller gap between views is an uneven step."""
 
 
 def filterable(scan: Scan) -> bool:
@@ -64,15 +66,19 @@ def _depth_weight(beam: ParallelBeam | FanBeam, forth: np.ndarray) -> np.ndarray
 
 
 def _view_weights(scan: Scan) -> np.ndarray:
-    """The angle, in radians, that each view stands for: half of the way to both neighbours."""
-    angles = np.radians(scan.angles)
-    turn = math.radians(scan.beam.turn)
-    if isinstance(scan.beam, ParallelBeam) and angles[-1] - angles[0] > turn:
-        turn *= 2  # every line is seen twice, and each view counts half
-    gaps = np.diff(angles, append=angles[0] + turn)
-    if len(gaps) > 1 and gaps[-1] > 3 * np.median(gaps[:-1]):
-        gaps[-1] = np.median(gaps[:-1])  # nothing was seen there: a limited angle
-    return (gaps + np.roll(gaps, 1)) / 2 * (math.pi / turn)
+    """The angle, in radians, that each view stands for: half of the way to both neighbours.
+
+    Views of the same lines, from the one side and from the other, share theirs. Of a gap that is no
+    step between views, because nothing was seen there, they take no more than of the others.
+    """
+    turn = scan.beam.turn
+    folded = np.round(np.mod(scan.angles, turn), 6) % turn
+    different, which, count = np.unique(folded, return_inverse=True, return_counts=True)
+    gaps = np.diff(different, append=different[0] + turn)
+    usual = np.median(gaps)
+    gaps = np.where((gaps > 3 * usual) & (gaps > UNSEEN), usual, gaps)
+    share = (gaps + np.roll(gaps, 1)) / 2 / count
+    return share[which] * (math.pi / turn)
 
 
 def _filter(y: Tensor, spacing: float, window: Window) -> Tensor:

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from proxlab import operators
-from proxlab.ct_scan import FanBeam, ParallelBeam, Scan, enough_detectors, even_angles
+from proxlab.ct_scan import (
+    FanBeam,
+    ParallelBeam,
+    Scan,
+    check_degrees,
+    enough_detectors,
+    even_angles,
+)
 from proxlab.ct_slices import read_slice
 from proxlab.images import LoadedImage, read_image
 from proxlab.measurements import read_angles
@@ -106,6 +113,7 @@ def _told(args: argparse.Namespace, beam: Beam) -> dict:
         angles = even_angles(args.angles, beam.turn)
     elif args.angles_file is not None:
         angles = read_angles(args.angles_file)
+        check_degrees(angles)
     fields = {
         "height": args.size,
         "width": args.size,

@@ -83,8 +83,7 @@ class Scan:
                 raise ValueError(f"{name} of a scan is a whole number from 1 on, got {count}")
         _positive("detector_spacing", self.detector_spacing)
         _positive("pixel_spacing", self.pixel_spacing)
-        if len(self.axis) != 2 or not np.isfinite(self.axis).all():
-            raise ValueError(f"axis is the place of the axis of rotation, (x, y), got {self.axis}")
+        object.__setattr__(self, "axis", _point("axis", self.axis))
         object.__setattr__(self, "angles", checked_angles(self.angles, self.beam.turn))
         if isinstance(self.beam, FanBeam):
             reach = self.radius
@@ -135,6 +134,16 @@ def enough_detectors(scan: Scan) -> int:
     return max(1, math.ceil(2 * reach / scan.detector_spacing))
 
 
+def check_degrees(angles: object) -> None:
+    """ValueError for many angles within one turn in radians, which degrees rarely are."""
+    flat = np.asarray(angles, dtype=np.float64).ravel()
+    if flat.size >= SEEMS_RADIANS and flat.min() >= -2 * math.pi and flat.max() <= 2 * math.pi:
+        raise ValueError(
+            f"{flat.size} angles from {flat.min():.3g} to {flat.max():.3g} seem to be in radians; "
+            "they are wanted in degrees, numpy.degrees(angles)"
+        )
+
+
 def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
     """As a tuple of floats; ValueError unless they are finite, rising, different degrees."""
     flat = np.asarray(angles, dtype=np.float64)
@@ -143,11 +152,6 @@ def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
     strange = int((~np.isfinite(flat)).sum())
     if strange:
         raise ValueError(f"{strange} of {flat.size} angles are NaN or infinite")
-    if flat.size >= SEEMS_RADIANS and flat.min() >= -2 * math.pi and flat.max() <= 2 * math.pi:
-        raise ValueError(
-            f"{flat.size} angles from {flat.min():.3g} to {flat.max():.3g} seem to be in radians; "
-            "they are wanted in degrees, numpy.degrees(angles)"
-        )
     steps = np.diff(flat)
     if (steps < 0).any():
         at = int(np.argmax(steps < 0))
@@ -155,16 +159,29 @@ def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
             f"angles rise, got {flat[at]:g} before {flat[at + 1]:g}; sort them and the rows of the "
             "sinogram alike"
         )
-    same = np.append(steps, flat[0] + turn - flat[-1]) if flat.size > 1 else np.ones(1)
-    if turn == 180.0 and flat[-1] - flat[0] > turn:  # over a full turn every line is seen twice
-        same = steps
-    if (np.abs(same) < 1e-9).any():
-        at = int(np.argmin(np.abs(same)))
+    # Who turns by more than half a turn with parallel beams sees lines again from behind.
+    again = turn == 180.0 and flat[-1] - flat[0] > turn
+    period = math.inf if again else turn
+    folded = flat if again else np.mod(flat, period)
+    order = np.argsort(folded, kind="stable")
+    gaps = np.diff(folded[order], append=folded[order[0]] + period)
+    if (gaps < 1e-9).any():
+        at = np.roll(order, -1)[int(np.argmin(gaps))]
         raise ValueError(
             f"the view at {flat[at]:g} degrees is there twice (views repeat after {turn:g}); leave "
             "one out"
         )
     return tuple(flat.tolist())
+
+
+def _point(name: str, place: object) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in place)  # type: ignore[union-attr]
+    except (TypeError, ValueError):
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ValueError(f"{name} is the place of the axis of rotation, (x, y), got {place}")
+    return x, y
 
 
 def _positive(name: str, length: float) -> None:

@@ -8,6 +8,7 @@ size that the operator fits; device and dtype follow the image. A blur is a true
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,14 @@ from deepinv.physics import GaussianNoise, LinearPhysics, ZeroNoise
 from torch import Tensor
 
 from proxlab.arrays import check_finite, check_image
-from proxlab.ct_scan import FanBeam, ParallelBeam, Scan, enough_detectors, even_angles
+from proxlab.ct_scan import (
+    FanBeam,
+    ParallelBeam,
+    Scan,
+    check_degrees,
+    enough_detectors,
+    even_angles,
+)
 from proxlab.kernels import checked_kernel, gaussian_kernel
 from proxlab.masks import box_mask, checked_mask, random_mask
 from proxlab.photon_counts import PhotonCounts
@@ -107,11 +115,14 @@ def ct(
     "line", the ray to the middle of each detector. See `proxlab.ct_scan` for coordinates.
     Raises ValueError on lengths, counts and angles that cannot be.
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = _sides(size)
     beam = ParallelBeam() if fan is None else fan if isinstance(fan, FanBeam) else FanBeam(*fan)
-    degrees = even_angles(angles, beam.turn) if isinstance(angles, int) else angles
+    if isinstance(angles, Integral):
+        angles = even_angles(angles, beam.turn)
+    else:
+        check_degrees(angles)
     some = 1 if detectors is None else detectors
-    scan = Scan(height, width, degrees, some, detector_spacing, pixel_spacing, axis, beam)
+    scan = Scan(height, width, angles, some, detector_spacing, pixel_spacing, axis, beam)
     if detectors is None:
         scan = replace(scan, detectors=enough_detectors(scan))
     if isinstance(noise, PhotonCounts):
@@ -133,6 +144,14 @@ def noise_level(op: LinearPhysics) -> float | Tensor | None:
         return None
     sigma = torch.as_tensor(model.sigma).detach()
     return sigma.item() if sigma.numel() == 1 else sigma.flatten()
+
+
+def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = (size, size) if isinstance(size, Integral) else size
+    except (TypeError, ValueError):
+        raise ValueError(f"size is a whole number or (height, width), got {size}") from None
+    return height, width
 
 
 def _checked_noise(noise: float) -> float:

@@ -115,7 +115,8 @@ def _check_memory(
 ) -> None:
     entries = expected_entries(scan, len(plan.stored), model)
     wanted = 2 * entries * (4 + dtype.itemsize)
-    free = _free_memory(device)
+    # Built in the memory of the CPU, wherever it goes.
+    free = min(_free_memory(place) for place in {device, torch.device("cpu")})
     if entries <= MOST and wanted <= free:
         return
     limit = f"{free / 1e9:.1f} GB are free" if wanted > free else "32-bit indices count 2.1e9"

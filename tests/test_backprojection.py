@@ -14,7 +14,6 @@ from proxlab.operators import ct
 FAN = (4.0, 7.0)
 KINDS = {"parallel": (None, False), "matched": (None, True), "fan": (FAN, False)}
 kinds = pytest.mark.parametrize("kind", KINDS)
-NOT_YET = pytest.mark.xfail(strict=True, reason="reported: wrong as of now")
 
 
 def operator(fan=None, n=64, angles=None, axis=(0.05, -0.03), detectors=None):
@@ -60,8 +59,7 @@ def test_both_backprojections_have_one_scale_whatever_the_spacings():
     x = pixels(blobs(8.0), op.scan)
     y = sinogram(blobs(8.0), op.scan)
     for matched in (False, True):
-        assert relative(op.A_dagger(y, matched=matched), x) < 0.06  # measured MEAS
-        assert relative(op.A_dagger(y, matched=matched) * 0.6, x) > 0.3
+        assert relative(op.A_dagger(y, matched=matched), x) < 0.02  # measured 0.004 and 0.015
 
 
 def test_a_near_fan_needs_its_weights(monkeypatch):
@@ -143,7 +141,6 @@ def test_views_from_behind_change_nothing(matched):
     assert relative(whole.A_dagger(torch.cat([y, y], 2), matched=matched), right) > 0.1
 
 
-@NOT_YET
 @pytest.mark.parametrize("most", [200, 270, 340, 540])
 def test_views_of_more_than_half_a_turn_keep_the_level(most):
     assert error(operator(angles=range(0, most, 2)))[0] < 0.1
