@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LIMIT = 1e4
+LIMIT = 2.5e3
 """Of s max H. Beyond it what A does not see decides, which is no convolution where views are few:
-plain conjugate gradients are as quick there (`examples/bench_ct.py --preconditioner`)."""
+plain conjugate gradients are as quick there."""
 
 
 class Circulant:

@@ -40,7 +40,9 @@ def conjugate_gradient(
 
     Stops an image once its true residual is at most `tol * scale`, after max_steps of its own, or
     when restarts from the true residual no longer halve it, which is what rounding allows.
-    Says which in the result and raises nothing; NaN in gives NaN out. [Hestenes52, Sec. 3]
+    An iterate whose residual is no smaller is not kept: after very few steps, preconditioned ones
+    above all, that may be the start itself. Says which in the result and raises nothing; NaN in
+    gives NaN out. [Hestenes52, Sec. 3]
     """
     goal = tol * scale
     steps = torch.zeros_like(scale, dtype=torch.int64)

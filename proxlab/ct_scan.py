@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 Array = np.ndarray
+TWICE = 1e-6
+"""Degrees; two views that are nearer to each other are one."""
 SEEMS_RADIANS = 8
 """So many angles within a full turn in radians are taken for radians."""
 
@@ -165,7 +167,7 @@ def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
     folded = flat if again else np.mod(flat, period)
     order = np.argsort(folded, kind="stable")
     gaps = np.diff(folded[order], append=folded[order[0]] + period)
-    if (gaps < 1e-9).any():
+    if (gaps < TWICE).any():
         at = np.roll(order, -1)[int(np.argmin(gaps))]
         raise ValueError(
             f"the view at {flat[at]:g} degrees is there twice (views repeat after {turn:g}); leave "
@@ -185,5 +187,6 @@ def _point(name: str, place: object) -> tuple[float, float]:
 
 
 def _positive(name: str, length: float) -> None:
-    if not (isinstance(length, (int, float, np.number)) and 0 < length < math.inf):
+    number = isinstance(length, (int, float, np.number)) and not isinstance(length, bool)
+    if not (number and 0 < length < math.inf):
         raise ValueError(f"{name} is a length, positive and finite, got {length}")

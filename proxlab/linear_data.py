@@ -12,6 +12,9 @@ from proxlab.conjugate_gradient import conjugate_gradient
 from proxlab.data_arguments import checked, scaled, squares
 from solvers.protocols import Image, PerImage, dot, per_image
 
+PATIENCE = 60
+"""Steps after which a preconditioner is not what the operator needs."""
+
 
 class LinearData:
     """A is any linear physics: the prox solves (I + s A^T A) x = v + s A^T y, s = tau w.
@@ -22,10 +25,10 @@ class LinearData:
     By conjugate gradients until the true residual is below tol times the right-hand side, which
     bounds |x - prox| by tol |v + s A^T y|. They look for d = x - v, starting at that of the call
     before: so what A does not see, its null space, keeps v exactly however loose tol is.
-    `circulant` preconditions them, as long as it helps. `stopped_short` collects the worst residual
-    of every prox that missed tol, because of max_steps or of rounding; the first one also warns.
-    `inner_steps` counts products with A^T A, of the image that took most. Nothing is stored on the
-    physics.
+    `circulant` preconditions them, until it once took more than PATIENCE steps. `stopped_short`
+    collects the worst residual of every prox that missed tol, because of max_steps or of rounding;
+    the first one also warns. `inner_steps` counts products with A^T A, of the image that took most.
+    Nothing is stored on the physics.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class LinearData:
         self.stopped_short: list[float] = []
         self.inner_steps = 0
         self._change: Image | None = None
+        self._slow = False
         self._batch = len(y)
         self._rows: Tensor | None = None
         """Where our images sit in the operator's batch, if it has parameters for each image."""
@@ -66,7 +70,7 @@ class LinearData:
         right = v + s * self.back
         pull = s * (self.back - self._normal(checked(v, self.back.shape)))
         near = self.circulant
-        helps = near is not None and near.helps(s)
+        helps = near is not None and near.helps(s) and not self._slow
         solution = conjugate_gradient(
             lambda d: d + s * self._normal(d),
             pull,
@@ -78,6 +82,7 @@ class LinearData:
         )
         self._change = solution.x.detach()
         self.inner_steps += int(solution.steps.max())
+        self._slow = self._slow or helps and int(solution.steps.max()) > PATIENCE
         self._report(solution.residual.detach().max().item(), int(solution.steps.max()))
         return v + solution.x
 

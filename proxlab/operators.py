@@ -116,7 +116,7 @@ def ct(
     Raises ValueError on lengths, counts and angles that cannot be.
     """
     height, width = _sides(size)
-    beam = ParallelBeam() if fan is None else fan if isinstance(fan, FanBeam) else FanBeam(*fan)
+    beam = ParallelBeam() if fan is None else _fan(fan)
     if isinstance(angles, Integral):
         angles = even_angles(angles, beam.turn)
     else:
@@ -144,6 +144,18 @@ def noise_level(op: LinearPhysics) -> float | Tensor | None:
         return None
     sigma = torch.as_tensor(model.sigma).detach()
     return sigma.item() if sigma.numel() == 1 else sigma.flatten()
+
+
+def _fan(fan: FanBeam | tuple[float, float]) -> FanBeam:
+    if isinstance(fan, FanBeam):
+        return fan
+    try:
+        to_axis, to_detector = fan
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"fan is the source's distance from the axis and from the detector, got {fan}"
+        ) from None
+    return FanBeam(to_axis, to_detector)
 
 
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:

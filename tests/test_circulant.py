@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from pictures import image, relative
 
-from proxlab import circulant
+from proxlab import circulant, linear_data
 from proxlab.circulant import Circulant
 from proxlab.conjugate_gradient import conjugate_gradient
 from proxlab.data_terms import data_term
@@ -176,3 +176,21 @@ def test_beyond_the_limit_it_is_not_used(monkeypatch):
     assert relative(prox("parallel", never, tau=1.01 * s, tol=1e-3)[0], image(2, 1, 32, 32)) < 1
     with pytest.raises(TypeError):
         prox("parallel", never, tau=0.99 * s, tol=1e-3)
+
+
+def test_one_that_was_slow_is_not_used_again(monkeypatch):
+    op = ct(**SCANS["parallel"])
+    f = data_term(op(image(1, 1, 32, 32)), op, noise=0.1, tol=1e-9)
+    v, used = image(1, 1, 32, 32, seed=1), []
+    solve = f.circulant.solve
+    monkeypatch.setattr(f.circulant, "solve", lambda s, r: used.append(1) or solve(s, r))
+    f.prox(v, 1e-4)
+    first = len(used)
+    f.prox(2 * v, 1e-4)
+    assert 0 < first < len(used)
+    used.clear()
+    monkeypatch.setattr(linear_data, "PATIENCE", 0)
+    f.prox(v, 1e-4)
+    first = len(used)
+    f.prox(2 * v, 1e-4)
+    assert len(used) == first > 0

@@ -65,6 +65,8 @@ GEOMETRY = [
     (lambda: ct(8, 4, detectors=9, pixel_spacing="1"), "positive and finite, got 1"),
     (lambda: ct(8, 4, detector_spacing=math.nan), "positive and finite, got nan"),
     (lambda: ct(8, 4, pixel_spacing=math.inf), "pixel_spacing is a length, positive"),
+    (lambda: ct(8, 4, detector_spacing=True), "positive and finite, got True"),
+    (lambda: ct(8, 4, fan=(100,)), "fan is the source's distance from the axis and from the"),
     (lambda: ct(8, 4, fan=(0, 5)), "source_to_axis of a fan beam is a length"),
     (lambda: ct(8, 4, fan=(50, math.inf)), "source_to_detector of a fan beam is a length"),
     (lambda: ct(8, 4, fan=(5.5, 9)), "the source, 5.5 from the axis, would pass through the image"),
@@ -95,6 +97,12 @@ def test_bad_input_is_refused_in_a_sentence(call, message):
 def test_bad_sizes_and_axes_are_refused_in_a_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("apart", [0, 1e-8, 1e-7])
+def test_views_that_are_one_are_not_taken_for_two(apart):
+    with pytest.raises(ValueError, match="there twice"):
+        ct(8, [0, 10, 10 + apart, 45, 80, 90, 100, 135, 170])
 
 
 GOOD = [
