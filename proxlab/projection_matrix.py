@@ -23,8 +23,9 @@ from proxlab import footprints
 from proxlab.ct_scan import ParallelBeam, Scan
 from proxlab.symmetry import Plan, plan
 
-COLUMNS = 8
-"""Images that are multiplied at a time: more would not stay in a CPU's cache."""
+COLUMNS, PIXELS = 16, 2**21
+"""Images, turned ones too, that are multiplied at a time, at most, and their pixels in all. More
+would not stay in a CPU's cache."""
 MOST = 2**31 - 1
 """Entries that 32-bit indices can count."""
 SHOWN = 5e7
@@ -85,7 +86,8 @@ class ProjectionMatrix:
     @property
     def _at_once(self) -> int:
         """Images, times turns columns."""
-        return max(1, COLUMNS // len(self.plan.turns))
+        columns = min(COLUMNS, PIXELS // (self.scan.height * self.scan.width))
+        return max(1, columns // len(self.plan.turns))
 
 
 def projection_matrix(
