@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     holes.add_argument("--missing", type=float, help="fraction of pixels missing at random")
     holes.add_argument("--box", help="missing rectangle Y,X,H,W")
     restore.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
-    restore.add_argument("--prior", help="name or .safetensors file (default: lpn-gray)")
+    restore.add_argument("--prior", help="name or file (default: lpn-gray, for ct lpn-ct)")
     restore.add_argument("--solver", default="admm", choices=["pgd", "fista", "admm", "drs", "hqs"])
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")
     restore.add_argument("--weight", type=float, help="of the prior (default: the prior's own)")
