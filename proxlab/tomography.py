@@ -7,6 +7,7 @@ detector's width, in image units times the unit of length. The matrix is built a
 dtype and device of what it is applied to; operators of one scan share it.
 """
 
+import warnings
 from typing import Literal
 
 import torch
@@ -67,15 +68,10 @@ class Tomography(LinearPhysics):
 
         window: "ramp", "shepp-logan" or "hann", what the ramp filter is multiplied by. matched:
         back-project by A^T in place of linear interpolation in each view (parallel beams only).
-        least_squares: min |A x - y|, to a residual of tol |A^T y| or for max_steps.
+        least_squares: min |A x - y|, to a residual of tol |A^T y|; warns if max_steps come first.
         """
         if least_squares:
-            right = self.A_adjoint(self._fitting(y))
-            size = dot(right, right).sqrt().clamp(min=torch.finfo(y.dtype).tiny)
-            zero = torch.zeros_like(right)
-            return conjugate_gradient(
-                self.A_adjoint_A, right, zero, scale=size, tol=tol, max_steps=max_steps
-            ).x
+            return self._least_squares(self._fitting(y), tol, max_steps)
         back = self.A_adjoint if matched else None
         return filtered_backprojection(self.scan, self._fitting(y), window, back)
 
@@ -90,6 +86,26 @@ class Tomography(LinearPhysics):
         if key not in self._matrices:
             self._matrices[key] = projection_matrix(self.scan, self.model, *key)
         return self._matrices[key]
+
+    def _least_squares(self, y: Tensor, tol: float, max_steps: int) -> Tensor:
+        right = self.A_adjoint(y)
+        size = dot(right, right).sqrt().clamp(min=torch.finfo(y.dtype).tiny)
+        found = conjugate_gradient(
+            self.A_adjoint_A,
+            right,
+            torch.zeros_like(right),
+            scale=size,
+            tol=tol,
+            max_steps=max_steps,
+        )
+        worst = float(found.residual.detach().max())
+        if worst > tol:
+            warnings.warn(
+                f"least squares stopped after {int(found.steps.max())} steps at a relative "
+                f"residual of {worst:.1e}, above tol = {tol:g}; raise max_steps or tol",
+                stacklevel=3,
+            )
+        return found.x
 
     def _fitting(self, y: Tensor) -> Tensor:
         shape = [len(self.scan.angles), self.scan.detectors]
