@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 from deepinv.physics import Tomography as Theirs
-from proxlab.ct_phantoms import blobs, disks, pixels, sinogram
 from torch import Tensor
 
 import solvers
 from proxlab import operators
 from proxlab.conjugate_gradient import conjugate_gradient
+from proxlab.ct_phantoms import blobs, disks, pixels, sinogram
 from proxlab.data_terms import data_term
 from proxlab.restoration import AtStep
 from proxlab.tomography import Tomography
