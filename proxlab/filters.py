@@ -73,10 +73,14 @@ class TaperedBases(nn.Module):
 
 
 def rotations(turn: Tensor) -> Tensor:
-    """Orthogonal matrices [..., n, n] from any square ones, the identity from zero. (Cayley)"""
+    """Orthogonal [n, n] or [k, n, n] from any square matrices, the identity from zero. (Cayley)"""
     skew = (turn - turn.mT) / 2
     one = torch.eye(turn.shape[-1], dtype=turn.dtype, device=turn.device)
-    return torch.linalg.solve(one + skew, one - skew)
+    if turn.ndim == 2 or turn.device.type != "cpu":
+        return torch.linalg.solve(one + skew, one - skew)
+    # One by one: torch 2.14 with MKL solves a batch of large systems wrongly, without a word, once
+    # torch.set_num_threads was called with more than one thread.
+    return torch.stack([torch.linalg.solve(one + s, one - s) for s in skew])
 
 
 def frequencies(size: int, channels: int) -> Tensor:

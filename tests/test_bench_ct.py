@@ -82,5 +82,6 @@ def test_settings_are_compared_on_held_out_slices(folder, monkeypatch):
         return torch.zeros(1, 1, 48, 48)
 
     monkeypatch.setattr(restore, "solve", solve)
-    rows = restore.main(["--tune", "--folder", str(folder), "--slices", "1", "--views", "60"])
+    words = f"--tune --folder {folder} --slices 1 --views 60 --threads {THREADS}"
+    rows = restore.main(words.split())
     assert len(rows) == len(seen) == sum(map(len, restore.GRIDS.values()))
