@@ -73,7 +73,9 @@ def test_pgd_of_deepinv_takes_our_steps_at_our_cost(lpn, x, name):
     our_image, objective = ours(lpn, op, y)
     assert cost.shape == objective.shape == (STEPS, 2)
     assert gap(image, our_image) < 1e-10 and gap(cost, objective) < 1e-10
-    assert (objective.diff(dim=0) < 0).all() and gap(our_image, y) > 1e-2
+    falls = objective.diff(dim=0)  # to rounding at the end, where it has converged
+    assert (falls[:6] < 0).all() and (falls <= 1e-13 * objective[1:].abs()).all()
+    assert gap(our_image, y) > 1e-2
 
 
 class ValueOfTheInput(ExplicitPrior):
