@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from proxlab import ct_problem
-from proxlab.checkpoints import load, models
+from proxlab.checkpoints import load
 from proxlab.cli import device
 from proxlab.ct_slices import LEVELS, SCALED, write_slice
 from proxlab.dicom import check_source
@@ -76,7 +76,7 @@ def _is_sinogram(args: argparse.Namespace) -> bool:
 
 
 def _default_prior(problem: str) -> str:
-    return "lpn-ct" if problem == "ct" and "lpn-ct" in models() else "lpn-gray"
+    return "lpn-ct" if problem == "ct" else "lpn-gray"
 
 
 def _write(args: argparse.Namespace, out: Path, image: Tensor, bits: int) -> float:
