@@ -32,9 +32,9 @@ class Circulant:
         kernel[height + 1 :] = down[1:].flip(0, 1).roll(1, 1)
         self.spectrum = torch.fft.rfft2(kernel).real.clamp(min=0)
 
-    def helps(self, s: Tensor) -> bool:
-        """Whether it is worth its cost at the largest s."""
-        return float(s.max() * self.spectrum.max()) <= LIMIT
+    def helps(self, s: Tensor) -> Tensor:
+        """Where it is worth its cost, the shape of s."""
+        return s * self.spectrum.max() <= LIMIT
 
     def solve(self, s: Tensor, r: Tensor) -> Tensor:
         """About (I + s A^T A)^-1 r, s against r [B, C, H, W]."""

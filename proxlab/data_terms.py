@@ -37,8 +37,8 @@ def data_term(
     y: real [B, ...]. noise: standard deviation in the units of y, a float or [B]; if None, that of
     the operator; of photon counts, that of each entry of y (`proxlab.photon_counts`). Where the
     operator has none, or another one, 1 is taken: then f is |A x - y|^2 / 2 and `strength` alone
-    balances it against the prior. tol, max_steps: for
-    operators without a closed-form prox, see LinearData.
+    balances it against the prior. tol, max_steps: for operators without a closed-form prox, see
+    LinearData.
     Raises TypeError or ValueError on an operator that is not linear, y that is not finite and real
     or does not fit the operator, noise <= 0, strength <= 0, tol outside (0, 1), max_steps < 1.
     """
@@ -71,15 +71,16 @@ def data_term(
         known = noise_level(op)
         noise = known if isinstance(known, Tensor) or known else 1.0
     weight = positive("strength", strength, y) / positive("noise", noise, y) ** 2
-    if isinstance(op, CircularBlur):
+    if precision is None and isinstance(op, CircularBlur):
         spectrum = op.spectrum(y)[None, None]
         return CircularData(spectrum, torch.fft.rfft2(y), weight, y.shape)
-    if type(op) is BlurFFT or type(op) is Blur and op.padding == "circular":
+    circular = type(op) is BlurFFT or type(op) is Blur and op.padding == "circular"
+    if precision is None and circular:
         impulse = torch.zeros_like(y)
         impulse[..., 0, 0] = 1
         spectrum = torch.fft.rfft2(op.A(impulse))
         return CircularData(spectrum, torch.fft.rfft2(y), weight, y.shape)
-    if isinstance(op, Inpainting):
+    if precision is None and isinstance(op, Inpainting):
         return MaskData(op.mask.to(y), y, weight)
     circulant = None
     if isinstance(op, Tomography):

@@ -25,10 +25,10 @@ class LinearData:
     By conjugate gradients until the true residual is below tol times the right-hand side, which
     bounds |x - prox| by tol |v + s A^T y|. They look for d = x - v, starting at that of the call
     before: so what A does not see, its null space, keeps v exactly however loose tol is.
-    `circulant` preconditions them, until it once took more than PATIENCE steps. `stopped_short`
-    collects the worst residual of every prox that missed tol, because of max_steps or of rounding;
-    the first one also warns. `inner_steps` counts products with A^T A, of the image that took most.
-    Nothing is stored on the physics.
+    `circulant` preconditions those of an image until that once took more than PATIENCE steps.
+    `stopped_short` collects the worst residual of every prox that missed tol, because of max_steps
+    or of rounding; the first one also warns. `inner_steps` counts products with A^T A, of the image
+    that took most. Nothing is stored on the physics.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LinearData:
         self.stopped_short: list[float] = []
         self.inner_steps = 0
         self._change: Image | None = None
-        self._slow = False
+        self._slow = torch.zeros_like(weight, dtype=torch.bool)
         self._batch = len(y)
         self._rows: Tensor | None = None
         """Where our images sit in the operator's batch, if it has parameters for each image."""
@@ -69,8 +69,7 @@ class LinearData:
         s = scaled(tau, self.weight, v)
         right = v + s * self.back
         pull = s * (self.back - self._normal(checked(v, self.back.shape)))
-        near = self.circulant
-        helps = near is not None and near.helps(s) and not self._slow
+        helped = self._helped(s)
         solution = conjugate_gradient(
             lambda d: d + s * self._normal(d),
             pull,
@@ -78,11 +77,11 @@ class LinearData:
             scale=dot(right, right).sqrt().clamp(min=torch.finfo(v.dtype).tiny),
             tol=self.tol,
             max_steps=self.max_steps,
-            precondition=partial(near.solve, s) if helps else None,
+            precondition=partial(self._near, s, helped) if helped.any() else None,
         )
         self._change = solution.x.detach()
         self.inner_steps += int(solution.steps.max())
-        self._slow = self._slow or helps and int(solution.steps.max()) > PATIENCE
+        self._slow = self._slow | helped & (solution.steps > PATIENCE)
         self._report(solution.residual.detach().max().item(), int(solution.steps.max()))
         return v + solution.x
 
@@ -115,6 +114,7 @@ class LinearData:
             precision=None if self.precision is None else self.precision[index],
         )
         chosen.stopped_short = self.stopped_short
+        chosen._slow = self._slow[index]
         chosen._change = None if self._change is None else self._change[index]
         chosen._batch = self._batch
         rows = torch.arange(len(self.y), device=index.device) if self._rows is None else self._rows
@@ -127,6 +127,15 @@ class LinearData:
         if r.shape != self.y.shape:
             raise ValueError(f"A x has shape {list(r.shape)}, but y has {list(self.y.shape)}")
         return r - self.y
+
+    def _helped(self, s: Tensor) -> Tensor:
+        """Which images are preconditioned, [B]; what the others need does not decide."""
+        if self.circulant is None:
+            return torch.zeros_like(self._slow)
+        return self.circulant.helps(s).flatten() & ~self._slow
+
+    def _near(self, s: Tensor, helped: Tensor, r: Image) -> Image:
+        return torch.where(helped.view(-1, 1, 1, 1), self.circulant.solve(s, r), r)
 
     def _normal(self, x: Image) -> Image:
         if self.precision is not None:

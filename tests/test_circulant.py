@@ -171,9 +171,10 @@ def test_beyond_the_limit_it_is_not_used(monkeypatch):
     near = Circulant(op.A_adjoint_A, image(1, 1, 32, 32))
     highest = circulant.LIMIT / near.spectrum.max()
     assert near.helps(0.99 * highest) and not near.helps(1.01 * highest)
-    assert not near.helps(torch.stack([0.1 * highest, 1.01 * highest]).view(2, 1, 1, 1))
-    s = highest.item() * 0.1**2  # tau, as w = 1 / noise^2 of the first image
-    assert relative(prox("parallel", never, tau=1.01 * s, tol=1e-3)[0], image(2, 1, 32, 32)) < 1
+    two = torch.stack([0.1 * highest, 1.01 * highest]).view(2, 1, 1, 1)
+    assert near.helps(two).flatten().tolist() == [True, False]
+    s = highest.item() * 0.1**2  # tau, w = 1 / noise^2 of the first image, a ninth of the other's
+    assert relative(prox("parallel", never, tau=9.5 * s, tol=1e-3)[0], image(2, 1, 32, 32)) < 1
     with pytest.raises(TypeError):
         prox("parallel", never, tau=0.99 * s, tol=1e-3)
 
@@ -194,3 +195,14 @@ def test_one_that_was_slow_is_not_used_again(monkeypatch):
     first = len(used)
     f.prox(2 * v, 1e-4)
     assert len(used) == first > 0
+
+
+def test_whether_it_is_used_does_not_depend_on_neighbours():
+    op = ct(**SCANS["parallel"])
+    y, v = op(image(2, 1, 32, 32)), image(2, 1, 32, 32, seed=1)
+    both = data_term(y, op, noise=0.1, tol=1e-4)
+    limit = circulant.LIMIT / float(both.circulant.spectrum.max()) * 0.1**2
+    tau = torch.tensor([0.9 * limit, 1.1 * limit], dtype=torch.float64)
+    together = both.prox(v, tau)
+    alone = data_term(y[:1], op, noise=0.1, tol=1e-4).prox(v[:1], tau[:1])
+    assert relative(together[:1], alone) < 1e-10

@@ -108,3 +108,12 @@ def test_restore_takes_the_weights_of_the_counts():
     told = restore(y, op, Nothing(), "pgd", sigma=0.05, steps=30)
     f = data_term(y, op)
     assert float(told.trace.data_misfit[-1, 0]) == pytest.approx(float(f.value(told.image)[0]))
+
+
+def test_counts_are_weighted_where_a_prox_has_a_closed_form_too():
+    op = operators.inpaint(torch.ones(4, 5), noise=0.1)
+    op.noise_model = PhotonCounts(200, 0.6)
+    y = op(torch.rand(1, 1, 4, 5, generator=torch.Generator().manual_seed(0)).double())
+    f, W = data_term(y, op, tol=1e-12), op.noise_model.precision(y)
+    v = torch.full_like(y, 0.3)
+    torch.testing.assert_close(f.prox(v, 0.02), (v + 0.02 * W * y) / (1 + 0.02 * W))
