@@ -1,5 +1,6 @@
 """Training images: a folder read once into memory, a part held out, patches drawn from the rest."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -82,6 +83,23 @@ class Patches:
             x = as_floats(x.rot90(turns % 4, (-2, -1)))
             patch[:] = x.flip(-2) if turns >= 4 else x
         return patches
+
+
+@dataclass(frozen=True)
+class NoisyPatches:
+    """Pairs for a denoiser: clean patches, the same with noise, and the noise levels."""
+
+    patches: Patches
+    sigma_range: tuple[float, float]
+    """Image units; levels are drawn uniformly in their square roots."""
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """(clean [B, C, size, size], noisy, sigma [B]); the generator alone decides."""
+        clean = self.patches.draw(count, generator)
+        low, high = (s**0.5 for s in self.sigma_range)
+        sigma = (low + (high - low) * torch.rand(count, generator=generator)) ** 2
+        noise = torch.randn(clean.shape, generator=generator)
+        return clean, clean + sigma.view(-1, 1, 1, 1) * noise, sigma
 
 
 def as_floats(image: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The one training loop: a denoiser, patches, a loss or several in turn; resumable after a kill.
+"""The one training loop: a network, pairs, a loss or several in turn; resumable after a kill.
 
 Every step draws from a generator seeded by (seed, step) alone, so that a run which was interrupted
 and resumed ends with the same weights, bit for bit, as one that was not.
@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from proxlab.data import Patches
 from proxlab.files import writing
 from proxlab.stages import Loss, Stage, loss_name, stage_at
 
@@ -35,6 +35,8 @@ class TrainConfig:
     """Of Adam; constant after a warm-up of 50 steps, then linear to 2 % over the second half."""
     ema: float = 0.998
     """Decay of the exponential moving average of the weights, which is what is shipped."""
+    clip: float = math.inf
+    """Largest norm of a gradient, taken over all parameters; a longer one is shortened."""
     seed: int = 0
     checkpoint_every: int = 250
     evaluate_every: int = 1000
@@ -51,14 +53,34 @@ class TrainConfig:
                 raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is a decay, expected 0 <= ema < 1, got {self.ema}")
+        if not self.clip > 0:
+            raise ValueError(f"clip is the largest norm of a gradient, positive, got {self.clip}")
+
+
+class Loop(Protocol):
+    """What the loop reads of a configuration: `TrainConfig`, or any dataclass that has these."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    ema: float
+    clip: float
+    seed: int
+    checkpoint_every: int
+    evaluate_every: int
+
+
+Pairs = Callable[[int, torch.Generator], tuple[Tensor, Tensor, Tensor]]
+"""(batch, generator) -> (target, input, condition): `NoisyPatches.draw` of clean images, or other.
+The condition is what the network is told beside its input: noise levels [B], or rows [B, ...]."""
 
 
 def train(
     model: nn.Module,
     groups: list[dict],
-    patches: Patches,
+    pairs: Pairs,
     loss: Loss | Sequence[Stage],
-    config: TrainConfig,
+    config: Loop,
     out: Path,
     *,
     evaluate: Callable[[nn.Module], dict] | None = None,
@@ -68,9 +90,10 @@ def train(
 ) -> tuple[bool, float]:
     """Train `model` in place to its averaged weights; (finished?, minutes spent in all).
 
-    `model(noisy, sigma)` is a denoiser, which starts from the weights it has, `groups` its
-    parameters as an optimiser takes them at `config.learning_rate`. `loss` is one, or stages whose
-    steps add up to `config.steps`; each starts Adam afresh, its memory being of another loss. `out`
+    `model(input, condition)` estimates the target and starts from the weights it has, `groups` are
+    its parameters as an optimiser takes them at `config.learning_rate`. `loss(estimate, target,
+    condition)` is one, or stages whose steps add up to `config.steps`; each starts Adam afresh, its
+    memory being of another loss. `out`
     is a folder: `state.pt` holds everything needed to go on, `log.jsonl` a line per evaluation.
     Stops after `minutes` with the state saved. Raises ValueError for a folder that holds a run when
     not told to `resume`, or a run of another configuration, and for stages of another length;
@@ -117,14 +140,18 @@ def train(
             stage, within = stage_at(stages, step)
             if within == 0:
                 optimiser.state.clear()
-            clean, noisy, sigma = (a.to(device) for a in _pairs(patches, config, step))
-            value = stage.loss(model(noisy, sigma), clean, sigma)
+            generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+            drawn = pairs(config.batch, generator)
+            target, given, condition = (a.to(device) for a in drawn)
+            value = stage.loss(model(given, condition), target, condition)
             if not value.isfinite():
                 raise FloatingPointError(
                     f"the loss is {float(value.detach())} at step {step}; lower the rate"
                 )
             optimiser.zero_grad()
             value.backward()
+            if config.clip < math.inf:
+                nn.utils.clip_grad_norm_(model.parameters(), config.clip)
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 base = rate * (stage.learning_rate / config.learning_rate)
                 group["lr"] = base * stage.rate(within)
@@ -154,15 +181,6 @@ def _bar(wanted: bool, first: int, total: int):
     from tqdm import tqdm
 
     return tqdm(initial=first, total=total, unit="step")
-
-
-def _pairs(patches: Patches, config: TrainConfig, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    clean = patches.draw(config.batch, generator)
-    low, high = (s**0.5 for s in config.sigma_range)
-    sigma = (low + (high - low) * torch.rand(config.batch, generator=generator)) ** 2
-    noise = torch.randn(clean.shape, generator=generator)
-    return clean, clean + sigma.view(-1, 1, 1, 1) * noise, sigma
 
 
 def _update(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
@@ -217,5 +235,5 @@ def _read_state(path: Path) -> dict:
     return state
 
 
-def _as_json(config: TrainConfig) -> dict:
+def _as_json(config: Loop) -> dict:
     return json.loads(json.dumps(asdict(config)))

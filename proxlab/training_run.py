@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from proxlab import checkpoints
-from proxlab.data import Patches, hold_out
+from proxlab.data import NoisyPatches, Patches, hold_out
 from proxlab.losses import balanced_squared_error
 from proxlab.metrics import LEVELS, denoising_psnr
 from proxlab.stages import Stage
@@ -45,7 +45,7 @@ def train_and_save(
     finished, spent = train(
         model.to(device),
         groups,
-        Patches(images, config.patch),
+        NoisyPatches(Patches(images, config.patch), config.sigma_range).draw,
         loss,
         config,
         out,

@@ -13,10 +13,10 @@ from torch import nn
 from proxlab import recipes
 from proxlab.checkpoints import load
 from proxlab.cli import RECIPES, main
-from proxlab.data import Patches, load_color, load_ct, load_gray
+from proxlab.data import NoisyPatches, Patches, load_color, load_ct, load_gray
 from proxlab.metrics import denoising_psnr
 from proxlab.mixture_config import MixtureConfig
-from proxlab.train import TrainConfig, _pairs
+from proxlab.train import TrainConfig
 
 GRAY = [
     torch.randint(256, (30, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))
@@ -34,7 +34,8 @@ def test_gray_patches_are_those_of_earlier_runs():
     """The digests are of the code before it knew colour: a resumed run sees the same pairs."""
     drawn = Patches(GRAY, 16).draw(8, torch.Generator().manual_seed(5))
     assert drawn.shape == (8, 1, 16, 16) and digest(drawn) == "0d88830f0c0c76a8"
-    pairs = _pairs(Patches(GRAY, 16), TrainConfig(batch=4, patch=16), step=7)
+    generator = torch.Generator().manual_seed(7)
+    pairs = NoisyPatches(Patches(GRAY, 16), TrainConfig().sigma_range).draw(4, generator)
     assert [digest(x) for x in pairs] == PAIRS
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from proxlab import checkpoints
 from proxlab.cli import main
 from proxlab.convex import MixturePotential
-from proxlab.data import Patches, hold_out
+from proxlab.data import NoisyPatches, Patches, hold_out
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig
@@ -28,8 +28,8 @@ def run(out, config=CONFIG, minutes=float("inf"), resume=False, loss=balanced_sq
     model = LPN(MixturePotential(MixtureConfig(4, 2, context=1)))
     groups = model.potential.parameter_groups(config.learning_rate)
     finished, _ = train(
-        model, groups, Patches(IMAGES, config.patch), loss, config, out, minutes=minutes,
-        resume=resume,
+        model, groups, NoisyPatches(Patches(IMAGES, config.patch), config.sigma_range).draw, loss,
+        config, out, minutes=minutes, resume=resume,
     )  # fmt: skip
     return finished, model.state_dict()
 

@@ -1,0 +1,98 @@
+"""Proximal diffusion: the reverse of a noising process in implicit steps, each of them one prox.
+
+With gamma = int_s^t beta over the step from t down to s, and z ~ N(0, I) fresh [Fang25, Sec. 3]:
+
+    hybrid    x <- prox_{-gamma log p_s}( (1 + gamma / 2) x + sqrt(gamma) z )
+    backward  x <- prox_{-lam log p_s}( (x + sqrt(gamma) z) / (1 - gamma / 2) ),
+              lam = gamma / (1 - gamma / 2),  only for gamma < 2
+
+The last step asks for the prox at t = 0 itself: no early stop, and no noise is left.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from solvers.diffusion_schedule import VP, check_grid
+from solvers.noise import Generators, normal_like
+
+Kind = Literal["hybrid", "backward"]
+
+
+class LogDensityProx(Protocol):
+    """prox_{-lam log p_t}, batched: (y [B, ...], t, lam) -> [B, ...]."""
+
+    def __call__(self, y: Tensor, t: float, lam: float) -> Tensor: ...
+
+
+class Sample(NamedTuple):
+    """What a sampler yields after each step."""
+
+    x: Tensor
+    """[B, ...], distributed nearly as X_t."""
+    t: float
+
+
+def proxdm(
+    prox: LogDensityProx,
+    x: Tensor,
+    times: Sequence[float],
+    *,
+    kind: Kind = "hybrid",
+    schedule: VP = VP(),
+    generator: Generators = None,
+) -> Iterator[Sample]:
+    """Sample p_0 from x ~ N(0, I), [B, ...], in len(times) - 1 steps; the last is the sample.
+
+    `times` is a grid, see `uniform_grid`. `generator` is a torch.Generator, or one per sample.
+    Raises ValueError, before any step, where the backward kind has a gamma of 2 or more, and says
+    how many steps it needs; for a grid that does not rise in [0, 1]; for generators that are too
+    few or too many. [Fang25, Algs. 1 and 2]
+    """
+    return _steps(prox, x, _step_list(times, kind, schedule), generator)
+
+
+def step_sizes(
+    times: Sequence[float], kind: Kind = "hybrid", schedule: VP = VP()
+) -> list[tuple[float, float]]:
+    """The (t, lam) at which `proxdm` asks for a prox, first step first; raises as `proxdm` does."""
+    return [(s, lam) for s, _, lam in _step_list(times, kind, schedule)]
+
+
+def _step_list(
+    times: Sequence[float], kind: Kind, schedule: VP
+) -> list[tuple[float, float, float]]:
+    """(time reached, gamma, lam) of each step."""
+    if kind not in ("hybrid", "backward"):
+        raise ValueError(f"a proximal step is hybrid or backward, got {kind!r}")
+    steps = []
+    for t, s in pairwise(reversed(check_grid(times))):
+        gamma = schedule.integral(s, t)
+        if kind == "backward" and gamma >= 2:
+            raise ValueError(
+                f"a backward step needs gamma < 2, got {gamma:.2f} between t = {s:.3g} and {t:.3g} "
+                f"with {len(times) - 1} steps; {_steps_needed(schedule)}, or use kind='hybrid'"
+            )
+        steps.append((s, gamma, gamma if kind == "hybrid" else gamma / (1 - gamma / 2)))
+    return steps
+
+
+def _steps(prox, x: Tensor, steps, generator: Generators) -> Iterator[Sample]:
+    for s, gamma, lam in steps:
+        noise = normal_like(x, generator)
+        # in place, on a fresh tensor: x itself belongs to whoever was given it
+        y = noise.mul_(gamma**0.5)
+        y = y.add_(x, alpha=1 + gamma / 2) if lam == gamma else y.add_(x).div_(1 - gamma / 2)
+        x = prox(y, s, lam)
+        yield Sample(x, s)
+
+
+def _steps_needed(schedule: VP) -> str:
+    """How many steps of each grid keep every gamma below 2."""
+    n = 1
+    while schedule.integral(1 - 1 / n, 1.0) >= 2:
+        n += 1
+    even = int(schedule.integral(0.0, 1.0) / 2) + 1
+    return f"take at least {n} uniform steps, or {even} of even_grid"

@@ -1,0 +1,68 @@
+"""Score-based sampling, the explicit rivals of proximal diffusion.
+
+With gamma = int_s^t beta over the step from t down to s, both evaluated at t [Song21, Sec. 3]:
+
+    sde  x <- (1 + gamma / 2) x + gamma score(x, t) + sqrt(gamma) z      Euler-Maruyama
+    ode  x <- (1 + gamma / 2) x + gamma / 2 score(x, t)                  probability flow, Euler
+
+A score need not exist at t = 0, where the density may be a surface. A grid that starts at 0 has the
+posterior mean as its last step, x_0 = (x + (1 - a) score) / sqrt(a) from its first time on; a grid
+that starts above 0, at LAST_TIME say, is walked to its end and that mean taken there, at one score
+more.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from solvers.diffusion_schedule import VP, check_grid
+from solvers.noise import Generators, normal_like
+from solvers.proximal_diffusion import Sample
+
+LAST_TIME = 1e-3
+"""Where a score is left: the noise that is then taken out is 0.01 of an image in [-1, 1]."""
+
+
+class Score(Protocol):
+    """grad log p_t, batched: (x [B, ...], t) -> [B, ...]."""
+
+    def __call__(self, x: Tensor, t: float) -> Tensor: ...
+
+
+def score(
+    gradient: Score,
+    x: Tensor,
+    times: Sequence[float],
+    *,
+    kind: Literal["sde", "ode"] = "sde",
+    schedule: VP = VP(),
+    generator: Generators = None,
+) -> Iterator[Sample]:
+    """Sample p_0 from x ~ N(0, I), [B, ...]; the last state is the sample.
+
+    Costs len(times) - 1 scores if times[0] is 0, len(times) otherwise. `generator` is one, or one
+    per sample. Raises ValueError for another kind, for a grid that does not rise in [0, 1], and for
+    generators that are too few or too many.
+    """
+    if kind not in ("sde", "ode"):
+        raise ValueError(f"a score step is sde or ode, got {kind!r}")
+    return _steps(gradient, x, check_grid(times), kind, schedule, generator)
+
+
+def _steps(gradient, x, times, kind, schedule, generator) -> Iterator[Sample]:
+    ends = times if times[0] > 0 else times[1:]
+    for t, s in pairwise(reversed(ends)):
+        gamma = schedule.integral(s, t)
+        rate = gamma if kind == "sde" else gamma / 2
+        x = (1 + gamma / 2) * x + rate * gradient(x, t)
+        if kind == "sde":
+            x = x.add_(normal_like(x, generator), alpha=gamma**0.5)
+        yield Sample(x, s)
+    yield Sample(denoised(x, gradient(x, ends[0]), ends[0], schedule), 0.0)
+
+
+def denoised(x: Tensor, slope: Tensor, t: float, schedule: VP) -> Tensor:
+    """E[x_0 | x_t = x] from the score at x, Tweedie's formula."""
+    return (x + schedule.noise(t) * slope) / schedule.signal(t) ** 0.5
