@@ -14,6 +14,7 @@ _PUBLIC = {
     "load": "checkpoints",
     "models": "checkpoints",
     "restore": "restoration",
+    "sample": "sampling",
     "Restoration": "restoration",
     "LPN": "lpn",
     "ExplicitPrior": "explicit_prior",

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from proxlab.classical import TV, Identity
 from proxlab.convex import MixturePotential
+from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
+from proxlab.diffusion_net import DiffusionNetConfig
+from proxlab.digit_classifier import DigitClassifier, DigitClassifierConfig
 from proxlab.files import write_json, writing
 from proxlab.icnn import ImageICNN, VectorICNN
 from proxlab.icnn_config import ImageICNNConfig, VectorICNNConfig
@@ -20,18 +23,27 @@ from proxlab.mixture_config import MixtureConfig
 from proxlab.rivals import UNetConfig, UNetDenoiser
 
 SHIPPED = Path(__file__).parent / "weights"
-RIVAL = "unet"
-"""The kind of an unconstrained network, which is the prox of nothing."""
-KINDS = {
+POTENTIALS = {
     "lpn-mixture": (MixtureConfig, MixturePotential),
     "lpn-log-density": (LogDensityConfig, LogDensityPotential),
     "lpn-icnn": (ImageICNNConfig, ImageICNN),
     "lpn-icnn-vectors": (VectorICNNConfig, VectorICNN),
 }
-"""What else a model file may hold: the potential's configuration and its class."""
+"""Kinds of a learned proximal network: the potential's configuration and its class."""
+NETWORKS = {
+    "unet": (UNetConfig, UNetDenoiser),
+    "proxdm": (DiffusionNetConfig, ProxDM),
+    "score": (DiffusionNetConfig, ScoreModel),
+    "digit-classifier": (DigitClassifierConfig, DigitClassifier),
+}
+"""Kinds of another network. "unet" is a denoiser which is the prox of nothing."""
+PRIORS = (*POTENTIALS, "unet")
+DIFFUSIONS = ("proxdm", "score")
+
+Model = LPN | UNetDenoiser | DiffusionModel | DigitClassifier
 
 
-def save(path: str | Path, model: LPN | UNetDenoiser, about: dict, overwrite: bool = False) -> Path:
+def save(path: str | Path, model: Model, about: dict, overwrite: bool = False) -> Path:
     """Write `path`.safetensors and `path`.json; `about` is added to the JSON. Returns the former.
 
     The JSON comes last: weights without one are not a model, so an interrupt leaves no half of one.
@@ -43,11 +55,10 @@ def save(path: str | Path, model: LPN | UNetDenoiser, about: dict, overwrite: bo
     weights = to_bytes(tensors)
     with writing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(weights)
-    rival = isinstance(model, UNetDenoiser)
     card = {
-        "kind": RIVAL if rival else _kind(model),
-        "architecture": asdict(model.config if rival else model.potential.config),
-        "sigma_range": list(model.sigma_range),
+        "kind": _kind(model),
+        "architecture": asdict(model.potential.config if isinstance(model, LPN) else model.config),
+        **_extent(model),
         "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
@@ -60,22 +71,24 @@ def load(name: str | Path) -> LPN | UNetDenoiser | TV | Identity:
 
     A file may hold an unconstrained network (`UNetDenoiser`): a denoiser without a value.
 
-    Raises ValueError for an unknown name, and for a file that is not a model of this package, is
+    Raises ValueError for an unknown name, and for a file that is not a prior of this package, is
     corrupted, or does not match its JSON.
     """
     if name == "tv":
         return TV()
     if name == "none":
         return Identity()
-    path = Path(name)
-    if path.suffix != ".safetensors" and (SHIPPED / f"{name}.safetensors").exists():
-        path = SHIPPED / f"{name}.safetensors"
-    elif path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt"):
-        raise ValueError(f"{path} may be a pickle, which can run code; give a .safetensors file")
-    elif path.suffix != ".safetensors":
-        names = ", ".join(["tv", "none", *models()])
-        raise ValueError(f"no prior is called {name!r}; known are {names}, or a .safetensors file")
-    return _load_file(path)
+    return _load(name, PRIORS, "prior", ("tv", "none"))
+
+
+def load_diffusion(name: str | Path) -> DiffusionModel:
+    """A model to sample from, by name or by the path of a .safetensors file; raises as `load`."""
+    return _load(name, DIFFUSIONS, "diffusion model")
+
+
+def load_classifier(name: str | Path = "digit-classifier") -> DigitClassifier:
+    """The network in whose features samples are judged; raises as `load`."""
+    return _load(name, ("digit-classifier",), "classifier")
 
 
 def models() -> dict[str, dict]:
@@ -83,23 +96,38 @@ def models() -> dict[str, dict]:
     return {p.stem: json.loads(p.read_text()) for p in sorted(SHIPPED.glob("*.json"))}
 
 
-def _load_file(path: Path) -> LPN | UNetDenoiser:
+def _path_of(name: str | Path, kinds: tuple[str, ...], what: str, others: tuple[str, ...]) -> Path:
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        return path
+    if (SHIPPED / f"{name}.safetensors").exists():
+        return SHIPPED / f"{name}.safetensors"
+    if path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt"):
+        raise ValueError(f"{path} may be a pickle, which can run code; give a .safetensors file")
+    names = ", ".join([*others, *(n for n, card in models().items() if card["kind"] in kinds)])
+    raise ValueError(f"no {what} is called {name!r}; known are {names}, or a .safetensors file")
+
+
+def _load(
+    name: str | Path, kinds: tuple[str, ...], what: str, others: tuple[str, ...] = ()
+) -> Model:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    path = _path_of(name, kinds, what, others)
     card = _read_card(path)
+    if card["kind"] not in kinds:
+        raise ValueError(
+            f"{path.stem} holds a model of kind {card['kind']}, not a {what} "
+            f"({' or '.join(kinds)}); {_use_of(card['kind'])}"
+        )
     if card.get("sha256") != _sha256(path):
         raise ValueError(
             f"{path} does not match the sha256 in {path.stem}.json; it is corrupted or belongs to "
             "another model: fetch both files again"
         )
     try:
-        levels, size = tuple(card["sigma_range"]), card["architecture"]
-        if card["kind"] == RIVAL:
-            model = UNetDenoiser(UNetConfig(**size), levels, path.stem)
-        else:
-            configuration, potential = KINDS[card["kind"]]
-            model = LPN(potential(configuration(**size)), levels, path.stem)
+        model = _build(card, path.stem)
         model.load_state_dict(load_file(path))
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch it again") from error
@@ -110,6 +138,41 @@ def _load_file(path: Path) -> LPN | UNetDenoiser:
             f"one made for it: {reason}"
         ) from error
     return model.requires_grad_(False).eval()
+
+
+def _build(card: dict, name: str) -> Model:
+    kind, size = card["kind"], card["architecture"]
+    if kind in POTENTIALS:
+        configuration, potential = POTENTIALS[kind]
+        return LPN(potential(configuration(**size)), tuple(card["sigma_range"]), name)
+    configuration = NETWORKS[kind][0](**size)
+    match kind:
+        case "unet":
+            return UNetDenoiser(configuration, tuple(card["sigma_range"]), name)
+        case "proxdm":
+            return ProxDM(configuration, card["trained_steps"], name)
+        case "score":
+            return ScoreModel(configuration, name)
+        case _:
+            return DigitClassifier(configuration)
+
+
+def _extent(model: Model) -> dict:
+    """What a model was trained for, beside its architecture."""
+    if isinstance(model, LPN | UNetDenoiser):
+        return {"sigma_range": list(model.sigma_range)}
+    return {"trained_steps": list(model.steps)} if isinstance(model, ProxDM) else {}
+
+
+def _kind(model: Model) -> str:
+    table, part = (POTENTIALS, model.potential) if isinstance(model, LPN) else (NETWORKS, model)
+    return next(k for k, (_, made) in table.items() if type(part) is made)
+
+
+def _use_of(kind: str) -> str:
+    if kind in DIFFUSIONS:
+        return "draw from it with proxlab.sample"
+    return "restore with it" if kind in PRIORS else "it judges samples"
 
 
 def _read_card(path: Path) -> dict:
@@ -123,16 +186,12 @@ def _read_card(path: Path) -> dict:
         card = json.loads(card_path.read_text())
     except ValueError as error:
         raise ValueError(f"{card_path} is not JSON: {error}") from error
-    if not isinstance(card, dict) or card.get("kind") not in (*KINDS, RIVAL):
+    if not isinstance(card, dict) or card.get("kind") not in (*POTENTIALS, *NETWORKS):
         raise ValueError(
             f"{card_path} does not describe a model of this package (kind "
-            f"{' or '.join([*KINDS, RIVAL])})"
+            f"{' or '.join([*POTENTIALS, *NETWORKS])})"
         )
     return card
-
-
-def _kind(model: LPN) -> str:
-    return next(k for k, (_, made) in KINDS.items() if type(model.potential) is made)
 
 
 def _sha256(path: Path) -> str:

@@ -18,7 +18,10 @@ RECIPES = (
     "unet-gray-large",
     "unet-color",
 )
-"""What `train` knows: the functions of `proxlab.recipes`."""
+"""What `train` knows of priors: the functions of `proxlab.recipes`."""
+DIFFUSIONS = ("proxdm-mnist", "score-mnist", "proxdm-cifar10")
+"""Those of `proxlab.diffusion_recipes`."""
+CLASSIFIER = "digit-classifier"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,7 +47,8 @@ def _sentence(error: Exception) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="proxlab", description="Restore images with priors that are exact proximal operators."
+        prog="proxlab",
+        description="Restore and sample images with priors that are exact proximal operators.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False)
@@ -56,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--overwrite", action="store_true")
     demo.set_defaults(run=_demo)
 
-    models = commands.add_parser("models", parents=[shared], help="list the priors")
+    models = commands.add_parser("models", parents=[shared], help="list the shipped models")
     models.set_defaults(run=_models)
 
     restore = commands.add_parser("restore", parents=[shared], help="restore an image file")
@@ -86,9 +90,23 @@ def _parser() -> argparse.ArgumentParser:
     add_ct_arguments(restore)
     restore.set_defaults(run=_restore, usage_error=restore.error)
 
+    sample = commands.add_parser("sample", parents=[shared], help="draw images from a diffusion")
+    sample.add_argument("model", help="name or .safetensors file")
+    sample.add_argument("--n", type=int, default=64, help="how many images")
+    sample.add_argument("--steps", type=int, default=10, help="network evaluations for each")
+    sample.add_argument("--kind", default="hybrid", choices=["hybrid", "backward", "sde", "ode"])
+    sample.add_argument("--grid", default="uniform", choices=["uniform", "even"])
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--batch", type=int, help="images at once; changes no image")
+    sample.add_argument("--out", type=Path, required=True, help=".png (all in one) or .npy")
+    sample.add_argument("--overwrite", action="store_true")
+    sample.set_defaults(run=_sample)
+
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
-    train.add_argument("recipe", choices=RECIPES)
-    train.add_argument("--data", type=Path, help="folder of photographs")
+    train.add_argument("recipe", choices=(*RECIPES, *DIFFUSIONS, CLASSIFIER))
+    train.add_argument(
+        "--data", type=Path, help="folder (CIFAR-10: zip) in place of PROXLAB_DATA's"
+    )
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
     train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     train.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
@@ -124,11 +142,13 @@ def _models(args: argparse.Namespace) -> None:
 
     print(f"{'tv':16s} total variation (deepinv)\n{'none':16s} no prior")
     for name, card in models().items():
-        figures = card.get("held_out_psnr", {})
         print(f"{name:16s} {card.get('what', '')}; {card['parameters']:,} parameters")
-        print(f"{'':16s} trained on {card.get('data', 'unknown data')}; held-out PSNR", end=" ")
-        print(" / ".join(f"{v:.2f}" for v in figures.values()), end=" dB at noise ")
-        print(" / ".join(figures), "of 255")
+        print(f"{'':16s} trained on {card.get('data', 'unknown data')}", end="")
+        if "held_out_psnr" in card:
+            figures = card["held_out_psnr"]
+            print("; held-out PSNR", " / ".join(f"{v:.2f}" for v in figures.values()), end=" ")
+            print("dB at noise", " / ".join(figures), "of 255", end="")
+        print()
 
 
 def _restore(args: argparse.Namespace) -> None:
@@ -140,6 +160,12 @@ def _restore(args: argparse.Namespace) -> None:
     from proxlab.restore_command import restore_file
 
     restore_file(args)
+
+
+def _sample(args: argparse.Namespace) -> None:
+    from proxlab.sample_command import sample_file
+
+    sample_file(args)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -154,10 +180,16 @@ def _train(args: argparse.Namespace) -> None:
     from dataclasses import replace
     from functools import partial
 
-    from proxlab import recipes
+    from proxlab import diffusion_recipes, digit_classifier, recipes
     from proxlab.train import TrainConfig
 
-    if args.recipe == "lpn-gray-pm":
+    if args.recipe in DIFFUSIONS:
+        recipe = getattr(diffusion_recipes, args.recipe.replace("-", "_"))
+        config = recipe.config
+    elif args.recipe == CLASSIFIER:
+        recipe = digit_classifier.train_digit_classifier
+        config = digit_classifier.DigitClassifierTraining()
+    elif args.recipe == "lpn-gray-pm":
         recipe = partial(recipes.lpn_gray_pm, start=args.start or "lpn-gray")
         config = TrainConfig(learning_rate=1e-3)
     else:

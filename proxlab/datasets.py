@@ -11,6 +11,12 @@ SOURCES = {
     "cbsd68": "CBSD68, the colour originals of BSD68",
     "mnist": "MNIST (LeCun, Cortes, Burges), as torchvision.datasets.MNIST(root, download=True) "
     "lays it out",
+    "cifar10_train.zip": "CIFAR-10 (Krizhevsky 2009), the training images as image files in class "
+    "folders in one zip",
+    "cifar10_test.zip": "CIFAR-10 (Krizhevsky 2009), the test images as image files in class "
+    "folders in one zip",
+    "datasaurus/datasaurus.csv": "the Datasaurus Dozen (Matejka and Fitzmaurice 2017), columns "
+    "dataset, x, y",
     "ct": "CT Medical Images of The Cancer Imaging Archive (TCGA-LUAD, CC BY 3.0), folders train "
     "and test of 16-bit PNG, Hounsfield units + 1024",
     "kernels/levin09.npz": "the 8 kernels of Levin et al. 2009 (kernels/Levin09.mat of "

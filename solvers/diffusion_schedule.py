@@ -51,10 +51,22 @@ class VP:
         return -torch.expm1(-b) if isinstance(b, Tensor) else -math.expm1(-b)
 
     def time_at(self, integral: float) -> float:
-        """The t with int_0^t beta = `integral`."""
+        """The t with int_0^t beta = `integral`; ValueError for a negative one."""
+        if not 0 <= integral < math.inf:
+            raise ValueError(f"an integral of beta from 0 is not negative, got {integral}")
         slope = self.beta_max - self.beta_min
         root = math.sqrt(self.beta_min**2 + 2 * slope * integral)
         return 2 * integral / (self.beta_min + root)
+
+    def time_of_noise(self, sigma: float) -> float:
+        """The t at which X_t / sqrt(a) is X_0 plus noise of standard deviation sigma.
+
+        Beyond 1, where no diffusion goes, for a sigma above sqrt((1 - a(1)) / a(1)). Raises
+        ValueError for a negative one.
+        """
+        if not 0 <= sigma < math.inf:
+            raise ValueError(f"a standard deviation is not negative, got {sigma}")
+        return self.time_at(math.log1p(sigma**2))
 
 
 def uniform_grid(steps: int, first: float = 0.0) -> list[float]:
@@ -69,7 +81,7 @@ def power_grid(steps: int, power: float, first: float = 0.0) -> list[float]:
     if not 0 <= first < 1:
         raise ValueError(f"a time grid starts in [0, 1), got {first}")
     n = _checked(steps)
-    return [first + (1 - first) * (k / n) ** power for k in range(n + 1)]
+    return check_grid([first + (1 - first) * (k / n) ** power for k in range(n + 1)])
 
 
 def even_grid(steps: int, schedule: VP) -> list[float]:
@@ -90,7 +102,7 @@ def check_grid(times: list[float]) -> list[float]:
 
 
 def _checked(steps: int) -> int:
-    if isinstance(steps, bool) or steps != int(steps) or steps < 1:
+    if isinstance(steps, bool) or not 1 <= steps < math.inf or steps != int(steps):
         raise ValueError(f"steps is a whole number, at least 1, got {steps}")
     return int(steps)
 

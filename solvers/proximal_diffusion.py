@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 from torch import Tensor
 
 from solvers.diffusion_schedule import VP, check_grid
-from solvers.noise import Generators, normal_like
+from solvers.noise import Noise, normal_like
 
 Kind = Literal["hybrid", "backward"]
 
@@ -42,29 +42,33 @@ def proxdm(
     *,
     kind: Kind = "hybrid",
     schedule: VP = VP(),
-    generator: Generators = None,
+    noise: Noise = None,
 ) -> Iterator[Sample]:
     """Sample p_0 from x ~ N(0, I), [B, ...], in len(times) - 1 steps; the last is the sample.
 
-    `times` is a grid, see `uniform_grid`. `generator` is a torch.Generator, or one per sample.
-    Raises ValueError, before any step, where the backward kind has a gamma of 2 or more, and says
-    how many steps it needs; for a grid that does not rise in [0, 1]; for generators that are too
-    few or too many. [Fang25, Algs. 1 and 2]
+    `times` is a grid, see `uniform_grid` (one that starts above 0 ends there); `noise` a generator
+    or a function, see `solvers.noise`. Raises ValueError, before any step, where the backward kind
+    has a gamma of 2 or more, and says how many steps it needs, and for a grid that does not rise in
+    [0, 1]. [Fang25, Algs. 1 and 2]
     """
-    return _steps(prox, x, _step_list(times, kind, schedule), generator)
+    return _walk(prox, x, kind, _steps(times, kind, schedule), noise)
 
 
 def step_sizes(
     times: Sequence[float], kind: Kind = "hybrid", schedule: VP = VP()
 ) -> list[tuple[float, float]]:
     """The (t, lam) at which `proxdm` asks for a prox, first step first; raises as `proxdm` does."""
-    return [(s, lam) for s, _, lam in _step_list(times, kind, schedule)]
+    return [(step.s, step.lam) for step in _steps(times, kind, schedule)]
 
 
-def _step_list(
-    times: Sequence[float], kind: Kind, schedule: VP
-) -> list[tuple[float, float, float]]:
-    """(time reached, gamma, lam) of each step."""
+class _Step(NamedTuple):
+    s: float
+    """The time it leads to."""
+    gamma: float
+    lam: float
+
+
+def _steps(times: Sequence[float], kind: Kind, schedule: VP) -> list[_Step]:
     if kind not in ("hybrid", "backward"):
         raise ValueError(f"a proximal step is hybrid or backward, got {kind!r}")
     steps = []
@@ -75,16 +79,18 @@ def _step_list(
                 f"a backward step needs gamma < 2, got {gamma:.2f} between t = {s:.3g} and {t:.3g} "
                 f"with {len(times) - 1} steps; {_steps_needed(schedule)}, or use kind='hybrid'"
             )
-        steps.append((s, gamma, gamma if kind == "hybrid" else gamma / (1 - gamma / 2)))
+        steps.append(_Step(s, gamma, gamma if kind == "hybrid" else gamma / (1 - gamma / 2)))
     return steps
 
 
-def _steps(prox, x: Tensor, steps, generator: Generators) -> Iterator[Sample]:
+def _walk(prox, x: Tensor, kind: Kind, steps: list[_Step], noise: Noise) -> Iterator[Sample]:
     for s, gamma, lam in steps:
-        noise = normal_like(x, generator)
-        # in place, on a fresh tensor: x itself belongs to whoever was given it
-        y = noise.mul_(gamma**0.5)
-        y = y.add_(x, alpha=1 + gamma / 2) if lam == gamma else y.add_(x).div_(1 - gamma / 2)
+        y = gamma**0.5 * normal_like(x, noise)
+        match kind:
+            case "hybrid":
+                y = y.add_(x, alpha=1 + gamma / 2)
+            case "backward":
+                y = y.add_(x).div_(1 - gamma / 2)
         x = prox(y, s, lam)
         yield Sample(x, s)
 

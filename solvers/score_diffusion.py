@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from solvers.diffusion_schedule import VP, check_grid
-from solvers.noise import Generators, normal_like
+from solvers.noise import Noise, normal_like
 from solvers.proximal_diffusion import Sample
 
 LAST_TIME = 1e-3
@@ -38,27 +38,26 @@ def score(
     *,
     kind: Literal["sde", "ode"] = "sde",
     schedule: VP = VP(),
-    generator: Generators = None,
+    noise: Noise = None,
 ) -> Iterator[Sample]:
     """Sample p_0 from x ~ N(0, I), [B, ...]; the last state is the sample.
 
-    Costs len(times) - 1 scores if times[0] is 0, len(times) otherwise. `generator` is one, or one
-    per sample. Raises ValueError for another kind, for a grid that does not rise in [0, 1], and for
-    generators that are too few or too many.
+    Costs len(times) - 1 scores if times[0] is 0, len(times) otherwise. `noise` as in `proxdm`.
+    Raises ValueError for another kind and for a grid that does not rise in [0, 1].
     """
     if kind not in ("sde", "ode"):
         raise ValueError(f"a score step is sde or ode, got {kind!r}")
-    return _steps(gradient, x, check_grid(times), kind, schedule, generator)
+    return _steps(gradient, x, check_grid(times), kind, schedule, noise)
 
 
-def _steps(gradient, x, times, kind, schedule, generator) -> Iterator[Sample]:
+def _steps(gradient, x, times, kind, schedule, noise) -> Iterator[Sample]:
     ends = times if times[0] > 0 else times[1:]
     for t, s in pairwise(reversed(ends)):
         gamma = schedule.integral(s, t)
         rate = gamma if kind == "sde" else gamma / 2
         x = (1 + gamma / 2) * x + rate * gradient(x, t)
         if kind == "sde":
-            x = x.add_(normal_like(x, generator), alpha=gamma**0.5)
+            x = x.add_(normal_like(x, noise), alpha=gamma**0.5)
         yield Sample(x, s)
     yield Sample(denoised(x, gradient(x, ends[0]), ends[0], schedule), 0.0)
 

@@ -1,0 +1,121 @@
+"""What `proxlab.sample` draws from: a learned prox of a diffusion, or a score, with its weights.
+
+Inside, images lie in [-1, 1] and time runs from 0, clean, to 1, noise; see `solvers.VP`.
+"""
+
+import warnings
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from proxlab.diffusion_net import DiffusionNet, DiffusionNetConfig
+from proxlab.mean_prox import MeanProx
+from solvers import VP, step_sizes, uniform_grid
+
+SLACK = 1.01
+"""A lam this much outside those of training is rounding."""
+
+
+class ProxDM(nn.Module):
+    """prox_{-lam log p_t}, learned by proximal matching. [Fang25, Sec. 4]"""
+
+    def __init__(self, config: DiffusionNetConfig, steps: Sequence[int], name: str = "proxdm"):
+        """`steps`: the numbers of uniform steps whose (t, lam) it is trained for."""
+        super().__init__()
+        self.config, self.steps, self.name = config, tuple(steps), name
+        self.net = DiffusionNet(config)
+        trained = [lam for n in self.steps for _, lam in _both_kinds(n, self.schedule)]
+        self.lambda_range = (min(trained), max(trained))
+
+    @property
+    def schedule(self) -> VP:
+        return self.net.schedule
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image, (C, S, S)."""
+        return self.config.channels, self.config.side, self.config.side
+
+    def forward(self, y: Tensor, condition: Tensor) -> Tensor:
+        """What training compares: the noise in y, see `DiffusionNet`."""
+        return self.net(y, condition)
+
+    def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
+        """[B, C, S, S] -> the same. Raises ValueError for a lam outside `lambda_range`."""
+        low, high = self.lambda_range
+        if not low / SLACK <= lam <= high * SLACK:
+            raise ValueError(
+                f"{self.name} is trained for lambda from {low:.3g} to {high:.3g}, got {lam:.3g}; "
+                f"take between {min(self.steps)} and {max(self.steps)} steps"
+            )
+        s2 = self.schedule.noise(t) + lam
+        return y - lam / s2**0.5 * self.net(y, _condition(y, t, lam))
+
+    def check_grid(self, times: Sequence[float]) -> None:
+        """Warn if the grid is not one of those that the training drew from."""
+        n = len(times) - 1
+        uniform = all(abs((t - s) * n - 1) < 1e-6 for s, t in pairwise(times))
+        if n not in self.steps or not uniform:
+            grid = f"{n} uniform steps" if uniform else f"another grid, of {n} steps"
+            warnings.warn(
+                f"{self.name} is trained for {', '.join(map(str, self.steps))} uniform steps, not "
+                f"for {grid}: its prox is interpolated there",
+                stacklevel=3,
+            )
+
+
+class ScoreModel(nn.Module):
+    """grad log p_t, learned by denoising [Song21], and through its denoiser a prox as well."""
+
+    def __init__(self, config: DiffusionNetConfig, name: str = "score"):
+        super().__init__()
+        self.config, self.name = config, name
+        self.net = DiffusionNet(config)
+
+    @property
+    def schedule(self) -> VP:
+        return self.net.schedule
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image, (C, S, S)."""
+        return self.config.channels, self.config.side, self.config.side
+
+    def forward(self, y: Tensor, condition: Tensor) -> Tensor:
+        """What training compares: the noise in y, see `DiffusionNet`."""
+        return self.net(y, condition)
+
+    def noise(self, x: Tensor, t: float) -> Tensor:
+        """E[e | x_t = x], [B, C, S, S] -> the same."""
+        return self.net(x, _condition(x, t, 0.0))
+
+    def score(self, x: Tensor, t: float) -> Tensor:
+        """grad log p_t(x), [B, C, S, S] -> the same."""
+        return self.noise(x, t) / -(self.schedule.noise(t) ** 0.5)
+
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        """E[x_0 | x_0 + sigma e = x]: the score at the time that has this ratio of noise."""
+        t = self.schedule.time_of_noise(sigma)
+        a = self.schedule.signal(t)
+        return x - sigma * self.noise(a**0.5 * x, t)
+
+    def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
+        """The posterior mean in place of the prox, see `MeanProx`; no lam is out of its range."""
+        return MeanProx(self.denoise, self.schedule)(y, t, lam)
+
+
+DiffusionModel = ProxDM | ScoreModel
+
+
+def _condition(y: Tensor, t: float, lam: float) -> Tensor:
+    return torch.tensor([[t, lam]], dtype=torch.float64, device=y.device).expand(len(y), 2)
+
+
+def _both_kinds(n: int, schedule: VP) -> list[tuple[float, float]]:
+    grid = uniform_grid(n)
+    try:
+        return step_sizes(grid, "hybrid", schedule) + step_sizes(grid, "backward", schedule)
+    except ValueError:  # backward steps are too long there
+        return step_sizes(grid, "hybrid", schedule)

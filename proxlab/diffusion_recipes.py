@@ -1,0 +1,195 @@
+"""How each diffusion model was made: data, network, losses, schedule. `proxlab train NAME`."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from proxlab import checkpoints
+from proxlab.cifar import load_cifar10
+from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
+from proxlab.diffusion_net import DiffusionNetConfig
+from proxlab.diffusion_pairs import (
+    NoiseMatching,
+    ProxPairs,
+    ScorePairs,
+    absolute_noise_error,
+    squared_noise_error,
+)
+from proxlab.digits import load_digits
+from proxlab.stages import Stage
+from proxlab.train import Pairs, train
+
+MOST_HELD_OUT_PAIRS = 1000
+CHUNK = 100
+
+
+@dataclass(frozen=True)
+class DiffusionTraining:
+    """How long and how hard to train a diffusion network."""
+
+    steps: int = 14_000
+    batch: int = 128
+    learning_rate: float = 1e-3
+    """Of Adam, in the first stage; half of it in the second, a third in the third."""
+    ema: float = 0.999
+    """Decay of the exponential moving average of the weights, which is what is shipped."""
+    clip: float = 1.0
+    """Largest norm of a gradient, taken over all parameters; a longer one is shortened."""
+    candidates: tuple[int, ...] = (5, 10, 20, 50, 100)
+    """Numbers of sampling steps whose uniform grids a prox is trained for."""
+    seed: int = 0
+    checkpoint_every: int = 250
+    evaluate_every: int = 1000
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "checkpoint_every", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
+        if self.steps < 5:
+            raise ValueError(f"proximal matching needs at least 5 steps, got {self.steps}")
+        if not self.candidates or min(self.candidates) < 1:
+            raise ValueError(f"candidates are numbers of steps, at least 1, got {self.candidates}")
+
+
+@dataclass(frozen=True)
+class DiffusionRecipe:
+    """How a diffusion model is made from scratch; calling it trains the model."""
+
+    name: str
+    what: str
+    """For its card and for `proxlab models`."""
+    kind: Literal["proxdm", "score"]
+    load: Callable[[Literal["train", "held-out"], Path | None], Tensor]
+    """A part of the data, uint8 [N, C, S, S]; None is the folder in PROXLAB_DATA."""
+    data: str
+    """The data in words."""
+    architecture: DiffusionNetConfig = DiffusionNetConfig()
+    config: DiffusionTraining = DiffusionTraining()
+
+    def __call__(
+        self,
+        data: Path | None = None,
+        out: Path | None = None,
+        *,
+        config: DiffusionTraining | None = None,
+        architecture: DiffusionNetConfig | None = None,
+        minutes: float = math.inf,
+        resume: bool = False,
+        progress: bool = False,
+        device: str = "cpu",
+    ) -> Path | None:
+        """Train in folder `out`, resumably; the model file, or None if `minutes` ended first.
+
+        Raises ValueError where a model lies already, and as `proxlab.train.train`.
+        """
+        config, out = config or self.config, out or Path(self.name)
+        for made in (out / f"{self.name}.safetensors", out / f"{self.name}.json"):
+            if made.exists() and not resume:
+                raise ValueError(f"{made} exists; choose another folder, or resume its run")
+        images, held_out = self.load("train", data), self.load("held-out", data)
+        model = self._model(architecture or self.architecture, config).to(device)
+        count = min(MOST_HELD_OUT_PAIRS, 10 * len(held_out))
+        drawn = self._pairs(model, held_out, config)(count, torch.Generator().manual_seed(1))
+        finished, spent = train(
+            model,
+            [{"params": list(model.parameters()), "lr": config.learning_rate}],
+            self._pairs(model, images, config),
+            _STAGES[self.kind](config),
+            config,
+            out,
+            evaluate=lambda m: noise_error(m, drawn),
+            minutes=minutes,
+            resume=resume,
+            progress=progress,
+        )
+        if not finished:
+            return None
+        about = {
+            "what": self.what,
+            "data": f"{len(images):,} images of {self.data}",
+            "command": f"proxlab train {self.name} --steps {config.steps}",
+            "steps": config.steps,
+            "minutes": round(spent, 1),
+            "held_out_noise_error": noise_error(model, drawn),
+        }
+        return checkpoints.save(out / self.name, model, about, overwrite=True)
+
+    def _model(self, architecture: DiffusionNetConfig, config: DiffusionTraining) -> DiffusionModel:
+        if self.kind == "proxdm":
+            return ProxDM(architecture, config.candidates, self.name)
+        return ScoreModel(architecture, self.name)
+
+    def _pairs(self, model: DiffusionModel, images: Tensor, config: DiffusionTraining) -> Pairs:
+        if self.kind == "proxdm":
+            return ProxPairs(images, model.schedule, config.candidates).draw
+        return ScorePairs(images, model.schedule).draw
+
+
+def proximal_stages(config: DiffusionTraining) -> list[Stage]:
+    """The l1 loss for six tenths of the steps, then proximal matching, zeta halved once."""
+    each, rate = config.steps // 5, config.learning_rate
+    return [
+        Stage(absolute_noise_error, rate, config.steps - 2 * each),
+        Stage(NoiseMatching(0.5), rate / 2, each),
+        Stage(NoiseMatching(0.25), rate / 3, each),
+    ]
+
+
+def score_stages(config: DiffusionTraining) -> list[Stage]:
+    """The squared error throughout, at the learning rates of the prox."""
+    return [
+        Stage(squared_noise_error, stage.learning_rate, stage.steps)
+        for stage in proximal_stages(config)
+    ]
+
+
+_STAGES = {"proxdm": proximal_stages, "score": score_stages}
+
+
+def noise_error(model: DiffusionModel, drawn: tuple[Tensor, Tensor, Tensor]) -> dict[str, float]:
+    """Mean square and mean absolute value of n_theta - n over given pairs."""
+    device = next(model.parameters()).device
+    errors = []
+    with torch.no_grad():
+        for noise, y, condition in zip(*(x.split(CHUNK) for x in drawn), strict=True):
+            errors.append(model(y.to(device), condition.to(device)).cpu() - noise)
+    error = torch.cat(errors)
+    return {"squared": error.square().mean().item(), "absolute": error.abs().mean().item()}
+
+
+def _digits(part: Literal["train", "held-out"], root: Path | None) -> Tensor:
+    return load_digits(part, root).images
+
+
+proxdm_mnist = DiffusionRecipe(
+    "proxdm-mnist",
+    "digits, learned prox of a diffusion, l1 then proximal matching",
+    "proxdm",
+    _digits,
+    "MNIST",
+)
+score_mnist = DiffusionRecipe(
+    "score-mnist",
+    "digits, score of a diffusion, the network and the steps of proxdm-mnist",
+    "score",
+    _digits,
+    "MNIST",
+)
+proxdm_cifar10 = DiffusionRecipe(
+    "proxdm-cifar10",
+    "small photographs, learned prox of a diffusion, l1 then proximal matching",
+    "proxdm",
+    load_cifar10,
+    "CIFAR-10",
+    DiffusionNetConfig(
+        side=32, channels=3, fold=1, width=32, multipliers=(2, 3, 3), blocks=2, attention=(16,)
+    ),
+    DiffusionTraining(
+        steps=150_000, learning_rate=2e-4, ema=0.9999, candidates=(5, 10, 20, 50, 100, 1000)
+    ),
+)

@@ -1,0 +1,75 @@
+"""The command `proxlab sample`: one picture, or an npy file that may outgrow memory."""
+
+import argparse
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from proxlab.checkpoints import load_diffusion
+from proxlab.cli import device
+from proxlab.files import check_writable, writing
+from proxlab.images import write_image
+from proxlab.sampling import batches
+from solvers import even_grid, uniform_grid
+
+MOST_IN_A_PICTURE = 10_000
+GAP = 2
+"""Pixels between the images of a picture."""
+
+
+def sample_file(args: argparse.Namespace) -> None:
+    """Draw args.n images from args.model into args.out. Raises ValueError for what cannot be."""
+    suffix = args.out.suffix.lower()
+    if suffix not in (".npy", ".png"):
+        raise ValueError(f"samples are written as .png or .npy, got {args.out}; rename it")
+    if suffix == ".png" and args.n > MOST_IN_A_PICTURE:
+        raise ValueError(
+            f"a picture of {args.n} images is too large to look at; write an .npy file, or take "
+            f"--n up to {MOST_IN_A_PICTURE}"
+        )
+    check_writable(args.out, args.overwrite)
+    model = load_diffusion(args.model).to(device(args.device))
+    times = uniform_grid(args.steps)
+    if args.grid == "even":
+        times = even_grid(args.steps, model.schedule)
+    parts = batches(
+        model,
+        args.n,
+        times=times,
+        kind=args.kind,
+        seed=args.seed,
+        batch=args.batch,
+        progress=not args.quiet,
+    )
+    if suffix == ".npy":
+        _write_array(args, model.shape, parts)
+    else:
+        write_image(args.out, picture(torch.cat([x.cpu() for x in parts])), overwrite=True)
+    if not args.quiet:
+        print(f"{args.n} samples of {args.model}, {args.steps} {args.kind} steps: {args.out}")
+
+
+def picture(samples: Tensor) -> Tensor:
+    """[N, C, H, W] -> one image [1, C, ., .], nearly square, black gaps between; cut to [0, 1]."""
+    n, c, h, w = samples.shape
+    columns = math.ceil(math.sqrt(n * h / w))
+    rows = math.ceil(n / columns)
+    sheet = torch.zeros(c, rows * (h + GAP) - GAP, columns * (w + GAP) - GAP)
+    for i, x in enumerate(samples.clamp(0, 1)):
+        top, left = i // columns * (h + GAP), i % columns * (w + GAP)
+        sheet[:, top : top + h, left : left + w] = x
+    return sheet[None]
+
+
+def _write_array(args: argparse.Namespace, shape: tuple[int, ...], parts) -> None:
+    """float32 [n, C, H, W], part by part, so that memory holds one batch."""
+    with writing(args.out, args.overwrite) as path:
+        stored = np.lib.format.open_memmap(path, "w+", np.float32, (args.n, *shape))
+        first = 0
+        for part in parts:
+            stored[first : first + len(part)] = part.cpu().numpy()
+            first += len(part)
+        stored.flush()
+        del stored

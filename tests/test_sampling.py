@@ -1,0 +1,75 @@
+"""`proxlab.sample`: what a sample depends on, and what is refused."""
+
+import warnings
+
+import pytest
+import torch
+
+import proxlab
+from proxlab import checkpoints
+from proxlab.sample_noise import SampleNoise
+from proxlab.sampling import batches, sample
+from solvers import even_grid, proxdm, score, uniform_grid
+from tests.tiny_diffusion import tiny_prox, tiny_score
+
+
+@pytest.mark.parametrize("kind", ["hybrid", "backward", "sde", "ode"])
+def test_a_sample_depends_on_its_number_alone(kind):
+    model = tiny_score()
+    whole = sample(model, 5, steps=10, kind=kind, seed=3)
+    assert whole.shape == (5, 1, 8, 8) and whole.dtype == torch.float32
+    parts = torch.cat(list(batches(model, 5, steps=10, kind=kind, seed=3, batch=2)))
+    assert torch.allclose(parts, whole, atol=1e-4)
+    assert torch.allclose(sample(model, 2, steps=10, kind=kind, seed=3), whole[:2], atol=1e-4)
+    assert not torch.allclose(sample(model, 5, steps=10, kind=kind, seed=4), whole, atol=1e-1)
+
+
+def test_it_is_the_sampler_on_the_model_in_image_units():
+    prox, model, n = tiny_prox(), tiny_score(), 4
+    noise = SampleNoise(0, range(n))
+    *_, last = proxdm(prox.prox, noise(torch.empty(n, 1, 8, 8)), uniform_grid(5), noise=noise)
+    assert torch.equal(sample(prox, n, steps=5), (last.x + 1) / 2)
+    noise = SampleNoise(0, range(n))
+    grid = even_grid(7, model.schedule)
+    *_, last = score(model.score, noise(torch.empty(n, 1, 8, 8)), grid, kind="sde", noise=noise)
+    assert torch.equal(sample(model, n, kind="sde", times=grid), (last.x + 1) / 2)
+
+
+def test_models_come_by_name_or_path_and_leave_gradients_alone(tmp_path):
+    path = checkpoints.save(tmp_path / "tiny", tiny_prox(), {})
+    assert torch.equal(proxlab.sample(path, 2, steps=5), sample(tiny_prox(), 2, steps=5))
+    for _ in batches(tiny_prox().requires_grad_(True), 2, steps=5, batch=1):
+        assert torch.is_grad_enabled()
+
+
+def test_nonsense_is_refused_before_any_work():
+    prox, model = tiny_prox(), tiny_score()
+    for n in (0, -1):
+        with pytest.raises(ValueError, match=f"n is at least 1, got {n}"):
+            sample(prox, n)
+    with pytest.raises(ValueError, match="batch is at least 1, got 0"):
+        sample(prox, 1, batch=0)
+    with pytest.raises(ValueError, match="steps is a whole number, at least 1, got 0"):
+        sample(prox, 1, steps=0)
+    with pytest.raises(ValueError, match="a seed is .* got -1"):
+        sample(prox, 1, seed=-1)
+    with pytest.raises(ValueError, match="'sde' needs the score .* tiny-prox has only its prox"):
+        sample(prox, 1, kind="sde")
+    with pytest.raises(ValueError, match="is hybrid or backward, got 'forward'"):
+        sample(model, 1, kind="forward")
+    with pytest.raises(ValueError, match="backward step needs gamma < 2.* at least 10 uniform"):
+        batches(prox, 1, steps=5, kind="backward")
+    with pytest.raises(ValueError, match="a time grid rises"):
+        sample(model, 1, times=[0.0, 0.5, 0.4, 1.0])
+    with pytest.raises(ValueError, match="lpn-gray holds a model of kind lpn-mixture"):
+        sample("lpn-gray", 1)
+
+
+def test_a_grid_that_was_not_trained_for_is_warned_of_where_it_was_asked():
+    with pytest.warns(UserWarning, match="not for 7 uniform steps") as caught:
+        sample(tiny_prox(), 1, steps=7)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sample(tiny_prox(), 1, steps=10)
+        sample(tiny_score(), 1, steps=7)
