@@ -7,6 +7,8 @@ from skimage.data import camera
 from proxlab import operators
 from proxlab.checkpoints import load
 from proxlab.restoration import restore
+from proxlab.sampling import sample
+from tests.tiny_diffusion import tiny_score
 
 pytestmark = [
     pytest.mark.gpu,
@@ -55,3 +57,12 @@ def test_tomography(fan):
     here = restore(y, op, load("lpn-ct"), "hqs", steps=40).image
     found = restore(y.cuda(), there, load("lpn-ct").to("cuda"), "hqs", steps=40).image
     assert found.is_cuda and (found.cpu() - here).norm() < 1e-2 * here.norm()
+
+
+@pytest.mark.parametrize("kind", ["hybrid", "sde"])
+def test_samples_do_not_depend_on_the_device(kind):
+    for n in (3, 9):  # in one batch and in several
+        on_cpu = sample(tiny_score(), n, steps=10, kind=kind, batch=4)
+        on_gpu = sample(tiny_score().to("cuda"), n, steps=10, kind=kind, batch=4)
+        assert on_gpu.device.type == "cuda"
+        assert (on_gpu.cpu() - on_cpu).abs().max() < 1e-3

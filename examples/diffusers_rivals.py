@@ -1,0 +1,144 @@
+"""The samplers that others use, DDIM, DPM-Solver++, UniPC and Heun, from diffusers' schedulers.
+
+They are driven by any noise predictor noise(x, t) -> E[e | x_t = x], t in (0, 1], and all of them
+walk the probability flow: no fresh noise. A `Mixture` has one, see `predictor`; so has a network.
+
+    *_, last = RIVALS["DPM-Solver++ 2M, Karras"].walk(noise, x, evaluations=10)
+
+What is told to the schedulers, and what to the network:
+- The continuous schedule, as T = 1000 betas: alphas_cumprod[k] = a((k + 1) / T), so that timestep
+  k is the time (k + 1) / T. Schedulers with sigmas round the timesteps that go with them, so the
+  time is read from the sigma instead, exactly. DDIM's timesteps are whole and need no such care.
+- All samplers get x ~ N(0, I) at t = 1. Heun works on x / sqrt(a), so there x is divided first.
+- All of them end at t = 0 itself: set_alpha_to_one for DDIM, a last sigma of zero for the rest.
+
+The settings are the best of those that were tried, by the geometric mean of W2 at 5, 7, 10 and 20
+evaluations, 1000 samples and 3 seeds, on the dino and on a mixture of four Gaussians (`LAB` of
+sample_proxdm_2d.py): spacings linspace, trailing and leading; Karras, exponential, beta and Lu's
+sigmas; both solver types; orders 1 to 3; Euler at the end. Dino / mixture:
+- DPM-Solver++ 2M: Karras 0.099 / 0.197, even steps of log sigma (Lu) 0.099 / 0.185, uniform time
+  0.159 / 0.191 at best. Karras is ahead at 5 evaluations, 0.105 against 0.196 on the dino, and
+  log sigma from 7 on, so that both are kept. Order 3 and solver type heun lose by a fifth.
+- UniPC: the same, 0.101 / 0.199 and 0.099 / 0.178; bh1 divides by zero where sigma ends at zero.
+- DDIM: linspace 0.141 / 0.221, trailing 0.189 / 0.236, leading 0.194 / 0.233. Linspace evaluates
+  the network T / (N - 1) apart and steps by T / N: wrong to first order, yet better here.
+- Heun: trailing 0.264 / 0.283; Karras, his own choice, 0.304 / 1.17: 3 steps are too few for it.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from proxlab.mixtures import Mixture
+from solvers import VP
+from solvers.proximal_diffusion import Sample
+
+TRAINED_STEPS = 1000
+"""T; sampling ends at sigma(1 / T) = 0.0105 before the last step to zero, where sigmas are Karras's
+or even in log sigma."""
+
+Noise = Callable[[Tensor, float], Tensor]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A scheduler of diffusers, by the name of its class, and the settings it is given."""
+
+    scheduler: str
+    settings: dict = field(default_factory=dict)
+    costs: int = 1
+    """Evaluations in a step; the last step costs one in any case."""
+
+    def steps(self, evaluations: int) -> int:
+        """As many as cost no more than `evaluations`."""
+        return (evaluations + self.costs - 1) // self.costs
+
+    def spent(self, evaluations: int) -> int:
+        """How many of `evaluations` are made: one less for Heun, if they are even."""
+        return self.costs * (self.steps(evaluations) - 1) + 1
+
+    def walk(
+        self, noise: Noise, x: Tensor, evaluations: int, schedule: VP = VP()
+    ) -> Iterator[Sample]:
+        """From x ~ N(0, I), [B, ...], to t = 0: a state after each evaluation; the last is p_0's.
+
+        States are float32, which the schedulers compute in. Raises ValueError for fewer than 2
+        evaluations or more than T, RuntimeError if not `spent(evaluations)` of them were made, and
+        ModuleNotFoundError without diffusers.
+        """
+        if not 2 <= evaluations <= TRAINED_STEPS:
+            raise ValueError(
+                f"a rival takes 2 to {TRAINED_STEPS} evaluations of the network, got {evaluations}"
+            )
+        return self._walk(noise, x.float(), evaluations, schedule)
+
+    def sample(self, noise: Noise, x: Tensor, evaluations: int, schedule: VP = VP()) -> Tensor:
+        """The last state of `walk`, [B, ...]; raises as that does."""
+        *_, last = self.walk(noise, x, evaluations, schedule)
+        return last.x
+
+    def _walk(self, noise, x: Tensor, evaluations: int, schedule: VP) -> Iterator[Sample]:
+        plan = self._made(schedule)
+        plan.set_timesteps(self.steps(evaluations))
+        times = _times(plan, schedule)
+        if len(times) - 1 != self.spent(evaluations):
+            raise RuntimeError(
+                f"{self.scheduler} would make {len(times) - 1} evaluations of the network, not "
+                f"{self.spent(evaluations)}; look at its settings"
+            )
+        if hasattr(plan, "set_begin_index"):
+            # Timesteps that were rounded to the same number would be looked up as one.
+            plan.set_begin_index(0)
+        # Heun's coordinates, in which noise is only added; scale_model_input is the way back.
+        inflated = plan.sigmas[0].square().add(1).sqrt() if self.costs == 2 else 1.0
+        x = x * inflated
+        for step, (t, s) in zip(plan.timesteps, pairwise(times), strict=True):
+            predicted = noise(plan.scale_model_input(x, step), t).to(x.dtype)
+            x = plan.step(predicted, step, x).prev_sample
+            yield Sample(x if self.costs == 1 else x * schedule.signal(s) ** 0.5, s)
+
+    def _made(self, schedule: VP):
+        if importlib.util.find_spec("diffusers") is None:
+            raise ModuleNotFoundError(
+                "the rival samplers are those of diffusers, which is not installed: "
+                "pip install 'proxlab[benches]'"
+            )
+        import diffusers
+
+        ends = [k / TRAINED_STEPS for k in range(TRAINED_STEPS + 1)]
+        betas = [-torch.tensor(-schedule.integral(s, t)).double().expm1() for s, t in pairwise(ends)]
+        made = getattr(diffusers, self.scheduler)
+        return made(trained_betas=torch.stack(betas).numpy(), **self.settings)
+
+
+def _times(plan, schedule: VP) -> list[float]:
+    """Where the network is evaluated, and 0 at the end."""
+    if not hasattr(plan, "sigmas"):
+        return [(int(k) + 1) / TRAINED_STEPS for k in plan.timesteps] + [0.0]
+    # The first sigma, in float32, may lie beyond that of t = 1.
+    return [min(1.0, schedule.time_of_noise(sigma)) for sigma in plan.sigmas.tolist()]
+
+
+RIVALS = {
+    "DDIM": Rival("DDIMScheduler", {"timestep_spacing": "linspace", "clip_sample": False}),
+    "DPM-Solver++ 2M, Karras": Rival("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "DPM-Solver++ 2M, log sigma": Rival("DPMSolverMultistepScheduler", {"use_lu_lambdas": True}),
+    "UniPC, Karras": Rival("UniPCMultistepScheduler", {"use_karras_sigmas": True}),
+    "UniPC, log sigma": Rival("UniPCMultistepScheduler", {"use_exponential_sigmas": True}),
+    "Heun": Rival("HeunDiscreteScheduler", {"timestep_spacing": "trailing"}, costs=2),
+}
+"""Name -> sampler."""
+
+
+def predictor(target: Mixture, schedule: VP = VP()) -> Noise:
+    """The exact E[e | x_t = x] = -sqrt(1 - a) score of a mixture, [N, d] -> [N, d]."""
+
+    def noise(x: Tensor, t: float) -> Tensor:
+        slope = target.at(t, schedule).score(x.to(target.means))
+        return -(schedule.noise(t) ** 0.5) * slope
+
+    return noise
