@@ -14,10 +14,10 @@ from proxlab.cifar import load_cifar10
 from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion_net import DiffusionNetConfig
 from proxlab.diffusion_pairs import (
+    AbsoluteNoiseError,
     NoiseMatching,
     ProxPairs,
     ScorePairs,
-    absolute_noise_error,
     squared_noise_error,
 )
 from proxlab.digits import load_digits
@@ -26,13 +26,16 @@ from proxlab.train import Pairs, train
 
 MOST_HELD_OUT_PAIRS = 1000
 CHUNK = 100
+ZETAS = (0.25, 0.125)
+"""Of proximal matching. A network of digits misses the noise by 0.15, root mean square: the 1 and
+0.5 of [Fang25] would be the squared error there."""
 
 
 @dataclass(frozen=True)
 class DiffusionTraining:
     """How long and how hard to train a diffusion network."""
 
-    steps: int = 14_000
+    steps: int = 8_000
     batch: int = 128
     learning_rate: float = 1e-3
     """Of Adam, in the first stage; half of it in the second, a third in the third."""
@@ -50,8 +53,8 @@ class DiffusionTraining:
         for name in ("steps", "batch", "checkpoint_every", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
-        if self.steps < 5:
-            raise ValueError(f"proximal matching needs at least 5 steps, got {self.steps}")
+        if self.steps < 4:
+            raise ValueError(f"proximal matching needs at least 4 steps, got {self.steps}")
         if not self.candidates or min(self.candidates) < 1:
             raise ValueError(f"candidates are numbers of steps, at least 1, got {self.candidates}")
 
@@ -131,12 +134,12 @@ class DiffusionRecipe:
 
 
 def proximal_stages(config: DiffusionTraining) -> list[Stage]:
-    """The l1 loss for six tenths of the steps, then proximal matching, zeta halved once."""
-    each, rate = config.steps // 5, config.learning_rate
+    """The l1 loss for half of the steps, then proximal matching, zeta halved once."""
+    each, rate = config.steps // 4, config.learning_rate
     return [
-        Stage(absolute_noise_error, rate, config.steps - 2 * each),
-        Stage(NoiseMatching(0.5), rate / 2, each),
-        Stage(NoiseMatching(0.25), rate / 3, each),
+        Stage(AbsoluteNoiseError(), rate, config.steps - 2 * each),
+        Stage(NoiseMatching(ZETAS[0]), rate / 2, each),
+        Stage(NoiseMatching(ZETAS[1]), rate / 3, each),
     ]
 
 

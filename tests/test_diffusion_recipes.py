@@ -73,7 +73,7 @@ def test_both_models_take_equal_steps_at_equal_rates():
     prox, score = proximal_stages(DiffusionTraining()), score_stages(DiffusionTraining())
     assert [(s.steps, s.learning_rate) for s in prox] == [(s.steps, s.learning_rate) for s in score]
     assert sum(s.steps for s in prox) == DiffusionTraining().steps
-    assert [s.loss.zeta for s in prox[1:]] == [0.5, 0.25]
+    assert [s.loss.zeta for s in prox[1:]] == [0.25, 0.125]
     assert proxdm_mnist.architecture == score_mnist.architecture
     assert proxdm_mnist.config == score_mnist.config
 
@@ -128,7 +128,7 @@ def test_the_cifar_recipe_trains_on_a_cpu(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"steps": 4}, "at least 5 steps, got 4"),
+        ({"steps": 3}, "at least 4 steps, got 3"),
         ({"batch": 0}, "batch is at least 1, got 0"),
         ({"candidates": (0, 5)}, r"candidates are numbers of steps, at least 1, got \(0, 5\)"),
     ],
