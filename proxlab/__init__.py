@@ -19,6 +19,7 @@ _PUBLIC = {
     "LPN": "lpn",
     "ExplicitPrior": "explicit_prior",
     "DenoiserPrior": "denoiser_prior",
+    "DenoiserDiffusion": "mean_prox",
 }
 _MODULES = ("operators", "data_terms", "metrics", "images", "checkpoints", "classical")
 __all__ = [*_PUBLIC, *_MODULES]

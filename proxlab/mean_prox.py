@@ -14,7 +14,7 @@ and to first order in lam for every p_t. Where D is an exact prox so is this, as
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from solvers import VP
 
@@ -24,7 +24,8 @@ class MeanProx:
     """(y [B, ...], t, lam) -> E[x_t | x_t + sqrt(lam) e' = y], for the samplers of `solvers`."""
 
     denoise: Callable[[Tensor, float], Tensor]
-    """D(x, sigma), of images in [-1, 1]; see `of_images` for one of images in [0, 1]."""
+    """D(x, sigma), of images in [-1, 1] or points; `DenoiserDiffusion` has that of images in
+    [0, 1]."""
     schedule: VP = VP()
 
     def __call__(self, y: Tensor, t: float, lam: float) -> Tensor:
@@ -35,13 +36,36 @@ class MeanProx:
         x = y / root
         return y + share * root * (self.denoise(x, total**0.5 / root) - x)
 
-    prox = __call__
 
+class DenoiserDiffusion(nn.Module):
+    """Any denoiser of images in [0, 1] as a model for `proxlab.sample`, of all four kinds.
 
-def of_images(denoiser: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
-    """A denoiser of images in [0, 1], as every prior of this package is, worn as one in [-1, 1]."""
+    It must know the noise of every time: up to standard deviations of 75 at t = 1, as the
+    denoisers of diffusion models do, those of deepinv (NCSNpp, ADMUNet) among them; one for
+    photographs with some noise on them, `lpn-gray` say, does not and refuses.
+    """
 
-    def denoise(x: Tensor, sigma: float) -> Tensor:
-        return 2 * denoiser((x + 1) / 2, sigma / 2) - 1
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        shape: tuple[int, int, int],
+        schedule: VP = VP(),
+        name: str | None = None,
+    ):
+        """`denoiser(x, sigma)`: [B, C, H, W] -> the same; `shape` of an image, (C, H, W)."""
+        super().__init__()
+        self.denoiser, self.shape, self.schedule = denoiser.eval(), tuple(shape), schedule
+        self.name = name or type(denoiser).__name__
 
-    return denoise
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        """E[x_0 | x_0 + sigma e = x] of images in [-1, 1]."""
+        return 2 * self.denoiser((x + 1) / 2, sigma / 2) - 1
+
+    def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
+        """`MeanProx`."""
+        return MeanProx(self.denoise, self.schedule)(y, t, lam)
+
+    def score(self, x: Tensor, t: float) -> Tensor:
+        """grad log p_t(x) = (sqrt(a) D(x / sqrt(a), s_t) - x) / (1 - a), Tweedie's formula."""
+        root, noise = self.schedule.signal(t) ** 0.5, self.schedule.noise(t)
+        return (root * self.denoise(x / root, noise**0.5 / root) - x) / noise

@@ -8,18 +8,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
+from proxlab.diffusion_models import DiffusionModel, ProxDM
+from proxlab.mean_prox import DenoiserDiffusion
 from proxlab.sample_noise import SampleNoise
 from solvers import proxdm, score, uniform_grid
 
 Kind = Literal["hybrid", "backward", "sde", "ode"]
+Model = DiffusionModel | DenoiserDiffusion
 BATCH = 128
 """Digits at once on a CPU, where more would leave the cache."""
 BATCH_ON_GPU = 2048
 
 
 def sample(
-    model: str | Path | DiffusionModel,
+    model: str | Path | Model,
     n: int = 64,
     *,
     steps: int = 10,
@@ -31,11 +33,12 @@ def sample(
 ) -> Tensor:
     """n images [n, C, H, W], [0, 1] up to small excursions, which are left in.
 
-    `model` is a shipped one ("proxdm-mnist"), the path of a .safetensors file, or a model of
-    `proxlab.checkpoints.load_diffusion`, on its device. A step is one network evaluation: "hybrid"
-    and "backward" are proximal, "sde" (Euler-Maruyama) and "ode" (probability flow) need a score
-    model, which has a prox too (`proxlab.mean_prox`). `times`, a grid of `solvers`, replaces
-    `steps`. Image i depends on (seed, i) alone, whatever n and `batch`.
+    `model` is a shipped one ("proxdm-mnist"), the path of a .safetensors file, a model of
+    `proxlab.checkpoints.load_diffusion`, or a denoiser of yours (`DenoiserDiffusion`), on its
+    device. A step is one network evaluation: "hybrid" and "backward" are proximal, "sde"
+    (Euler-Maruyama) and "ode" (probability flow) need a score; what has one has a prox too
+    (`proxlab.mean_prox`). `times`, a grid of `solvers`, replaces `steps`. Image i depends on
+    (seed, i) alone, whatever n and `batch`.
 
     Raises ValueError for n or steps below 1, for a backward step that is too long, for a model of
     another kind; warns where the model was not trained for the grid.
@@ -51,7 +54,7 @@ def sample(
 
 
 def batches(
-    model: str | Path | DiffusionModel,
+    model: str | Path | Model,
     n: int = 64,
     *,
     steps: int = 10,
@@ -71,13 +74,13 @@ def batches(
             raise ValueError(f"{what} is at least 1, got {number}")
     times = uniform_grid(steps) if times is None else list(times)
     _check(model, times, kind)
-    device = next(model.parameters()).device
+    device = next(model.parameters(), torch.empty(0)).device
     batch = batch or (BATCH if device.type == "cpu" else BATCH_ON_GPU)
     return _draw(model, n, times, kind, seed, batch, device, progress)
 
 
-def _check(model: DiffusionModel, times: list[float], kind: Kind) -> None:
-    if kind in ("sde", "ode") and not isinstance(model, ScoreModel):
+def _check(model: Model, times: list[float], kind: Kind) -> None:
+    if kind in ("sde", "ode") and isinstance(model, ProxDM):
         raise ValueError(
             f"kind {kind!r} needs the score of a diffusion, and {model.name} has only its prox; "
             "take kind='hybrid' or 'backward', or a score model"
@@ -105,7 +108,7 @@ def _draw(model, n, times, kind, seed, batch, device, progress) -> Iterator[Tens
             yield (x + 1) / 2
 
 
-def _walk(model: DiffusionModel, x: Tensor, times: list[float], kind: Kind, noise):
+def _walk(model: Model, x: Tensor, times: list[float], kind: Kind, noise):
     if kind in ("sde", "ode"):
         return score(model.score, x, times, kind=kind, schedule=model.schedule, noise=noise)
     return proxdm(model.prox, x, times, kind=kind, schedule=model.schedule, noise=noise)

@@ -1,6 +1,7 @@
 """Distances between samples against closed forms and scipy, and mistakes they must not make."""
 
 import sys
+from math import dist, exp
 
 import pytest
 import torch
@@ -46,9 +47,9 @@ def test_of_equal_weights_it_is_the_best_assignment(p):
 def test_a_sliced_shift_is_the_root_of_the_mean_square():
     x, shift = cloud(300, 2), torch.tensor([3.0, 4.0], dtype=torch.float64)
     # E <u, s>^2 = |s|^2 / d for directions u on the sphere.
-    found = sliced_wasserstein(x, x + shift, 2000, 0)
-    assert found == pytest.approx(5 / 2**0.5, rel=0.03)
-    assert found == sliced_wasserstein(x, x + shift, 2000, 0)
+    found = sliced_wasserstein(x, x + shift, 500, 0)
+    assert found == pytest.approx(5 / 2**0.5, rel=0.05)
+    assert found == sliced_wasserstein(x, x + shift, 500, 0)
     assert found < wasserstein(x, x + shift, 2) * 0.9
 
 
@@ -56,17 +57,16 @@ def test_mmd_is_the_double_sum_and_that_of_gaussians():
     x, y = cloud(40, 2), cloud(30, 2, seed=1) + 1
 
     def mean(a, b):
-        return sum(
-            float((-(p - q).square().sum() / (2 * 0.7**2)).exp()) for p in a for q in b
-        ) / (len(a) * len(b))
+        pairs = [(p, q) for p in a.tolist() for q in b.tolist()]
+        return sum(exp(-(dist(p, q) ** 2) / (2 * 0.7**2)) for p, q in pairs) / len(pairs)
 
     known = (mean(x, x) + mean(y, y) - 2 * mean(x, y)) ** 0.5
     assert mmd(x, y, 0.7) == pytest.approx(known, rel=1e-9)
     assert mmd(x, x, 0.7) == 0
     # N(0, 1) and N(2, 1) on the line: E k = (b / c) exp(-m^2 / (2 c^2)) with c^2 = b^2 + 2.
     b, c = 1.0, 3**0.5
-    known = (2 * b / c * (1 - torch.tensor(-4 / (2 * c**2)).exp())) ** 0.5
-    assert mmd(cloud(4000, 1), cloud(4000, 1, seed=1) + 2, b) == pytest.approx(known, rel=0.03)
+    known = (2 * b / c * (1 - exp(-4 / (2 * c**2)))) ** 0.5
+    assert mmd(cloud(1500, 1), cloud(1500, 1, seed=1) + 2, b) == pytest.approx(known, rel=0.05)
     assert abs(mmd(x, y, 0.7) - mmd(x, y, 0.7 * 2**0.5)) > 0.01  # a kernel without the 2 is seen
 
 

@@ -7,9 +7,10 @@ import torch
 
 import proxlab
 from proxlab import checkpoints
+from proxlab.mean_prox import DenoiserDiffusion
 from proxlab.sample_noise import SampleNoise
 from proxlab.sampling import batches, sample
-from solvers import even_grid, proxdm, score, uniform_grid
+from solvers import VP, even_grid, proxdm, score, uniform_grid
 from tests.tiny_diffusion import tiny_prox, tiny_score
 
 
@@ -73,3 +74,29 @@ def test_a_grid_that_was_not_trained_for_is_warned_of_where_it_was_asked():
         warnings.simplefilter("error")
         sample(tiny_prox(), 1, steps=10)
         sample(tiny_score(), 1, steps=7)
+
+
+class Worn(torch.nn.Module):
+    """The denoiser of a score model, of images in [0, 1]."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x, sigma):
+        return (self.model.denoise(2 * x - 1, 2 * sigma) + 1) / 2
+
+
+@pytest.mark.parametrize("kind", ["hybrid", "backward", "sde", "ode"])
+def test_a_denoiser_is_a_model(kind):
+    model = tiny_score()
+    worn = DenoiserDiffusion(Worn(model), model.shape)
+    ours, theirs = (sample(m, 3, steps=12, kind=kind) for m in (worn, model))
+    assert torch.allclose(ours, theirs, atol=2e-3)
+    worn.schedule = VP(0.1, 19.0)
+    assert not torch.allclose(sample(worn, 3, steps=12, kind=kind), theirs, atol=2e-3)
+
+
+def test_a_denoiser_that_lacks_the_noise_of_a_diffusion_refuses():
+    with pytest.raises(ValueError, match="lpn-gray .*sigma"):
+        sample(DenoiserDiffusion(proxlab.load("lpn-gray"), (1, 32, 32)), 1)

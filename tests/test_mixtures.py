@@ -1,0 +1,275 @@
+"""Gaussian mixtures against closed forms, scipy, quadrature and grids, and what these must catch."""
+
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+
+from proxlab.mixtures import Mixture
+from solvers.diffusion_schedule import VP
+
+KINDS = ("alike", "round", "full")
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def mixture(kind, d, seed=0, k=None, reach=2.0, size=None):
+    """A random mixture of a random scale, so that some modes overlap and others do not."""
+    g = generator(seed)
+
+    def uniform(*shape):
+        return torch.rand(*shape, dtype=torch.float64, generator=g)
+
+    k = k or int(torch.randint(2, 8, (1,), generator=g))
+    weights, means = uniform(k) + 0.1, reach * (2 * uniform(k, d) - 1)
+    size = size or float(10 ** (-1 + uniform(1)))
+    if kind == "full":
+        b = torch.randn(k, d, d, dtype=torch.float64, generator=g)
+        covariances = size**2 * (b @ b.mT / d + 0.05 * torch.eye(d))
+    else:
+        deviations = size * (0.3 + uniform(k)) if kind == "round" else torch.full((k,), size)
+        covariances = deviations.double().square()
+    return Mixture(weights / weights.sum(), means, covariances)
+
+
+def axes(d, low, high, n):
+    axis = torch.linspace(low, high, n, dtype=torch.float64)
+    return torch.cartesian_prod(*[axis] * d).view(-1, d), ((high - low) / (n - 1)) ** d
+
+
+def cost(p, x, v, lam):
+    return (x - v).square().sum(1) / 2 - lam * p.log_density(x)
+
+
+def prox_gap(p, prox, v, lam):
+    """How far F(prox) is above F at the best of a grid's points, at most; [N] then max."""
+    grid, _ = axes(p.dimension, -6, 6, 4001 if p.dimension == 1 else 241)
+    values = grid.square().sum(1) / 2 - lam * p.log_density(grid) - v @ grid.T
+    best = values.amin(1) + v.square().sum(1) / 2
+    return float((cost(p, prox(v, lam), v, lam) - best).max())
+
+
+def places(p, seed=0):
+    """Where a prox is tried: around, at the means, half-way between them and nearly so."""
+    v = 1.7 * torch.randn(40, p.dimension, dtype=torch.float64, generator=generator(seed))
+    ties = (p.means[:-1] + p.means[1:]) / 2
+    return torch.cat([v, p.means, ties, ties + 1e-3 * v[: len(ties)]]).clamp(-5.5, 5.5)
+
+
+def test_density_is_that_of_scipy_and_the_score_its_gradient():
+    for seed, (kind, d) in enumerate([("alike", 1), ("round", 2), ("full", 2), ("full", 5)]):
+        p = mixture(kind, d, seed)
+        x = p.draw(50, generator()).requires_grad_()
+        full = p.covariances if kind == "full" else p.covariances[:, None, None] * torch.eye(d)
+        known = sum(
+            float(w) * multivariate_normal(m, c).pdf(x.detach().numpy())
+            for w, m, c in zip(p.weights, p.means.numpy(), full.numpy(), strict=True)
+        )
+        found = p.log_density(x)
+        torch.testing.assert_close(found.exp(), torch.from_numpy(known), rtol=1e-9, atol=0)
+        (slope,) = torch.autograd.grad(found.sum(), x)
+        torch.testing.assert_close(p.score(x), slope, rtol=1e-8, atol=1e-8)
+        near = Mixture(p.weights, p.means, 1.01 * p.covariances)
+        assert float((near.score(x) - slope).norm() / slope.norm()) > 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_diffused_it_has_the_moments_of_diffused_samples(kind):
+    p, t = mixture(kind, 2, size=0.5), 0.3
+    a = float(VP().signal(t))
+    q, x = p.at(t), p.draw(200_000, generator())
+    x = a**0.5 * x + (1 - a) ** 0.5 * torch.randn(x.shape, dtype=x.dtype, generator=generator(1))
+    for p_t, agrees in ((q, True), (p.at(0.35), False), (p, False)):
+        off = max(
+            float((p_t.mean() - x.mean(0)).abs().max()),
+            float((p_t.covariance() - x.T.cov()).abs().max()),
+        )
+        assert (off < 0.01) is agrees
+    # One Gaussian: a S + (1 - a) I; and E exp(i x) is that of samples, beyond second moments.
+    one = Mixture(p.weights[:1] / p.weights[0], p.means[:1], p.covariances[:1])
+    eye = torch.eye(2, dtype=torch.float64)
+    torch.testing.assert_close(one.at(t).covariance(), a * one.covariance() + (1 - a) * eye)
+    y = q.draw(200_000, generator(2))
+    assert float(((2 * x).cos().mean(0) - (2 * y).cos().mean(0)).abs().max()) < 0.01
+    assert p.at(0.0).means.equal(p.means) and p.at(0.0).covariances.equal(p.covariances)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_posterior_mean_by_quadrature(kind):
+    for d in (1, 2):
+        p, variance = mixture(kind, d, seed=d, size=0.6), 0.4
+        grid, _ = axes(d, -7, 7, 20001 if d == 1 else 281)
+        y = p.draw(20, generator())
+        joint = p.log_density(grid) - torch.cdist(y, grid).square() / (2 * variance)
+        known = joint.softmax(1) @ grid
+        torch.testing.assert_close(p.posterior_mean(y, variance), known, rtol=0, atol=1e-6)
+        assert float((p.posterior_mean(y, variance**0.5) - known).abs().max()) > 1e-2
+    # Of point masses: their mean by weights exp(-|y - m|^2 / (2 variance)).
+    p = Mixture.points(p.means)
+    known = (-torch.cdist(y, p.means).square() / 0.8).softmax(1) @ p.means
+    torch.testing.assert_close(p.posterior_mean(y, 0.4), known)
+
+
+def test_the_prox_of_one_gaussian_is_linear():
+    for d in (1, 2, 4):
+        p = mixture("full", d, k=1)
+        v, s = places(p), torch.linalg.inv(p.covariances[0])
+        for lam in (1e-3, 0.3, 10.0):
+            right = v + lam * p.means @ s
+            known = torch.linalg.solve(torch.eye(d) + lam * s, right.T).T
+            torch.testing.assert_close(p.prox(v, lam), known, rtol=1e-9, atol=1e-9)
+            assert float((p.prox(v, 1.1 * lam) - known).abs().max()) > 1e-5
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_point_of_a_grid_beats_the_prox(kind, d):
+    for seed in range(12):
+        p = mixture(kind, d, seed)
+        for lam in (1e-3, 0.05, 0.6, 10.0):
+            assert prox_gap(p, p.prox, places(p, seed), lam) < 1e-9
+
+
+def test_a_wrong_prox_is_beaten():
+    p = Mixture(*(torch.tensor(a).double() for a in ([0.6, 0.4], [[-1.0], [1.0]], [0.1, 0.1])))
+    v = places(p)
+
+    def downhill_from_v(v, lam):
+        x = v.clone()
+        for _ in range(2000):
+            x = x - 0.02 * (x - v - lam * p.score(x))
+        return x
+
+    assert prox_gap(p, p.prox, v, 1.0) < 1e-9
+    assert prox_gap(p, downhill_from_v, v, 1.0) > 1e-2  # a local minimum, and not the least
+    assert prox_gap(p, lambda v, lam: p.prox(v, 1.05 * lam), v, 1.0) > 1e-5
+    assert prox_gap(p, lambda v, lam: p.posterior_mean(v, lam), v, 1.0) > 1e-2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_more_dimensions_descents_from_everywhere_find_nothing_less(kind):
+    for d in (3, 12, 40):
+        p = mixture(kind, d, seed=d, k=5, size=0.7, reach=1.0)
+        v = 1.2 * torch.randn(25, d, dtype=torch.float64, generator=generator())
+        for lam in (0.05, 1.0):
+            x = p.prox(v, lam)
+            grad = x - v - lam * p.score(x)
+            assert float(grad.abs().max()) < 1e-6
+            least = cost(p, x, v, lam) + 1e-9
+            precision = 1 / (p.covariances if kind != "full" else p.covariances.diagonal(0, 1, 2))
+            step = 1 / (1 + lam * 4 * float(precision.max()))
+            for start in (v, *p.means, p.mean(), torch.zeros(d)):
+                z = start.to(v).expand_as(v)
+                for _ in range(60):
+                    z = z - step * (z - v - lam * p.score(z))
+                assert bool((cost(p, z, v, lam) >= least - 2e-9).all())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_prox_is_monotone_and_takes_a_lam_for_each_point(kind):
+    p = mixture(kind, 2, seed=3, size=0.3)
+    v = 2 * torch.randn(200, 2, dtype=torch.float64, generator=generator())
+    x = p.prox(v, 0.5)
+    products = ((x[:, None] - x) * (v[:, None] - v)).sum(2)
+    assert float(products.min()) > -1e-9
+    assert float((((v - x)[:, None] - (v - x)) * (v[:, None] - v)).sum(2).min()) < -1e-3
+    lam = torch.linspace(0.01, 3, 20, dtype=torch.float64)
+    each = torch.cat([p.prox(v[i : i + 1], float(lam[i])) for i in range(20)])
+    torch.testing.assert_close(p.prox(v[:20], lam), each, rtol=0, atol=1e-7)
+    assert p.prox(v[:0], 0.5).shape == (0, 2)
+
+
+def test_where_the_variance_is_tiny_the_prox_is_the_nearest_mean():
+    points = torch.randn(30, 2, dtype=torch.float64, generator=generator())
+    v = torch.randn(100, 2, dtype=torch.float64, generator=generator(1))
+    weights = torch.rand(30, dtype=torch.float64, generator=generator(2))
+    exact = Mixture.points(points, weights / weights.sum()).prox(v, 0.7)
+    assert exact.equal(points[torch.cdist(v, points).argmin(1)])
+    near = Mixture(weights / weights.sum(), points, torch.full((30,), 1e-10).double())
+    torch.testing.assert_close(near.prox(v, 0.7), exact, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_posterior_by_numerical_bayes(kind):
+    for d, matrix in ((1, [[1.5]]), (2, [[1.0, 0.5]]), (2, [[1.0, 0.5], [0.0, 2.0], [1.0, 1.0]])):
+        p, noise = mixture(kind, d, seed=d, size=0.6), 0.4
+        a = torch.tensor(matrix, dtype=torch.float64)
+        y = a @ p.draw(1, generator())[0] + 0.2
+        q = p.posterior(a, y, noise)
+        grid, area = axes(d, -6, 6, 4001 if d == 1 else 401)
+        joint = p.log_density(grid) - (grid @ a.T - y).square().sum(1) / (2 * noise**2)
+        known = joint - joint.logsumexp(0) - torch.tensor(area).log()
+        found, seen = q.log_density(grid), known > known.max() - 20
+        torch.testing.assert_close(found[seen], known[seen], rtol=0, atol=1e-5)
+        wrong = p.posterior(a, y, 1.1 * noise).log_density(grid)
+        assert float((wrong - known)[seen].abs().max()) > 0.1
+
+
+def test_posterior_of_one_gaussian_and_of_points():
+    p = mixture("full", 3, k=1)
+    a, y = torch.randn(2, 3, dtype=torch.float64, generator=generator()), torch.ones(2).double()
+    for noise in (1e-7, 0.3):
+        q, s = p.posterior(a, y, noise), torch.linalg.inv(p.covariance())
+        if noise > 0.1:
+            covariance = torch.linalg.inv(s + a.T @ a / noise**2)
+            torch.testing.assert_close(q.covariance(), covariance)
+            torch.testing.assert_close(q.mean(), covariance @ (s @ p.mean() + a.T @ y / noise**2))
+        torch.testing.assert_close(a @ q.mean(), y, rtol=0, atol=30 * noise**2)
+    points = Mixture.points(torch.randn(6, 3, dtype=torch.float64, generator=generator(1)))
+    q = points.posterior(a, y, 0.5)
+    known = (-(points.means @ a.T - y).square().sum(1) / 0.5).softmax(0)
+    torch.testing.assert_close(q.weights, known)
+    assert q.means.equal(points.means) and not q.covariances.any()
+    assert float(points.posterior(a, 1e3 * y, 0.01).weights.min()) > 0
+
+
+def test_draws_repeat_and_follow_singular_covariances():
+    line = torch.tensor([[[1.0, 2.0], [2.0, 4.0]]], dtype=torch.float64)
+    p = Mixture(torch.ones(1).double(), torch.zeros(1, 2).double(), line)
+    x = p.draw(1000, generator())
+    assert x.equal(p.draw(1000, generator()))
+    torch.testing.assert_close(x[:, 1], 2 * x[:, 0], rtol=0, atol=1e-6)
+    assert float(x[:, 0].var()) == pytest.approx(1, abs=0.15)
+
+
+def build(weights, means, covariances):
+    return Mixture(*(torch.tensor(a, dtype=torch.float64) for a in (weights, means, covariances)))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: build([1.0], [0.0], [1.0]), r"weights \[K\] and means \[K, d\]"),
+        (lambda: build([1.0], [[0.0]], [1.0, 1.0]), "one for each component"),
+        (lambda: build([1.2, -0.2], [[0.0], [1.0]], [1.0, 1.0]), "positive and add up to 1"),
+        (lambda: build([0.6, 0.6], [[0.0], [1.0]], [1.0, 1.0]), "a sum of 1.2"),
+        (lambda: build([1.0], [[float("nan")]], [1.0]), "means are finite"),
+        (lambda: build([1.0], [[0.0]], [-1.0]), "at least 0"),
+        (lambda: build([1.0], [[0.0, 0.0]], [[[1.0, 2.0], [0.0, 1.0]]]), "symmetric"),
+        (lambda: build([1.0], [[0.0, 0.0]], [[[1.0, 2.0], [2.0, 1.0]]]), "negative eigenvalue"),
+        (lambda: Mixture(torch.ones(1), torch.zeros(1, 1).double(), torch.ones(1)), "one floating"),
+    ],
+)
+def test_what_is_no_mixture_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_what_has_no_answer_is_refused():
+    x = torch.zeros(2, 1, dtype=torch.float64)
+    points, half = Mixture.points(x), build([0.5, 0.5], [[0.0], [1.0]], [1.0, 0.0])
+    for call in (points.log_density, points.score, half.score, lambda x: half.prox(x, 1.0)):
+        with pytest.raises(ValueError, match="no density.*t > 0"):
+            call(x)
+    for lam in (0.0, torch.ones(3).double()):
+        with pytest.raises(ValueError, match="lam is positive"):
+            points.at(0.5).prox(x, lam)
+    with pytest.raises(ValueError, match="variance of noise is positive"):
+        points.posterior_mean(x, 0.0)
+    with pytest.raises(ValueError, match="deviation of noise is positive"):
+        points.posterior(x[:1], x[0], 0.0)
+    with pytest.raises(ValueError, match=r"A is \[m, 1\]"):
+        points.posterior(x.T, x[0], 1.0)
+    with pytest.raises(ValueError, match="rows of 1 numbers"):
+        points.at(0.5).log_density(x[0])
