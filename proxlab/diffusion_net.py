@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from deepinv.models import NCSNpp
 from torch import Tensor, nn
 
+import proxlab.kept_memory  # noqa: F401
 from solvers import VP
 
 LAMBDA_FLOOR = 1e-4

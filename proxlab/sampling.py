@@ -15,7 +15,7 @@ from solvers import proxdm, score, uniform_grid
 
 Kind = Literal["hybrid", "backward", "sde", "ode"]
 Model = DiffusionModel | DenoiserDiffusion
-BATCH = 128
+BATCH = 64
 """Digits at once on a CPU, where more would leave the cache."""
 BATCH_ON_GPU = 2048
 

@@ -9,10 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# glibc hands freed memory back to the system, and fetches it anew page by page, until one large
-# piece was freed (mallopt(3), M_MMAP_THRESHOLD): an eighth of the time of a prox. This one is never
-# touched and costs nothing.
-torch.empty(30 * 2**20, dtype=torch.uint8)
+import proxlab.kept_memory  # noqa: F401
 
 IMAGES, TILE = 4, 56
 """How many images, and rows and columns of their windows, are computed at a time, at most."""
