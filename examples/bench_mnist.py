@@ -27,7 +27,7 @@ from proxlab.digits import load_digits
 from proxlab.sample_noise import SampleNoise
 from proxlab.sample_quality import digit_features, judge_digits
 from proxlab.sampling import BATCH, Kind, sample
-from solvers import even_grid, uniform_grid
+from solvers import uniform_grid
 from solvers.score_diffusion import LAST_TIME
 
 STEPS = (5, 10, 20, 50, 100)
@@ -42,7 +42,7 @@ SLUGS = {
     "heun": "Heun",
 }
 """Rivals of diffusers, from the score."""
-OURS = ("hybrid", "backward", "mean-hybrid", "mean-backward")
+OURS = ("hybrid", "backward", "flow", "mean-hybrid", "mean-flow")
 PLAIN = ("sde", "sde-stopped", "ode", "ode-stopped")
 
 Sampler = Callable[[int, int], Tensor]
@@ -56,17 +56,15 @@ def samplers(prox: str | Path = PROX, score: str | Path = SCORE) -> dict[str, Sa
     def ours(network, kind: Kind, grid: Callable[[int], list[float]]) -> Sampler:
         return lambda n, steps: sample(network, n, times=grid(steps), kind=kind)
 
-    def even(steps: int) -> list[float]:
-        return even_grid(steps, model.schedule)
-
     def stopped(steps: int) -> list[float]:
         return uniform_grid(steps - 1, LAST_TIME)
 
     return {
         "hybrid": ours(proxdm, "hybrid", uniform_grid),
         "backward": ours(proxdm, "backward", uniform_grid),
+        "flow": ours(proxdm, "flow", uniform_grid),
         "mean-hybrid": ours(model, "hybrid", uniform_grid),
-        "mean-backward": ours(model, "backward", even),
+        "mean-flow": ours(model, "flow", uniform_grid),
         "sde": ours(model, "sde", uniform_grid),
         "sde-stopped": ours(model, "sde", stopped),
         "ode": ours(model, "ode", uniform_grid),

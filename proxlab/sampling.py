@@ -13,7 +13,7 @@ from proxlab.mean_prox import DenoiserDiffusion
 from proxlab.sample_noise import SampleNoise
 from solvers import proxdm, score, uniform_grid
 
-Kind = Literal["hybrid", "backward", "sde", "ode"]
+Kind = Literal["hybrid", "backward", "flow", "sde", "ode"]
 Model = DiffusionModel | DenoiserDiffusion
 BATCH = 64
 """Digits at once on a CPU, where more would leave the cache."""
@@ -35,10 +35,10 @@ def sample(
 
     `model` is a shipped one ("proxdm-mnist"), the path of a .safetensors file, a model of
     `proxlab.checkpoints.load_diffusion`, or a denoiser of yours (`DenoiserDiffusion`), on its
-    device. A step is one network evaluation: "hybrid" and "backward" are proximal, "sde"
-    (Euler-Maruyama) and "ode" (probability flow) need a score; what has one has a prox too
-    (`proxlab.mean_prox`). `times`, a grid of `solvers`, replaces `steps`. Image i depends on
-    (seed, i) alone, whatever n and `batch`.
+    device. A step is one network evaluation: "hybrid", "backward" and "flow" are proximal (see
+    `solvers.proxdm`), "sde" (Euler-Maruyama) and "ode" (probability flow) need a score; what has
+    one has a prox too (`proxlab.mean_prox`). `times`, a grid of `solvers`, replaces `steps`. Image
+    i depends on (seed, i) alone, whatever n and `batch`.
 
     Raises ValueError for n or steps below 1, for a backward step that is too long, for a model of
     another kind; warns where the model was not trained for the grid.

@@ -11,7 +11,7 @@ from solvers import VP, even_grid, proxdm, step_sizes, uniform_grid
 VP_ = VP()
 M = torch.tensor([0.5, -1.0, 0.0], dtype=torch.float64)
 V = torch.tensor([0.1, 1.0, 2.0], dtype=torch.float64)
-KINDS = ["hybrid", "backward"]
+KINDS = ["hybrid", "backward", "flow"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -41,8 +41,10 @@ def slow(x, times, kind, noise, late=False, same_lam=False):
         g = 0.1 * (t - s) + 19.9 * (t**2 - s**2) / 2
         if kind == "hybrid":
             y, lam = (1 + g / 2) * x + g**0.5 * noise(x), g
-        else:
+        elif kind == "backward":
             y, lam = (x + g**0.5 * noise(x)) / (1 - g / 2), g / (1 - g / 2)
+        else:
+            y, lam = (1 + g / 2) * x, g / 2
         x = prox(y, t if late else s, g if same_lam else lam)
     return x
 
@@ -53,7 +55,7 @@ def test_it_is_its_slow_self(kind, times):
     x = start(4)
     fast = last(proxdm(prox, x, times, kind=kind, noise=noises()))
     torch.testing.assert_close(fast, slow(x, times, kind, noises()), rtol=1e-12, atol=1e-12)
-    mistakes = [{"late": True}] + [{"same_lam": True}] * (kind == "backward")
+    mistakes = [{"late": True}] + [{"same_lam": True}] * (kind != "hybrid")
     for mistake in mistakes:
         assert (fast - slow(x, times, kind, noises(), **mistake)).norm() > 1e-3
 
@@ -63,8 +65,8 @@ def recursion(times, kind, louder=1.0) -> tuple[Tensor, Tensor]:
     mean, variance = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
     for t, s in pairwise(times[::-1]):
         g = VP_.integral(s, t)
-        A = 1 + g / 2 if kind == "hybrid" else 1 / (1 - g / 2)
-        C2, lam = (g, g) if kind == "hybrid" else (g * A**2, g * A)
+        A = 1 / (1 - g / 2) if kind == "backward" else 1 + g / 2
+        C2, lam = {"hybrid": (g, g), "backward": (g * A**2, g * A), "flow": (0, g / 2)}[kind]
         v = VP_.signal(s) * V + VP_.noise(s)
         k = v / (v + lam)
         mean = k * A * mean + (1 - k) * VP_.signal(s) ** 0.5 * M
@@ -82,7 +84,7 @@ def test_moments_of_samples_are_those_of_the_exact_law(kind):
         return torch.cat([off, (x.var(0) / variance - 1) / (2 / n) ** 0.5]).abs().max()
 
     assert scores(*recursion(times, kind)) < 4
-    assert scores(*recursion(times, kind, louder=1.1)) > 6
+    assert kind == "flow" or scores(*recursion(times, kind, louder=1.1)) > 6
     assert scores(M, V) > 6  # in twelve steps it is not yet the target
 
 
@@ -222,3 +224,31 @@ def test_a_function_keeps_the_noise_it_gave(kind):
         lambda y, t, lam: y, torch.zeros(1, 3), even_grid(9, VP()), kind=kind, noise=lambda x: z
     ):
         assert torch.equal(z, torch.ones(1, 3))
+
+
+def test_the_flow_follows_the_probability_flow():
+    """With many steps it takes each point where the closed form of a Gaussian does."""
+    x = start(5)
+    a = VP_.signal(1.0)
+    exact = M + (V / (a * V + 1 - a)).sqrt() * (x - a**0.5 * M)
+
+    def error(n, wrong=1.0):
+        def other(y, t, lam):
+            return prox(y, t, wrong * lam)
+
+        return float((last(proxdm(other, x, uniform_grid(n), kind="flow")) - exact).norm())
+
+    assert error(2000) < 5e-3 * float(exact.norm())
+    assert 1.8 < error(500) / error(1000) < 2.2  # first order
+    assert error(2000, wrong=2.0) > 0.1 * float(exact.norm())
+
+
+def test_the_flow_leaves_white_noise_alone_in_steps_of_any_length():
+    def white(y, t, lam):
+        return y / (1 + lam)
+
+    x, generator = start(5), torch.Generator().manual_seed(0)
+    torch.testing.assert_close(last(proxdm(white, x, [0.0, 1.0], kind="flow")), x)
+    x = torch.randn(4000, 3, dtype=torch.float64, generator=generator)
+    shrunk = last(proxdm(white, x, [0.0, 1.0], kind="hybrid", noise=generator))
+    assert float(shrunk.var()) < 0.5

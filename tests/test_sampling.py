@@ -14,7 +14,7 @@ from solvers import VP, even_grid, proxdm, score, uniform_grid
 from tests.tiny_diffusion import tiny_prox, tiny_score
 
 
-@pytest.mark.parametrize("kind", ["hybrid", "backward", "sde", "ode"])
+@pytest.mark.parametrize("kind", ["hybrid", "backward", "flow", "sde", "ode"])
 def test_a_sample_depends_on_its_number_alone(kind):
     model = tiny_score()
     whole = sample(model, 5, steps=10, kind=kind, seed=3)
@@ -56,7 +56,7 @@ def test_nonsense_is_refused_before_any_work():
         sample(prox, 1, seed=-1)
     with pytest.raises(ValueError, match="'sde' needs the score .* tiny-prox has only its prox"):
         sample(prox, 1, kind="sde")
-    with pytest.raises(ValueError, match="is hybrid or backward, got 'forward'"):
+    with pytest.raises(ValueError, match="is hybrid, backward or flow, got 'forward'"):
         sample(model, 1, kind="forward")
     with pytest.raises(ValueError, match="backward step needs gamma < 2.* at least 10 uniform"):
         batches(prox, 1, steps=5, kind="backward")
@@ -87,7 +87,7 @@ class Worn(torch.nn.Module):
         return (self.model.denoise(2 * x - 1, 2 * sigma) + 1) / 2
 
 
-@pytest.mark.parametrize("kind", ["hybrid", "backward", "sde", "ode"])
+@pytest.mark.parametrize("kind", ["hybrid", "backward", "flow", "sde", "ode"])
 def test_a_denoiser_is_a_model(kind):
     model = tiny_score()
     worn = DenoiserDiffusion(Worn(model), model.shape)
