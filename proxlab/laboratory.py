@@ -10,10 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-GRID = {1: 401, 2: 25}
-"""Points along each axis from which the minimiser of a mixture's prox is sought, by dimension."""
-CHUNK = 1000
-POLISH = 60
+from proxlab.mixtures import Mixture
 
 
 @dataclass(frozen=True)
@@ -120,64 +117,23 @@ class GaussianMixture:
 
     def neg_log_density(self, x: Tensor) -> Tensor:
         """[..., d] -> [...]."""
-        return -self._log_joint(x).logsumexp(-1)
+        rows = x.reshape(-1, self.dimension)
+        return -self._mixture(x).log_density(rows).view(x.shape[:-1])
 
     def prox(self, v: Tensor, tau: float) -> Tensor:
         """argmin_x |x - v|^2 / 2 - tau log p(x), the least of the local minima; [N, d] -> [N, d].
 
-        Where two of them tie the prox jumps, and either may be returned. Setting the gradient to
-        zero shows that x is a convex combination of v and the means: the best point of a grid over
-        their bounding box is followed downhill, by Newton's step where that descends and by that of
-        expectation maximisation, which always does, elsewhere.
+        Where two of them tie the prox jumps, and either may be returned.
         """
-        return torch.cat([self._prox(part, tau) for part in v.split(CHUNK)])
+        return self._mixture(v).prox(v, tau)
 
     def posterior_mean(self, v: Tensor, sigma: float) -> Tensor:
-        """E[x | x + sigma e = v]: the components' own means, by their share in v."""
-        _, means, deviations = self._tensors(v)
-        noisy = [(t**2 + sigma**2) ** 0.5 for t in self.deviations]
-        share = GaussianMixture(self.weights, self.means, tuple(noisy))._log_joint(v).softmax(-1)
-        gain = (deviations.square() / (deviations.square() + sigma**2))[:, None]
-        return (share[..., None] * (means + gain * (v[:, None] - means))).sum(1)
+        """E[x | x + sigma e = v], [N, d] -> [N, d]."""
+        return self._mixture(v).posterior_mean(v, sigma**2)
 
-    def _prox(self, v: Tensor, tau: float) -> Tensor:
-        _, means, deviations = self._tensors(v)
-        low, high = torch.minimum(v, means.amin(0)), torch.maximum(v, means.amax(0))
-        axis = torch.linspace(0, 1, GRID[self.dimension]).to(v)
-        box = torch.cartesian_prod(*[axis] * self.dimension).view(-1, self.dimension)
-        points = low[:, None] + (high - low)[:, None] * box
-        best = self._cost(points, v[:, None], tau).argmin(1)
-        x = points[torch.arange(len(v)), best]
-        eye = torch.eye(self.dimension).to(v)
-        for _ in range(POLISH):
-            share = self._log_joint(x).softmax(-1)
-            pull = share / deviations.square()
-            curvature = 1 + tau * pull.sum(1, keepdim=True)
-            safe = (v + tau * pull @ means) / curvature
-            slopes = (x[:, None] - means) / deviations.square()[:, None]  # of -log N_j
-            mean_slope = (share[..., None] * slopes).sum(1)
-            spread = torch.einsum("nj,nja,njb->nab", share, slopes, slopes)
-            spread = spread - mean_slope[:, :, None] * mean_slope[:, None]
-            hessian = curvature[..., None] * eye - tau * spread
-            # Without an error where the Hessian is singular: a nan is no descent.
-            step = torch.linalg.solve_ex(hessian, (x - v + tau * mean_slope)[..., None])[0]
-            newton = x - step[..., 0]
-            better = self._cost(newton, v, tau) < self._cost(safe, v, tau)
-            last, x = x, torch.where(better[:, None], newton, safe)
-            if torch.allclose(x, last, rtol=1e-14, atol=1e-14):
-                break
-        return x
-
-    def _cost(self, x: Tensor, v: Tensor, tau: float) -> Tensor:
-        return (x - v).square().sum(-1) / 2 + tau * self.neg_log_density(x)
-
-    def _log_joint(self, x: Tensor) -> Tensor:
-        """log(weights_j N(x; means_j, deviations_j^2 I)): [..., d] -> [..., J]."""
-        weights, means, deviations = self._tensors(x)
-        squares = (x[..., None, :] - means).square().sum(-1) / deviations.square()
-        return (
-            weights.log() - squares / 2 - self.dimension * (2 * torch.pi * deviations**2).log() / 2
-        )
+    def _mixture(self, like: Tensor) -> Mixture:
+        weights, means, deviations = self._tensors(like)
+        return Mixture(weights, means, deviations.square())
 
     def _tensors(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         parts = (self.weights, self.means, self.deviations)

@@ -1,4 +1,4 @@
-"""Gaussian mixtures against closed forms, scipy, quadrature and grids, and what these must catch."""
+"""Gaussian mixtures against closed forms, scipy, quadrature and grids, and mistakes these see."""
 
 import pytest
 import torch
@@ -33,6 +33,10 @@ def mixture(kind, d, seed=0, k=None, reach=2.0, size=None):
     return Mixture(weights / weights.sum(), means, covariances)
 
 
+def build(weights, means, covariances):
+    return Mixture(*(torch.tensor(a, dtype=torch.float64) for a in (weights, means, covariances)))
+
+
 def axes(d, low, high, n):
     axis = torch.linspace(low, high, n, dtype=torch.float64)
     return torch.cartesian_prod(*[axis] * d).view(-1, d), ((high - low) / (n - 1)) ** d
@@ -44,7 +48,7 @@ def cost(p, x, v, lam):
 
 def prox_gap(p, prox, v, lam):
     """How far F(prox) is above F at the best of a grid's points, at most; [N] then max."""
-    grid, _ = axes(p.dimension, -6, 6, 4001 if p.dimension == 1 else 241)
+    grid, _ = axes(p.dimension, -6, 6, 3001 if p.dimension == 1 else 161)
     values = grid.square().sum(1) / 2 - lam * p.log_density(grid) - v @ grid.T
     best = values.amin(1) + v.square().sum(1) / 2
     return float((cost(p, prox(v, lam), v, lam) - best).max())
@@ -71,7 +75,7 @@ def test_density_is_that_of_scipy_and_the_score_its_gradient():
         (slope,) = torch.autograd.grad(found.sum(), x)
         torch.testing.assert_close(p.score(x), slope, rtol=1e-8, atol=1e-8)
         near = Mixture(p.weights, p.means, 1.01 * p.covariances)
-        assert float((near.score(x) - slope).norm() / slope.norm()) > 1e-3
+        assert float((near.score(x.detach()) - slope).norm() / slope.norm()) > 1e-3
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,14 +129,14 @@ def test_the_prox_of_one_gaussian_is_linear():
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_point_of_a_grid_beats_the_prox(kind, d):
-    for seed in range(12):
+    for seed in range(20 if d == 1 else 8):
         p = mixture(kind, d, seed)
-        for lam in (1e-3, 0.05, 0.6, 10.0):
+        for lam in ((1e-3, 0.6), (0.05, 10.0))[seed % 2]:
             assert prox_gap(p, p.prox, places(p, seed), lam) < 1e-9
 
 
 def test_a_wrong_prox_is_beaten():
-    p = Mixture(*(torch.tensor(a).double() for a in ([0.6, 0.4], [[-1.0], [1.0]], [0.1, 0.1])))
+    p = build([0.6, 0.4], [[-1.0], [1.0]], [0.1, 0.1])
     v = places(p)
 
     def downhill_from_v(v, lam):
@@ -178,16 +182,23 @@ def test_the_prox_is_monotone_and_takes_a_lam_for_each_point(kind):
     each = torch.cat([p.prox(v[i : i + 1], float(lam[i])) for i in range(20)])
     torch.testing.assert_close(p.prox(v[:20], lam), each, rtol=0, atol=1e-7)
     assert p.prox(v[:0], 0.5).shape == (0, 2)
+    single = Mixture(p.weights.float(), p.means.float(), p.covariances.float())
+    near = single.prox(v.float(), 0.5)
+    assert near.dtype == torch.float32 and float((near - x).abs().median()) < 1e-6
 
 
-def test_where_the_variance_is_tiny_the_prox_is_the_nearest_mean():
+def test_point_masses_are_the_limit_of_small_variance():
     points = torch.randn(30, 2, dtype=torch.float64, generator=generator())
     v = torch.randn(100, 2, dtype=torch.float64, generator=generator(1))
-    weights = torch.rand(30, dtype=torch.float64, generator=generator(2))
-    exact = Mixture.points(points, weights / weights.sum()).prox(v, 0.7)
-    assert exact.equal(points[torch.cdist(v, points).argmin(1)])
-    near = Mixture(weights / weights.sum(), points, torch.full((30,), 1e-10).double())
-    torch.testing.assert_close(near.prox(v, 0.7), exact, rtol=0, atol=1e-8)
+    nearest = points[torch.cdist(v, points).argmin(1)]
+    assert Mixture.points(points).prox(v, 0.7).equal(nearest)
+    w = torch.rand(30, dtype=torch.float64, generator=generator(2))
+    p = Mixture.points(points, w / w.sum())
+    near = Mixture(p.weights, points, torch.full_like(w, 1e-10))
+    for lam in (0.01, 0.7):
+        torch.testing.assert_close(near.prox(v, lam), p.prox(v, lam), rtol=0, atol=1e-7)
+        # The constant that tends to infinity is common, so unequal weights go on to count.
+        assert not p.prox(v, lam).equal(nearest)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -231,10 +242,6 @@ def test_draws_repeat_and_follow_singular_covariances():
     assert x.equal(p.draw(1000, generator()))
     torch.testing.assert_close(x[:, 1], 2 * x[:, 0], rtol=0, atol=1e-6)
     assert float(x[:, 0].var()) == pytest.approx(1, abs=0.15)
-
-
-def build(weights, means, covariances):
-    return Mixture(*(torch.tensor(a, dtype=torch.float64) for a in (weights, means, covariances)))
 
 
 @pytest.mark.parametrize(
