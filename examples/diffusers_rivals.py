@@ -6,9 +6,10 @@ walk the probability flow: no fresh noise. A `Mixture` has one, see `predictor`;
     *_, last = RIVALS["DPM-Solver++ 2M, Karras"].walk(noise, x, evaluations=10)
 
 What is told to the schedulers, and what to the network:
-- The continuous schedule, as T = 1000 betas: alphas_cumprod[k] = a((k + 1) / T), so that timestep
-  k is the time (k + 1) / T. Schedulers with sigmas round the timesteps that go with them, so the
-  time is read from the sigma instead, exactly. DDIM's timesteps are whole and need no such care.
+- The continuous schedule, as T betas: alphas_cumprod[k] = a((k + 1) / T), so that timestep k is
+  the time (k + 1) / T. T is the first multiple of the steps from 1000 on, for DDIM steps by T / N
+  rounded down, and is lost where that rounds much. Schedulers with sigmas round the timesteps that
+  go with them, so the time is read from the sigma instead, exactly; DDIM's timesteps are whole.
 - All samplers get x ~ N(0, I) at t = 1. Heun works on x / sqrt(a), so there x is divided first.
 - All of them end at t = 0 itself: set_alpha_to_one for DDIM, a last sigma of zero for the rest.
 
@@ -20,17 +21,17 @@ sigmas; both solver types; orders 1 to 3; Euler at the end. Dino / mixture:
   0.159 / 0.191 at best. Karras is ahead at 5 evaluations, 0.105 against 0.196 on the dino, and
   log sigma from 7 on, so that both are kept. Order 3 and solver type heun lose by a fifth.
 - UniPC: the same, 0.101 / 0.199 and 0.099 / 0.178; bh1 divides by zero where sigma ends at zero.
-- DDIM: linspace 0.141 / 0.221, trailing 0.189 / 0.236, leading 0.194 / 0.233. Linspace evaluates
+- DDIM: linspace 0.141 / 0.221, trailing 0.191 / 0.237, leading 0.194 / 0.234. Linspace evaluates
   the network T / (N - 1) apart and steps by T / N: wrong to first order, yet better here.
 - Heun: trailing 0.264 / 0.283; Karras, his own choice, 0.304 / 1.17: 3 steps are too few for it.
 """
 
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from proxlab.mixtures import Mixture
@@ -38,8 +39,8 @@ from solvers import VP
 from solvers.proximal_diffusion import Sample
 
 TRAINED_STEPS = 1000
-"""T; sampling ends at sigma(1 / T) = 0.0105 before the last step to zero, where sigmas are Karras's
-or even in log sigma."""
+"""The least T. Sampling ends at sigma(1 / T), about 0.0105, before the last step to zero, where
+sigmas are Karras's or even in log sigma."""
 
 Noise = Callable[[Tensor, float], Tensor]
 
@@ -82,7 +83,7 @@ class Rival:
         return last.x
 
     def _walk(self, noise, x: Tensor, evaluations: int, schedule: VP) -> Iterator[Sample]:
-        plan = self._made(schedule)
+        plan = self._made(schedule, self.steps(evaluations))
         plan.set_timesteps(self.steps(evaluations))
         times = _times(plan, schedule)
         if len(times) - 1 != self.spent(evaluations):
@@ -101,7 +102,7 @@ class Rival:
             x = plan.step(predicted, step, x).prev_sample
             yield Sample(x if self.costs == 1 else x * schedule.signal(s) ** 0.5, s)
 
-    def _made(self, schedule: VP):
+    def _made(self, schedule: VP, steps: int):
         if importlib.util.find_spec("diffusers") is None:
             raise ModuleNotFoundError(
                 "the rival samplers are those of diffusers, which is not installed: "
@@ -109,16 +110,18 @@ class Rival:
             )
         import diffusers
 
-        ends = [k / TRAINED_STEPS for k in range(TRAINED_STEPS + 1)]
-        betas = [-torch.tensor(-schedule.integral(s, t)).double().expm1() for s, t in pairwise(ends)]
+        trained = steps * math.ceil(TRAINED_STEPS / steps)
+        ends = [k / trained for k in range(trained + 1)]
+        betas = [-math.expm1(-schedule.integral(s, t)) for s, t in pairwise(ends)]
         made = getattr(diffusers, self.scheduler)
-        return made(trained_betas=torch.stack(betas).numpy(), **self.settings)
+        return made(num_train_timesteps=trained, trained_betas=betas, **self.settings)
 
 
 def _times(plan, schedule: VP) -> list[float]:
     """Where the network is evaluated, and 0 at the end."""
     if not hasattr(plan, "sigmas"):
-        return [(int(k) + 1) / TRAINED_STEPS for k in plan.timesteps] + [0.0]
+        trained = plan.config.num_train_timesteps
+        return [(int(k) + 1) / trained for k in plan.timesteps] + [0.0]
     # The first sigma, in float32, may lie beyond that of t = 1.
     return [min(1.0, schedule.time_of_noise(sigma)) for sigma in plan.sigmas.tolist()]
 

@@ -94,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("model", help="name or .safetensors file")
     sample.add_argument("--n", type=int, default=64, help="how many images")
     sample.add_argument("--steps", type=int, default=10, help="network evaluations for each")
-    sample.add_argument("--kind", default="hybrid", choices=["hybrid", "backward", "flow", "sde", "ode"])
+    sample.add_argument(
+        "--kind", default="hybrid", choices=["hybrid", "backward", "flow", "sde", "ode"]
+    )
     sample.add_argument("--grid", default="uniform", choices=["uniform", "even"])
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--batch", type=int, help="images at once; changes no image")
