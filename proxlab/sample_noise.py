@@ -14,11 +14,11 @@ class SampleNoise:
     """A source of noise for `solvers.proxdm` and `solvers.score`: x -> standard normal, like x.
 
     Call k of a source has the counter-based generator with the key (seed, k) [Salmon11], and
-    sample i the part of its sequence that begins at i times the size of a sample: neither the batch
-    nor the device changes a sample, and no two share numbers. By the method of Box and Muller, which
-    takes as many numbers as it gives, in float32 on the CPU. Raises ValueError for a seed outside
-    0 .. 2^64 - 1, for samples that are not numbered one after the other from 0 or later, and for a batch of another
-    length than `indices`.
+    sample i the part of its sequence that begins at i times the size of a sample: neither batch nor
+    device changes a sample, and no two share numbers. By the method of Box and Muller, which takes
+    as many numbers as it gives, in float32 on the CPU. Raises ValueError for a seed outside
+    0 .. 2^64 - 1, for samples that are not numbered one after the other from 0 or later, and for a
+    batch of another length than `indices`.
     """
 
     def __init__(self, seed: int, indices: range):
@@ -36,10 +36,10 @@ class SampleNoise:
         key = np.array([self.seed, self.calls], dtype=np.uint64)
         bits = np.random.Philox(key=key, counter=self.indices[0] * counts)
         self.calls += 1
-        words = bits.random_raw(len(x) * counts * PER_COUNT // 2).view(np.uint32)
-        # 24 bits are what float32 holds; the half keeps the logarithm finite.
-        u = torch.from_numpy(((words >> 8).astype(np.float32) + 0.5) * np.float32(2**-24))
+        words = bits.random_raw(len(x) * counts * PER_COUNT // 2).view(np.int32)
+        # 24 bits, -2^23 ... 2^23 - 1, are what float32 holds; the half keeps the logarithm finite
+        u = torch.from_numpy(words).bitwise_right_shift_(8).float().add_(2**23 + 0.5).mul_(2**-24)
         radius, angle = u.view(len(x), 2, -1).unbind(1)
         radius, angle = radius.log().mul_(-2).sqrt_(), angle.mul(2 * math.pi)
-        normal = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
+        normal = torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)], 1)
         return normal[:, :size].reshape(x.shape).to(x)
