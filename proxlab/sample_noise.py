@@ -37,9 +37,15 @@ class SampleNoise:
         bits = np.random.Philox(key=key, counter=self.indices[0] * counts)
         self.calls += 1
         words = bits.random_raw(len(x) * counts * PER_COUNT // 2).view(np.int32)
-        # 24 bits, -2^23 ... 2^23 - 1, are what float32 holds; the half keeps the logarithm finite
-        u = torch.from_numpy(words).bitwise_right_shift_(8).float().add_(2**23 + 0.5).mul_(2**-24)
-        radius, angle = u.view(len(x), 2, -1).unbind(1)
-        radius, angle = radius.log().mul_(-2).sqrt_(), angle.mul(2 * math.pi)
-        normal = torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)], 1)
+        normal = box_muller(torch.from_numpy(words).view(len(x), 2, -1))
         return normal[:, :size].reshape(x.shape).to(x)
+
+
+def box_muller(words: Tensor) -> Tensor:
+    """Random int32 [B, 2, N], overwritten, to normal float32 [B, 2 N]."""
+    # 24 bits are what float32 holds, and the half keeps the logarithm finite; it has to be added by
+    # itself, since 2^23 + 1/2 is no float32.
+    u = words.bitwise_right_shift_(8).float().add_(2.0**23).add_(0.5).mul_(2.0**-24)
+    radius, angle = u.unbind(1)
+    radius, angle = radius.log().mul_(-2).sqrt_(), angle.mul(2 * math.pi)
+    return torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)], 1)

@@ -35,7 +35,7 @@ def models(tmp_path, monkeypatch):
 
 def test_every_sampler_has_its_row_and_none_is_made_twice(models, tmp_path, capsys):
     pytest.importorskip("diffusers")
-    names = (*bench_mnist.OURS, *bench_mnist.PLAIN, *bench_mnist.SLUGS)
+    names = (*bench_mnist.OURS, *bench_mnist.PLAIN, *bench_mnist.THEIRS)
     rows = bench_mnist.main(names, (5,), 8, tmp_path / "rows.jsonl", **models)
     assert "backward at 5: a backward step needs gamma < 2" in capsys.readouterr().out
     assert [row["sampler"] for row in rows] == [name for name in names if name != "backward"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from proxlab.sample_noise import SampleNoise
+from proxlab.sample_noise import SampleNoise, box_muller
 from solvers import proxdm, uniform_grid
 
 SHAPE = (1, 4, 5)
@@ -115,3 +115,12 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed, indices):
 def test_samples_are_numbered_from_zero(indices):
     with pytest.raises(ValueError, match="samples are numbered from 0"):
         SampleNoise(0, indices)
+
+
+def test_no_word_gives_infinity():
+    """One in 2^24 words is the least: two or three of them in a run of 10,000 digits, per step."""
+    least, most = torch.iinfo(torch.int32).min, torch.iinfo(torch.int32).max
+    words = torch.tensor([[[least, least + 255, -1, 0, most], [0, most, least, -1, 7]]]).int()
+    normal = box_muller(words)
+    assert normal.shape == (1, 10) and normal.isfinite().all()
+    assert 5.7 < float(normal.abs().max()) < 6  # sqrt(2 log 2^25), the ends of what is drawn
