@@ -40,8 +40,8 @@ THEIRS = {
     "unipc": Rival("UniPCMultistepScheduler", {"timestep_spacing": "linspace"}),
     "heun": RIVALS["Heun"],
 }
-"""Rivals of diffusers, from the score. On held-out digits uniform time is far ahead of the settings
-that are best in the plane, with DPM-Solver++ at 5 evaluations 19 against 64 (Karras) and 69 (log)."""
+"""Rivals of diffusers, from the score. On held-out digits uniform time is far ahead of what is
+best in the plane, with DPM-Solver++ at 5 evaluations 19 against 64 (Karras) and 69 (log)."""
 OURS = ("hybrid", "backward", "flow", "mean-hybrid", "mean-flow")
 PLAIN = ("sde", "sde-stopped", "ode", "ode-stopped")
 
