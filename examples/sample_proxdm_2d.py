@@ -35,8 +35,7 @@ from solvers import VP, even_grid, power_grid, proxdm, score, uniform_grid
 from solvers.proximal_diffusion import Sample
 from solvers.score_diffusion import LAST_TIME
 
-LONG, CURVED, POWER = 0.4, 1.2, 1.5
-"""Where the long step ends, the power of the grid below it, and that of the power grid."""
+LONG, CURVED, POWER = 0.4, 1.2, 1.5  # where the long step ends, the powers below it and elsewhere
 FLOOR = "the target itself"
 SHOWN = ("flow, long", "hybrid, long", "sde, N", "DPM-Solver++ 2M, Karras")
 CURVES = {
@@ -104,10 +103,9 @@ def samplers(target: Mixture) -> dict[str, Sampler]:
     found = {f"hybrid, {name}": ours(grid, prox, "hybrid") for name, grid in grids.items()}
     for name in ("uniform", "long"):
         found[f"flow, {name}"] = ours(grids[name], prox, "flow")
+        found[f"hybrid by posterior mean, {name}"] = ours(grids[name], mean_prox, "hybrid")
     for name in ("uniform", "even"):
         found[f"backward, {name}"] = ours(grids[name], prox, "backward")
-    for name in ("uniform", "long"):
-        found[f"hybrid by posterior mean, {name}"] = ours(grids[name], mean_prox, "hybrid")
     for kind in ("sde", "ode"):
         found |= {f"{kind}, N": scores(0, kind), f"{kind}, N + 1": scores(1, kind)}
     for name, rival in (RIVALS if find_spec("diffusers") else {}).items():
@@ -127,8 +125,8 @@ def main(
 ) -> list[dict]:
     """Run all samplers, print tables, write proxdm_2d.jsonl and .png into `out`; the rows.
 
-    `seeds` runs from `seed` on; steps from 2. Targets are in the plane. Raises FileExistsError for
-    files that exist without `overwrite`, and ValueError without POT or for fewer than 2 steps.
+    Seeds are numbered from `seed`. Targets are in the plane. Raises FileExistsError for files that
+    exist without `overwrite`, ValueError without POT or for fewer than 2 steps.
     """
     out.mkdir(parents=True, exist_ok=True)
     table, picture = out / "proxdm_2d.jsonl", out / "proxdm_2d.png"
@@ -202,9 +200,10 @@ def _draw(path: Path, rows: list[dict], states: dict, targets: dict[str, Mixture
 
     first, count = next(iter(targets)), min(row["steps"] for row in rows)
     shown = {name: states[first, name, count] for name in SHOWN if (first, name, count) in states}
-    figure = Figure(figsize=(2.1 * (count + 1), 2.3 * len(shown) + 5), layout="constrained")
+    tall = 2.3 * len(shown)
+    figure = Figure(figsize=(2.1 * (count + 1), tall + 5), layout="constrained")
     FigureCanvasAgg(figure)
-    above, below = figure.subfigures(2, 1, height_ratios=[2.3 * len(shown), 5])
+    above, below = figure.subfigures(2, 1, height_ratios=[tall, 5])
     panels = above.subplots(len(shown), count + 1, squeeze=False)
     for line, (name, walked) in zip(panels, shown.items(), strict=True):
         for ax, state in zip(line, walked, strict=True):
@@ -228,8 +227,7 @@ def _curves(ax, rows: list[dict]) -> None:
         ax.loglog(counts, w2, label=name, color=color, marker=marker, ls=ls)
     floor = mean(row["w2"] for row in rows if row["sampler"] == FLOOR)
     ax.axhline(floor, label=FLOOR, color="black", ls="--")
-    counts = sorted({row["steps"] for row in rows})
-    ax.set_xticks(counts, [str(n) for n in counts])
+    ax.set_xticks(counts := sorted({row["steps"] for row in rows}), map(str, counts))
     ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     for which in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
         which("{x:.2g}")
