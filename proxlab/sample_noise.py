@@ -8,6 +8,8 @@ from torch import Tensor
 
 PER_COUNT = 8
 """Numbers that one count of Philox gives, 32 bits each."""
+AHEAD = 6
+"""Calls that are answered at once."""
 
 
 class SampleNoise:
@@ -27,18 +29,27 @@ class SampleNoise:
         if not len(indices) or indices[0] < 0 or (len(indices) > 1 and indices.step != 1):
             raise ValueError(f"samples are numbered from 0, one after the other, got {indices}")
         self.seed, self.indices, self.calls = seed, indices, 0
+        self._ready: list[Tensor] = []
 
     def __call__(self, x: Tensor) -> Tensor:
         if len(x) != len(self.indices):
             raise ValueError(f"this noise is for {len(self.indices)} samples, got {len(x)}")
         size = x[0].numel()
-        counts = -(-size // PER_COUNT)
-        key = np.array([self.seed, self.calls], dtype=np.uint64)
-        bits = np.random.Philox(key=key, counter=self.indices[0] * counts)
+        if not self._ready or self._ready[-1].shape[1] != size:
+            # Several calls' worth: the first costs twice as much as the others, after a network has
+            # filled the caches.
+            ahead = range(self.calls, self.calls + AHEAD)
+            self._ready = [self._drawn(call, size) for call in reversed(ahead)]
         self.calls += 1
-        words = bits.random_raw(len(x) * counts * PER_COUNT // 2).view(np.int32)
-        normal = box_muller(torch.from_numpy(words).view(len(x), 2, -1))
-        return normal[:, :size].reshape(x.shape).to(x)
+        return self._ready.pop().reshape(x.shape).to(x)
+
+    def _drawn(self, call: int, size: int) -> Tensor:
+        """[B, size]"""
+        counts = -(-size // PER_COUNT)
+        key = np.array([self.seed, call], dtype=np.uint64)
+        bits = np.random.Philox(key=key, counter=self.indices[0] * counts)
+        words = bits.random_raw(len(self.indices) * counts * PER_COUNT // 2).view(np.int32)
+        return box_muller(torch.from_numpy(words).view(len(self.indices), 2, -1))[:, :size]
 
 
 def box_muller(words: Tensor) -> Tensor:
