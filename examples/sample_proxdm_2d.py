@@ -9,8 +9,8 @@ be told from perfect below it. Written are one row per run as JSON lines, a figu
 
 All samplers start from the same noise at t = 1. "N + 1" walks the authors' grid for scores, N
 steps down to t = 1e-3, and denoises there, at one evaluation more than the rest, which make N.
-"long" is a grid made for few steps, chosen on these two targets: one step from t = 1, where nothing
-is to be seen yet, to LONG, and shorter and shorter ones below.
+"long" is a grid chosen on these two targets: one step from t = 1, where nothing is to be seen yet,
+to LONG, and shorter and shorter ones below. The flow loses nothing in that step, the hybrid does.
 """
 
 import argparse
@@ -129,8 +129,7 @@ def main(
     exist without `overwrite`, ValueError without POT or for fewer than 2 steps.
     """
     out.mkdir(parents=True, exist_ok=True)
-    table, picture = out / "proxdm_2d.jsonl", out / "proxdm_2d.png"
-    for path in (table, picture):
+    for path in (table := out / "proxdm_2d.jsonl", picture := out / "proxdm_2d.png"):
         check_writable(path, overwrite)
     targets = {"dino": dino(), "mixture": four()} if targets is None else targets
     rows, states = [], {}
@@ -168,8 +167,9 @@ def markdown(rows: list[dict], seed: int) -> str:
 def _runs(target: Mixture, n: int, seed: int, steps: Sequence[int]) -> Iterator[dict]:
     points, weights = _reference(target, n)
     exact = target.draw(n, torch.Generator().manual_seed(10_000 + seed))
+    walks = {FLOOR: None, **samplers(target)}
     for count in steps:
-        for name, walk in {FLOOR: None, **samplers(target)}.items():
+        for name, walk in walks.items():
             noise = torch.Generator().manual_seed(seed)
             x = torch.randn(n, target.dimension, generator=noise, dtype=torch.float64)
             states = [Sample(exact if walk is None else x, 1.0)]
@@ -213,8 +213,8 @@ def _draw(path: Path, rows: list[dict], states: dict, targets: dict[str, Mixture
         line[0].set_ylabel(name, fontsize=9)
     for ax, name in zip(below.subplots(1, len(targets), squeeze=False)[0], targets, strict=True):
         _curves(ax, [row for row in rows if row["target"] == name])
-    handles, labels = ax.get_legend_handles_labels()
-    below.legend(handles, labels, loc="outside right center", fontsize=8, frameon=False)
+    names = ax.get_legend_handles_labels()
+    below.legend(*names, loc="outside right center", fontsize=8, frameon=False)
     figure.savefig(path, dpi=110, format="png")
 
 
