@@ -69,7 +69,6 @@ def four() -> Mixture:
     """Three long Gaussians around a small round one."""
     numbers = partial(torch.tensor, dtype=torch.float64)
     means = numbers([[-0.8, -0.5], [0.0, 0.8], [0.9, -0.3], [0.1, -0.1]])
-    # Cholesky factors, row by row.
     long = [[0.25, 0, 0.15, 0.06], [0.3, 0, -0.1, 0.05], [0.05, 0, 0.1, 0.2]]
     roots = numbers([*long, [0.04, 0, 0, 0.04]]).reshape(4, 2, 2)
     return Mixture(numbers([0.3, 0.3, 0.25, 0.15]), means, roots @ roots.mT)
@@ -238,7 +237,7 @@ def _curves(ax, rows: list[dict]) -> None:
 
 def _command() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("."), help="folder")
+    parser.add_argument("--out", type=Path, default=Path("."))
     parser.add_argument("--steps", type=int, nargs="+", default=[5, 7, 10, 20, 50])
     parser.add_argument("--n", type=int, default=1000, help="samples")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
