@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from proxlab.diffusion_pairs import (
 from proxlab.digits import load_digits
 from proxlab.stages import Stage
 from proxlab.train import Pairs, train
+from solvers import VP
 
 MOST_HELD_OUT_PAIRS = 1000
 CHUNK = 100
@@ -66,7 +67,7 @@ class DiffusionRecipe:
     name: str
     what: str
     """For its card and for `proxlab models`."""
-    kind: Literal["proxdm", "score"]
+    method: "Method"
     load: Callable[[Literal["train", "held-out"], Path | None], Tensor]
     """A part of the data, uint8 [N, C, S, S]; None is the folder in PROXLAB_DATA."""
     data: str
@@ -95,14 +96,17 @@ class DiffusionRecipe:
             if made.exists() and not resume:
                 raise ValueError(f"{made} exists; choose another folder, or resume its run")
         images, held_out = self.load("train", data), self.load("held-out", data)
-        model = self._model(architecture or self.architecture, config).to(device)
+        method = self.method
+        model = method.build(architecture or self.architecture, config, self.name).to(device)
         count = min(MOST_HELD_OUT_PAIRS, 10 * len(held_out))
-        drawn = self._pairs(model, held_out, config)(count, torch.Generator().manual_seed(1))
+        drawn = method.pairs(held_out, model.schedule, config)(
+            count, torch.Generator().manual_seed(1)
+        )
         finished, spent = train(
             model,
             [{"params": list(model.parameters()), "lr": config.learning_rate}],
-            self._pairs(model, images, config),
-            _STAGES[self.kind](config),
+            method.pairs(images, model.schedule, config),
+            method.stages(config),
             config,
             out,
             evaluate=lambda m: noise_error(m, drawn),
@@ -121,16 +125,6 @@ class DiffusionRecipe:
             "held_out_noise_error": noise_error(model, drawn),
         }
         return checkpoints.save(out / self.name, model, about, overwrite=True)
-
-    def _model(self, architecture: DiffusionNetConfig, config: DiffusionTraining) -> DiffusionModel:
-        if self.kind == "proxdm":
-            return ProxDM(architecture, config.candidates, self.name)
-        return ScoreModel(architecture, self.name)
-
-    def _pairs(self, model: DiffusionModel, images: Tensor, config: DiffusionTraining) -> Pairs:
-        if self.kind == "proxdm":
-            return ProxPairs(images, model.schedule, config.candidates).draw
-        return ScorePairs(images, model.schedule).draw
 
 
 def proximal_stages(config: DiffusionTraining) -> list[Stage]:
@@ -151,7 +145,25 @@ def score_stages(config: DiffusionTraining) -> list[Stage]:
     ]
 
 
-_STAGES = {"proxdm": proximal_stages, "score": score_stages}
+class Method(NamedTuple):
+    """What is learned, from which pairs, by which losses."""
+
+    build: Callable[[DiffusionNetConfig, DiffusionTraining, str], DiffusionModel]
+    pairs: Callable[[Tensor, VP, DiffusionTraining], Pairs]
+    """From images, uint8 [N, C, S, S]."""
+    stages: Callable[[DiffusionTraining], list[Stage]]
+
+
+PROX = Method(
+    lambda architecture, config, name: ProxDM(architecture, config.candidates, name),
+    lambda images, schedule, config: ProxPairs(images, schedule, config.candidates).draw,
+    proximal_stages,
+)
+SCORE = Method(
+    lambda architecture, config, name: ScoreModel(architecture, name),
+    lambda images, schedule, config: ScorePairs(images, schedule).draw,
+    score_stages,
+)
 
 
 def noise_error(model: DiffusionModel, drawn: tuple[Tensor, Tensor, Tensor]) -> dict[str, float]:
@@ -172,21 +184,21 @@ def _digits(part: Literal["train", "held-out"], root: Path | None) -> Tensor:
 proxdm_mnist = DiffusionRecipe(
     "proxdm-mnist",
     "digits, learned prox of a diffusion, l1 then proximal matching",
-    "proxdm",
+    PROX,
     _digits,
     "MNIST",
 )
 score_mnist = DiffusionRecipe(
     "score-mnist",
     "digits, score of a diffusion, the network and the steps of proxdm-mnist",
-    "score",
+    SCORE,
     _digits,
     "MNIST",
 )
 proxdm_cifar10 = DiffusionRecipe(
     "proxdm-cifar10",
     "small photographs, learned prox of a diffusion, l1 then proximal matching",
-    "proxdm",
+    PROX,
     load_cifar10,
     "CIFAR-10",
     DiffusionNetConfig(

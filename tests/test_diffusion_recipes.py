@@ -61,8 +61,9 @@ def test_resumed_equals_uninterrupted_to_the_bit(tmp_path, recipe):
 def test_training_lowers_the_error_it_minimises(tmp_path):
     recipe = tiny(score_mnist)
     config = replace(CONFIG, steps=60, batch=16)
-    model = recipe._model(TINY, config)
-    drawn = recipe._pairs(model, IMAGES[1::2], config)(200, torch.Generator().manual_seed(5))
+    model = recipe.method.build(TINY, config, "tiny")
+    pairs = recipe.method.pairs(IMAGES[1::2], model.schedule, config)
+    drawn = pairs(200, torch.Generator().manual_seed(5))
     before = noise_error(model, drawn)["squared"]
     after = noise_error(checkpoints.load_diffusion(recipe(out=tmp_path, config=config)), drawn)
     assert after["squared"] < 0.97 * before
