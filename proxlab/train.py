@@ -93,11 +93,10 @@ def train(
     `model(input, condition)` estimates the target and starts from the weights it has, `groups` are
     its parameters as an optimiser takes them at `config.learning_rate`. `loss(estimate, target,
     condition)` is one, or stages whose steps add up to `config.steps`; each starts Adam afresh, its
-    memory being of another loss. `out`
-    is a folder: `state.pt` holds everything needed to go on, `log.jsonl` a line per evaluation.
-    Stops after `minutes` with the state saved. Raises ValueError for a folder that holds a run when
-    not told to `resume`, or a run of another configuration, and for stages of another length;
-    FloatingPointError if the loss is NaN.
+    memory being of another loss. `out` is a folder: `state.pt` holds everything needed to go on,
+    `log.jsonl` a line per evaluation. Stops after `minutes` with the state saved. Raises ValueError
+    for a folder that holds a run when not told to `resume`, or a run of another configuration, and
+    for stages of another length; FloatingPointError if the loss is NaN.
     """
     stages = [Stage(loss, config.learning_rate, config.steps)] if callable(loss) else list(loss)
     if sum(stage.steps for stage in stages) != config.steps:
