@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from proxlab.diffusion_net import DiffusionNet, DiffusionNetConfig
 from proxlab.mean_prox import MeanProx
 from solvers import VP, step_sizes, uniform_grid
+from solvers.proximal_diffusion import Kind
 
 SLACK = 1.01
 """A lam this much outside those of training is rounding."""
+TOLERATED = 1.25
+"""Variance of noise beyond that of t = 1, of which images are no part any more, without a word."""
 
 
 class ProxDM(nn.Module):
@@ -26,17 +29,9 @@ class ProxDM(nn.Module):
         super().__init__()
         self.config, self.steps, self.name = config, tuple(steps), name
         self.net = DiffusionNet(config)
+        self.schedule, self.shape = self.net.schedule, config.shape
         trained = [lam for n in self.steps for _, lam in _both_kinds(n, self.schedule)]
         self.lambda_range = (min(trained), max(trained))
-
-    @property
-    def schedule(self) -> VP:
-        return self.net.schedule
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of an image, (C, S, S)."""
-        return self.config.channels, self.config.side, self.config.side
 
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
         """What training compares: the noise in y, see `DiffusionNet`."""
@@ -44,25 +39,32 @@ class ProxDM(nn.Module):
 
     def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
         """[B, C, S, S] -> the same. Raises ValueError for a lam outside `lambda_range`."""
+        self._check_lambda(lam)
+        s2 = self.schedule.noise(t) + lam
+        return y - lam / s2**0.5 * self.net(y, _condition(y, t, lam))
+
+    def check_steps(self, times: Sequence[float], kind: Kind) -> None:
+        """Before any step: ValueError for a lam outside `lambda_range`, as `step_sizes` for steps
+        that cannot be taken, and a warning where the training drew from no such grid.
+        """
+        for _, lam in step_sizes(times, kind, self.schedule):
+            self._check_lambda(lam)
+        n = len(times) - 1
+        uniform = all(abs((t - s) * n - 1) < 1e-6 for s, t in pairwise(times))
+        if n not in self.steps or not uniform or kind == "flow":
+            grid = f"{n} uniform {kind} steps" if uniform else f"another grid, of {n} {kind} steps"
+            warnings.warn(
+                f"{self.name} is trained for {', '.join(map(str, self.steps))} uniform hybrid or "
+                f"backward steps, not for {grid}: its prox is interpolated there",
+                stacklevel=5,
+            )
+
+    def _check_lambda(self, lam: float) -> None:
         low, high = self.lambda_range
         if not low / SLACK <= lam <= high * SLACK:
             raise ValueError(
                 f"{self.name} is trained for lambda from {low:.3g} to {high:.3g}, got {lam:.3g}; "
-                f"take between {min(self.steps)} and {max(self.steps)} steps"
-            )
-        s2 = self.schedule.noise(t) + lam
-        return y - lam / s2**0.5 * self.net(y, _condition(y, t, lam))
-
-    def check_grid(self, times: Sequence[float]) -> None:
-        """Warn if the grid is not one of those that the training drew from."""
-        n = len(times) - 1
-        uniform = all(abs((t - s) * n - 1) < 1e-6 for s, t in pairwise(times))
-        if n not in self.steps or not uniform:
-            grid = f"{n} uniform steps" if uniform else f"another grid, of {n} steps"
-            warnings.warn(
-                f"{self.name} is trained for {', '.join(map(str, self.steps))} uniform steps, not "
-                f"for {grid}: its prox is interpolated there",
-                stacklevel=3,
+                f"take between {min(self.steps)} and {max(self.steps)} uniform hybrid steps"
             )
 
 
@@ -73,15 +75,7 @@ class ScoreModel(nn.Module):
         super().__init__()
         self.config, self.name = config, name
         self.net = DiffusionNet(config)
-
-    @property
-    def schedule(self) -> VP:
-        return self.net.schedule
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of an image, (C, S, S)."""
-        return self.config.channels, self.config.side, self.config.side
+        self.schedule, self.shape = self.net.schedule, config.shape
 
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
         """What training compares: the noise in y, see `DiffusionNet`."""
@@ -102,8 +96,23 @@ class ScoreModel(nn.Module):
         return x - sigma * self.noise(a**0.5 * x, t)
 
     def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
-        """The posterior mean in place of the prox, see `MeanProx`; no lam is out of its range."""
+        """The posterior mean in place of the prox, see `MeanProx`."""
         return MeanProx(self.denoise, self.schedule)(y, t, lam)
+
+    def check_steps(self, times: Sequence[float], kind: Kind) -> None:
+        """Before any proximal step: raises as `step_sizes`, and warns where more noise is asked
+        about than there is at t = 1, which only backward steps do, much so where they are long.
+        """
+        most = 1 / self.schedule.signal(1.0)
+        for t, lam in step_sizes(times, kind, self.schedule):
+            beyond = (1 + lam) / self.schedule.signal(t) / most
+            if beyond > TOLERATED:
+                warnings.warn(
+                    f"{self.name} is trained for the noise of t up to 1, and a {kind} step to t = "
+                    f"{t:.3g} asks about {beyond**0.5:.2g} times that; take more steps",
+                    stacklevel=5,
+                )
+                break
 
 
 DiffusionModel = ProxDM | ScoreModel

@@ -70,6 +70,11 @@ class DiffusionNetConfig:
                 f"the width is a multiple of 32 and of the group, got {self.width} and {self.group}"
             )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image, (C, S, S)."""
+        return self.channels, self.side, self.side
+
 
 class DiffusionNet(nn.Module):
     """n_theta(y, t, lam): [B, C, S, S] -> the same, S = `config.side`; x_0 lives in [-1, 1].

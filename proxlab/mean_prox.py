@@ -38,7 +38,7 @@ class MeanProx:
 
 
 class DenoiserDiffusion(nn.Module):
-    """Any denoiser of images in [0, 1] as a model for `proxlab.sample`, of all four kinds.
+    """Any denoiser of images in [0, 1] as a model for `proxlab.sample`, of all kinds.
 
     It must know the noise of every time: up to standard deviations of 75 at t = 1, as the
     denoisers of diffusion models do, those of deepinv (NCSNpp, ADMUNet) among them; one for

@@ -83,11 +83,11 @@ def _check(model: Model, times: list[float], kind: Kind) -> None:
     if kind in ("sde", "ode") and isinstance(model, ProxDM):
         raise ValueError(
             f"kind {kind!r} needs the score of a diffusion, and {model.name} has only its prox; "
-            "take kind='hybrid' or 'backward', or a score model"
+            "take kind='hybrid', 'backward' or 'flow', or a score model"
         )
     _walk(model, torch.empty(0), times, kind, None).close()  # refuses what the sampler refuses
-    if isinstance(model, ProxDM):
-        model.check_grid(times)
+    if kind not in ("sde", "ode") and not isinstance(model, DenoiserDiffusion):
+        model.check_steps(times, kind)
 
 
 def _draw(model, n, times, kind, seed, batch, device, progress) -> Iterator[Tensor]:

@@ -71,11 +71,13 @@ def test_another_grid_is_warned_of():
     model = tiny_prox()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model.check_grid(uniform_grid(10))
-    with pytest.warns(UserWarning, match="trained for 5, 10, 20 uniform steps, not for 7 uniform"):
-        model.check_grid(uniform_grid(7))
-    with pytest.warns(UserWarning, match="not for another grid, of 10 steps"):
-        model.check_grid(even_grid(10, model.schedule))
+        model.check_steps(uniform_grid(10), "hybrid")
+    with pytest.warns(
+        UserWarning, match="trained for 5, 10, 20 uniform hybrid .* not for 7 uniform hybrid"
+    ):
+        model.check_steps(uniform_grid(7), "hybrid")
+    with pytest.warns(UserWarning, match="not for another grid, of 10 hybrid steps"):
+        model.check_steps(even_grid(10, model.schedule), "hybrid")
 
 
 def test_files_keep_models_and_tell_kinds_apart(tmp_path):

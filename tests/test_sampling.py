@@ -67,7 +67,7 @@ def test_nonsense_is_refused_before_any_work():
 
 
 def test_a_grid_that_was_not_trained_for_is_warned_of_where_it_was_asked():
-    with pytest.warns(UserWarning, match="not for 7 uniform steps") as caught:
+    with pytest.warns(UserWarning, match="not for 7 uniform hybrid steps") as caught:
         sample(tiny_prox(), 1, steps=7)
     assert len(caught) == 1
     with warnings.catch_warnings():
@@ -100,3 +100,23 @@ def test_a_denoiser_is_a_model(kind):
 def test_a_denoiser_that_lacks_the_noise_of_a_diffusion_refuses():
     with pytest.raises(ValueError, match="lpn-gray .*sigma"):
         sample(DenoiserDiffusion(proxlab.load("lpn-gray"), (1, 32, 32)), 1)
+
+
+def test_a_lambda_out_of_range_is_refused_before_the_network_is_asked():
+    """A flow of 20 steps ends with half the lambda of the shortest step trained for."""
+    model = tiny_prox()
+    model.net = torch.nn.Identity()  # which takes one argument only: a call would raise TypeError
+    with pytest.raises(ValueError, match="trained for lambda from .* got .* hybrid steps"):
+        batches(model, 1, steps=20, kind="flow")
+
+
+def test_what_lies_outside_training_is_warned_of():
+    with pytest.warns(UserWarning, match="not for 10 uniform flow steps"):
+        sample(tiny_prox(), 1, steps=10, kind="flow")
+    with pytest.warns(UserWarning, match="a backward step to t = 0.9 asks about 2.* times that"):
+        sample(tiny_score(), 1, steps=10, kind="backward")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kind in ("hybrid", "flow", "sde", "ode"):
+            sample(tiny_score(), 1, steps=3, kind=kind)
+        sample(tiny_score(), 1, steps=30, kind="backward")
