@@ -22,7 +22,7 @@ from proxlab.diffusion_pairs import (
 )
 from proxlab.digits import load_digits
 from proxlab.stages import Stage
-from proxlab.train import Pairs, train
+from proxlab.train import Pairs, check_unmade, train
 from solvers import VP
 
 MOST_HELD_OUT_PAIRS = 1000
@@ -92,9 +92,7 @@ class DiffusionRecipe:
         Raises ValueError where a model lies already, and as `proxlab.train.train`.
         """
         config, out = config or self.config, out or Path(self.name)
-        for made in (out / f"{self.name}.safetensors", out / f"{self.name}.json"):
-            if made.exists() and not resume:
-                raise ValueError(f"{made} exists; choose another folder, or resume its run")
+        check_unmade(out, self.name, resume)
         images, held_out = self.load("train", data), self.load("held-out", data)
         method = self.method
         model = method.build(architecture or self.architecture, config, self.name).to(device)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from proxlab.digits import Digits, load_digits
-from proxlab.train import train
+from proxlab.train import check_unmade, train
 
 NAME = "digit-classifier"
 SIDE = 28
@@ -169,9 +169,7 @@ def train_digit_classifier(
     from proxlab import checkpoints  # which knows this module's classes
 
     out, config = Path(out or NAME), config or DigitClassifierTraining()
-    for made in (out / f"{NAME}.safetensors", out / f"{NAME}.json"):
-        if made.exists() and not resume:
-            raise ValueError(f"{made} exists; choose another folder, or resume its run")
+    check_unmade(out, NAME, resume)
     digits, held_out = load_digits("train", data), load_digits("held-out", data)
     model = DigitClassifier(architecture or DigitClassifierConfig()).to(device)
     finished, spent = train(

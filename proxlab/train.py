@@ -173,6 +173,13 @@ def train(
     return True, spent + (time.monotonic() - started) / 60
 
 
+def check_unmade(out: Path, name: str, resume: bool) -> None:
+    """ValueError if the folder `out` holds the model `name` already and its run is not resumed."""
+    for made in (out / f"{name}.safetensors", out / f"{name}.json"):
+        if made.exists() and not resume:
+            raise ValueError(f"{made} exists; choose another folder, or resume its run")
+
+
 def _bar(wanted: bool, first: int, total: int):
     """A progress bar in a `with`, which leaves the line to what is said next; None if unwanted."""
     if not (wanted and sys.stderr.isatty()):

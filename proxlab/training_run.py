@@ -10,7 +10,7 @@ from proxlab.data import NoisyPatches, Patches, hold_out
 from proxlab.losses import balanced_squared_error
 from proxlab.metrics import LEVELS, denoising_psnr
 from proxlab.stages import Stage
-from proxlab.train import Loss, TrainConfig, train
+from proxlab.train import Loss, TrainConfig, check_unmade, train
 
 
 def train_and_save(
@@ -36,9 +36,7 @@ def train_and_save(
     One image in 20 is held out for its figures, `levels` of 255. Returns the model file, or None if
     `minutes` ended first. Raises ValueError where one lies already, and as `proxlab.train.train`.
     """
-    for made in (out / f"{name}.safetensors", out / f"{name}.json"):
-        if made.exists() and not resume:
-            raise ValueError(f"{made} exists; choose another folder, or resume its run")
+    check_unmade(out, name, resume)
     images, held_out = hold_out(load(data))
     folder = "/".join(Path(data).parts[-2:]) if Path(data).name == "train" else Path(data).name
     model, groups = untrained
