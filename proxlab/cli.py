@@ -182,15 +182,15 @@ def _train(args: argparse.Namespace) -> None:
     from dataclasses import replace
     from functools import partial
 
-    from proxlab import diffusion_recipes, digit_classifier, recipes
+    from proxlab import diffusion_recipes, digit_training, recipes
     from proxlab.train import TrainConfig
 
     if args.recipe in DIFFUSIONS:
         recipe = getattr(diffusion_recipes, args.recipe.replace("-", "_"))
         config = recipe.config
     elif args.recipe == CLASSIFIER:
-        recipe = digit_classifier.train_digit_classifier
-        config = digit_classifier.DigitClassifierTraining()
+        recipe = digit_training.train_digit_classifier
+        config = digit_training.DigitClassifierTraining()
     elif args.recipe == "lpn-gray-pm":
         recipe = partial(recipes.lpn_gray_pm, start=args.start or "lpn-gray")
         config = TrainConfig(learning_rate=1e-3)

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from proxlab import checkpoints, digit_classifier
+from proxlab import checkpoints, digit_training
 from proxlab.digit_classifier import (
     NAME,
     DigitClassifier,
     DigitClassifierConfig,
+)
+from proxlab.digit_training import (
     DigitClassifierTraining,
     MovedDigits,
     accuracy,
@@ -134,7 +136,7 @@ def parts(monkeypatch):
         asked.append(part)
         return toy_digits(300, seed=len(part))
 
-    monkeypatch.setattr(digit_classifier, "load_digits", load)
+    monkeypatch.setattr(digit_training, "load_digits", load)
     return asked
 
 
