@@ -42,8 +42,8 @@ def test_every_sampler_has_its_row_and_none_is_made_twice(models, tmp_path, caps
     assert all(row["samples"] == 8 and row["frechet_distance"] > 0 for row in rows)
     stored = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert stored == rows
-    monkeyed = bench_mnist.main(names, (5,), 8, tmp_path / "rows.jsonl", **models)
-    assert monkeyed == rows
+    again = bench_mnist.main(names, (5,), 8, tmp_path / "rows.jsonl", **models)
+    assert again == rows
     text = bench_mnist.table(rows)
     assert text.count("\n") == 1 + len(rows) and "| hybrid | " in text
 
