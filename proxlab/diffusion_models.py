@@ -41,7 +41,7 @@ class ProxDM(nn.Module):
         """[B, C, S, S] -> the same. Raises ValueError for a lam outside `lambda_range`."""
         self._check_lambda(lam)
         s2 = self.schedule.noise(t) + lam
-        return y - lam / s2**0.5 * self.net(y, _condition(y, t, lam))
+        return y.sub(self.net(y, _condition(y, t, lam)), alpha=lam / s2**0.5)
 
     def check_steps(self, times: Sequence[float], kind: Kind) -> None:
         """Before any step: ValueError for a lam outside `lambda_range`, as `step_sizes` for steps

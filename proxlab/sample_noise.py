@@ -36,20 +36,20 @@ class SampleNoise:
             raise ValueError(f"this noise is for {len(self.indices)} samples, got {len(x)}")
         size = x[0].numel()
         if not self._ready or self._ready[-1].shape[1] != size:
-            # Several calls' worth: the first costs twice as much as the others, after a network has
-            # filled the caches.
-            ahead = range(self.calls, self.calls + AHEAD)
-            self._ready = [self._drawn(call, size) for call in reversed(ahead)]
+            # Several calls' worth: torch takes more than one thread only for long arrays, and the
+            # first call after a network has filled the caches costs twice as much as the others.
+            words = [self._words(self.calls + ahead, size) for ahead in range(AHEAD)]
+            pairs = torch.from_numpy(np.concatenate(words)).view(AHEAD * len(x), 2, -1)
+            self._ready = list(box_muller(pairs)[:, :size].split(len(x)))[::-1]
         self.calls += 1
         return self._ready.pop().reshape(x.shape).to(x)
 
-    def _drawn(self, call: int, size: int) -> Tensor:
-        """[B, size]"""
+    def _words(self, call: int, size: int) -> np.ndarray:
+        """Random int32 [n], n >= B size."""
         counts = -(-size // PER_COUNT)
         key = np.array([self.seed, call], dtype=np.uint64)
         bits = np.random.Philox(key=key, counter=self.indices[0] * counts)
-        words = bits.random_raw(len(self.indices) * counts * PER_COUNT // 2).view(np.int32)
-        return box_muller(torch.from_numpy(words).view(len(self.indices), 2, -1))[:, :size]
+        return bits.random_raw(len(self.indices) * counts * PER_COUNT // 2).view(np.int32)
 
 
 def box_muller(words: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from solvers.diffusion_schedule import VP, check_grid
@@ -99,7 +100,7 @@ def _walk(prox, x: Tensor, kind: Kind, steps: list[_Step], noise: Noise) -> Iter
     for s, gamma, lam in steps:
         match kind:
             case "hybrid":
-                y = (1 + gamma / 2) * x + gamma**0.5 * normal_like(x, noise)
+                y = torch.add((1 + gamma / 2) * x, normal_like(x, noise), alpha=gamma**0.5)
             case "backward":
                 y = (x + gamma**0.5 * normal_like(x, noise)) / (1 - gamma / 2)
             case "flow":
