@@ -11,6 +11,7 @@ from pathlib import Path
 
 from proxlab.classical import TV, Identity
 from proxlab.convex import MixturePotential
+from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion_net import DiffusionNetConfig
 from proxlab.digit_classifier import DigitClassifier, DigitClassifierConfig
@@ -32,15 +33,16 @@ POTENTIALS = {
 """Kinds of a learned proximal network: the potential's configuration and its class."""
 NETWORKS = {
     "unet": (UNetConfig, UNetDenoiser),
+    "crate": (CrateConfig, CrateDenoiser),
     "proxdm": (DiffusionNetConfig, ProxDM),
     "score": (DiffusionNetConfig, ScoreModel),
     "digit-classifier": (DigitClassifierConfig, DigitClassifier),
 }
-"""Kinds of another network. "unet" is a denoiser which is the prox of nothing."""
-PRIORS = (*POTENTIALS, "unet")
+"""Kinds of another network. "unet" and "crate" are denoisers, and the prox of nothing."""
+PRIORS = (*POTENTIALS, "unet", "crate")
 DIFFUSIONS = ("proxdm", "score")
 
-Model = LPN | UNetDenoiser | DiffusionModel | DigitClassifier
+Model = LPN | UNetDenoiser | CrateDenoiser | DiffusionModel | DigitClassifier
 
 
 def save(path: str | Path, model: Model, about: dict, overwrite: bool = False) -> Path:
@@ -66,10 +68,10 @@ def save(path: str | Path, model: Model, about: dict, overwrite: bool = False) -
     return path
 
 
-def load(name: str | Path) -> LPN | UNetDenoiser | TV | Identity:
+def load(name: str | Path) -> LPN | UNetDenoiser | CrateDenoiser | TV | Identity:
     """A prior by name: a shipped model, "tv", "none", or the path of a .safetensors file.
 
-    A file may hold an unconstrained network (`UNetDenoiser`): a denoiser without a value.
+    An unconstrained network (`UNetDenoiser`, `CrateDenoiser`) is a denoiser without a value.
 
     Raises ValueError for an unknown name, and for a file that is not a prior of this package, is
     corrupted, or does not match its JSON.
@@ -149,6 +151,8 @@ def _build(card: dict, name: str) -> Model:
     match kind:
         case "unet":
             return UNetDenoiser(configuration, tuple(card["sigma_range"]), name)
+        case "crate":
+            return CrateDenoiser(configuration, tuple(card["sigma_range"]), name)
         case "proxdm":
             return ProxDM(configuration, card["trained_steps"], name)
         case "score":
@@ -159,7 +163,7 @@ def _build(card: dict, name: str) -> Model:
 
 def _extent(model: Model) -> dict:
     """What a model was trained for, beside its architecture."""
-    if isinstance(model, LPN | UNetDenoiser):
+    if isinstance(model, LPN | UNetDenoiser | CrateDenoiser):
         return {"sigma_range": list(model.sigma_range)}
     return {"trained_steps": list(model.steps)} if isinstance(model, ProxDM) else {}
 

@@ -17,6 +17,7 @@ RECIPES = (
     "unet-gray-small",
     "unet-gray-large",
     "unet-color",
+    "crate-gray",
 )
 """What `train` knows of priors: the functions of `proxlab.recipes`."""
 DIFFUSIONS = ("proxdm-mnist", "score-mnist", "proxdm-cifar10")

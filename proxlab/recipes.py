@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
+from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.data import load_color, load_ct, load_gray
 from proxlab.datasets import find_data
 from proxlab.images import HOUNSFIELD
@@ -26,6 +27,9 @@ GAMMAS = (0.064, 0.032, 0.016, 0.008)
 """Of proximal matching, at sigma 25 / 255: from above the error there, 0.035, to well below."""
 
 
+Architecture = MixtureConfig | UNetConfig | CrateConfig
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a model is made from scratch with the squared loss; calling it trains the model."""
@@ -37,7 +41,7 @@ class Recipe:
     """Of a folder of photographs."""
     build: Callable[[Any, TrainConfig], tuple[nn.Module, list[dict]]]
     """From an architecture, the model and its parameters as an optimiser takes them."""
-    architecture: MixtureConfig | UNetConfig
+    architecture: Architecture
     config: TrainConfig = TrainConfig()
     data: str = "bsds400"
     """Folder of PROXLAB_DATA."""
@@ -52,7 +56,7 @@ class Recipe:
         out: Path | None = None,
         *,
         config: TrainConfig | None = None,
-        architecture: MixtureConfig | UNetConfig | None = None,
+        architecture: Architecture | None = None,
         minutes: float = math.inf,
         resume: bool = False,
         progress: bool = False,
@@ -138,6 +142,11 @@ def _unet(architecture: UNetConfig, config: TrainConfig) -> tuple[nn.Module, lis
     return model, model.parameter_groups(config.learning_rate)
 
 
+def _crate(architecture: CrateConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
+    model = CrateDenoiser(architecture, config.sigma_range)
+    return model, model.parameter_groups(config.learning_rate)
+
+
 lpn_gray = Recipe(
     "lpn-gray",
     "gray photographs, learned proximal network, squared loss",
@@ -204,4 +213,11 @@ unet_color = Recipe(
     load_color,
     _unet,
     UNetConfig(channels=3, widths=(18, 30, 48, 72)),
+)
+crate_gray = Recipe(
+    "crate-gray",
+    "gray photographs, CRATE encoder and decoder, squared loss",
+    load_gray,
+    _crate,
+    CrateConfig(),
 )

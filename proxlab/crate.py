@@ -1,0 +1,113 @@
+"""CRATE: layers of a transformer that are each two steps of an optimisation, compress and sparsify.
+
+On tokens Z [B, h, w, d], a map of h x w patches, with subspaces U_1 .. U_K and Y_k = U_k^T Z:
+
+    compress    Z' = Z + W [Y_1 A_1, .., Y_K A_K],  A_k = softmax(b_k Y_k^T Y_k + B_k)
+    sparsify    Z+ = ReLU(Z' + eta D^T (Z' - D Z') - eta lambda)
+
+One matrix a head is query, key and value. The first is near a gradient step on the coding rate R^c
+(`proxlab.coding_rate`), the second one step of ISTA on |Z' - D Z|^2 / 2 + lambda |Z|_1, Z >= 0
+[Yu23, Sec. 2]. A decoder's layer runs the other way, Z' = D Z, then Z+ = Z' - MSSA(Z' | V) [Pai24,
+Sec. 3]. Each step sees its tokens normalised.
+
+Added here: b_k and lambda follow the noise level, as the precision of the rate and the threshold of
+a denoiser do; and attention is local (`proxlab.crate_windows`), with a learned bias B_k for where a
+token lies from another, since patches of an image overlap and attention alone knows no places.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from proxlab.crate_windows import Windows
+
+STEP = 0.1
+"""eta, of ISTA."""
+THRESHOLD = 0.1
+"""lambda at first."""
+
+
+class SubspaceAttention(nn.Module):
+    """MSSA(Z | U), [B, h, w, d] -> the same."""
+
+    def __init__(self, width: int, heads: int, windows: Windows, levels: int):
+        """`levels`: how many features describe a noise level."""
+        super().__init__()
+        self.heads, self.windows = heads, windows
+        self.U = nn.Parameter(_orthogonal(width, width).view(heads, -1, width))
+        """U^T, [K, p, d], orthonormal at first."""
+        self.W = nn.Parameter(self.U.detach().flatten(0, 1).T.clone())
+        """[d, K p], which joins the heads; U at first, as in the formula of R^c."""
+        self.sharpness = nn.Linear(levels, heads)
+        """log b_k, from the noise level."""
+        nn.init.zeros_(self.sharpness.weight)
+        nn.init.constant_(self.sharpness.bias, -math.log(width / heads) / 2)
+        self.places = nn.Parameter(_nearness(heads, windows))
+        """B_k, [K, offsets]."""
+
+    def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
+        """`level` [B, levels]."""
+        inside = F.linear(tokens, self.U.flatten(0, 1))
+        sharp = self.sharpness(level).exp()
+        joined = self.windows.attend(inside, self.heads, sharp, self.places)
+        return F.linear(joined, self.W)
+
+
+class SparseCoding(nn.Module):
+    """One step of ISTA, from tokens towards their non-negative codes in a dictionary."""
+
+    def __init__(self, width: int, levels: int):
+        super().__init__()
+        self.D = nn.Parameter(_orthogonal(width, width))
+        self.threshold = nn.Linear(levels, width)
+        """lambda, one for each number of a code, from the noise level."""
+        nn.init.zeros_(self.threshold.weight)
+        nn.init.constant_(self.threshold.bias, THRESHOLD)
+
+    def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
+        """[B, h, w, d] -> the same, none below 0."""
+        missed = tokens - F.linear(tokens, self.D)
+        raised = torch.add(tokens, F.linear(missed, self.D.T), alpha=STEP)
+        return F.relu(raised - STEP * self.threshold(level)[:, None, None])
+
+
+class EncoderLayer(nn.Module):
+    """Compress, then sparsify."""
+
+    def __init__(self, width: int, heads: int, windows: Windows, levels: int):
+        super().__init__()
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = SubspaceAttention(width, heads, windows, levels)
+        self.coding = SparseCoding(width, levels)
+
+    def compress(self, tokens: Tensor, level: Tensor) -> Tensor:
+        return tokens + self.attention(self.before(tokens), level)
+
+    def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
+        return self.coding(self.between(self.compress(tokens, level)), level)
+
+
+class DecoderLayer(nn.Module):
+    """Out of the dictionary, then apart again."""
+
+    def __init__(self, width: int, heads: int, windows: Windows, levels: int):
+        super().__init__()
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.D = nn.Parameter(torch.eye(width))
+        self.attention = SubspaceAttention(width, heads, windows, levels)
+
+    def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
+        tokens = F.linear(self.before(tokens), self.D)
+        return tokens - self.attention(self.between(tokens), level)
+
+
+def _orthogonal(rows: int, columns: int) -> Tensor:
+    return nn.init.orthogonal_(torch.empty(rows, columns))
+
+
+def _nearness(heads: int, windows: Windows) -> Tensor:
+    """Heads that look at first at themselves, at their neighbours, and so on to everywhere."""
+    reach = torch.logspace(-1, 1, heads)[:, None] * windows.side / 2
+    return -(windows.offsets().square().sum(1) / (2 * reach.square())).clamp(max=8.0)

@@ -1,0 +1,90 @@
+"""Attention in windows of a map of tokens: each token looks at its window and half as much around.
+
+A map of h x w tokens is cut into windows of side x side. The queries of a window see the keys of
+the 2 side x 2 side tokens around its middle, so that every token sees at least side / 2 tokens in
+each direction, and the two sides of a cut see across it alike. Beyond the map is nothing. Costs
+2 (2 side)^2 multiplications for each number of a token, however large the map, against 2 h w for
+attention between all.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a map is cut."""
+
+    side: int = 4
+    """Tokens; even."""
+
+    def __post_init__(self):
+        if self.side < 2 or self.side % 2:
+            raise ValueError(f"windows have an even side of at least 2 tokens, got {self.side}")
+
+    def offsets(self) -> Tensor:
+        """Where a key may lie from a query, [M, 2] rows and columns, in the order of biases."""
+        reach = 3 * self.side // 2
+        line = torch.arange(1 - reach, reach)
+        return torch.cartesian_prod(line, line).float()
+
+    def attend(self, inside: Tensor, heads: int, sharp: Tensor, places: Tensor) -> Tensor:
+        """softmax(b y^T y + B) y of each head: queries, keys and values are one.
+
+        inside: [B, h, w, K p]; sharp: b, [B, K]; places: B, [K, M], by `offsets`. Returns
+        [B, h, w, K p].
+        """
+        b, h, w, _ = inside.shape
+        there = torch.ones_like(inside[:1, :, :, :1])
+        inside, there = self._whole(inside), self._whole(there)
+        asking = inside * sharp.repeat_interleave(inside.shape[3] // heads, 1)[:, None, None]
+        asking = asking.unflatten(2, (-1, self.side)).unflatten(1, (-1, self.side))
+        asking, seen = _by_head(asking, heads), _by_head(self._seen(inside), heads)
+        bias = places[:, self._index(places.device)] + self._absent(there, b)
+        if torch.is_grad_enabled():  # twice as fast as the fused kernel's way back
+            joined = (asking @ seen.mT + bias).softmax(-1) @ seen
+        else:
+            joined = F.scaled_dot_product_attention(asking, seen, seen, attn_mask=bias, scale=1.0)
+        rows, columns = inside.shape[1] // self.side, inside.shape[2] // self.side
+        joined = joined.view(b, rows, columns, heads, self.side, self.side, -1)
+        return joined.permute(0, 1, 4, 2, 5, 3, 6).reshape_as(inside)[:, :h, :w]
+
+    def _whole(self, tokens: Tensor) -> Tensor:
+        """The map, made up to whole windows by nothing."""
+        down, right = (-n % self.side for n in tokens.shape[1:3])
+        return F.pad(tokens, (0, 0, 0, right, 0, down))
+
+    def _seen(self, inside: Tensor) -> Tensor:
+        """The tokens around each window, [B, rows, 2 side, columns, 2 side, K p]; 0 beyond."""
+        margin = self.side // 2
+        inside = F.pad(inside, (0, 0, margin, margin, margin, margin))
+        for axis in (1, 3):  # rows, then columns, which have moved by then
+            cut = inside.unflatten(axis, (-1, self.side))
+            n = cut.shape[axis] - 1
+            inside = torch.cat([cut.narrow(axis, 0, n), cut.narrow(axis, 1, n)], axis + 1)
+        return inside
+
+    def _absent(self, there: Tensor, batch: int) -> Tensor:
+        """-inf for keys beyond the map, else 0, [B rows columns, 1, 1, (2 side)^2]."""
+        there = _by_head(self._seen(there), 1)[..., 0]
+        nothing = torch.zeros_like(there).masked_fill_(there == 0, -torch.inf)
+        return nothing[:, :, None].repeat(batch, 1, 1, 1)
+
+    def _index(self, device: torch.device) -> Tensor:
+        """Number of the offset of each key from each query, [side^2, (2 side)^2]."""
+        query = torch.arange(self.side, device=device) + self.side // 2
+        key = torch.arange(2 * self.side, device=device)
+        reach = 3 * self.side // 2
+        line = key[None] - query[:, None] + reach - 1
+        whole = line[:, None, :, None] * (2 * reach - 1) + line[None, :, None, :]
+        return whole.reshape(self.side**2, 4 * self.side**2)
+
+
+def _by_head(windows: Tensor, heads: int) -> Tensor:
+    """[B, rows, s, columns, s, K p] to [B rows columns, K, s^2, p]."""
+    b, rows, size, columns = windows.shape[:4]
+    cut = windows.unflatten(5, (heads, -1)).permute(0, 1, 3, 5, 2, 4, 6)
+    return cut.reshape(b * rows * columns, heads, size * size, -1)
