@@ -10,12 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from proxlab.classical import TV, Identity
+from proxlab.completion import Completion
 from proxlab.convex import MixturePotential
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion_net import DiffusionNetConfig
 from proxlab.digit_classifier import DigitClassifier, DigitClassifierConfig
 from proxlab.files import write_json, writing
+from proxlab.gradient_step import GradientStep
 from proxlab.icnn import ImageICNN, VectorICNN
 from proxlab.icnn_config import ImageICNNConfig, VectorICNNConfig
 from proxlab.log_density import LogDensityConfig, LogDensityPotential
@@ -34,15 +36,19 @@ POTENTIALS = {
 NETWORKS = {
     "unet": (UNetConfig, UNetDenoiser),
     "crate": (CrateConfig, CrateDenoiser),
+    "crate-step": (CrateConfig, GradientStep),
+    "crate-completion": (CrateConfig, Completion),
     "proxdm": (DiffusionNetConfig, ProxDM),
     "score": (DiffusionNetConfig, ScoreModel),
     "digit-classifier": (DigitClassifierConfig, DigitClassifier),
 }
-"""Kinds of another network. "unet" and "crate" are denoisers, and the prox of nothing."""
-PRIORS = (*POTENTIALS, "unet", "crate")
+"""Kinds of another network. The first four are denoisers; nobody vouches that they are a prox."""
+PRIORS = (*POTENTIALS, "unet", "crate", "crate-step", "crate-completion")
 DIFFUSIONS = ("proxdm", "score")
 
-Model = LPN | UNetDenoiser | CrateDenoiser | DiffusionModel | DigitClassifier
+Denoisers = UNetDenoiser | CrateDenoiser | GradientStep | Completion
+Prior = LPN | Denoisers
+Model = Prior | DiffusionModel | DigitClassifier
 
 
 def save(path: str | Path, model: Model, about: dict, overwrite: bool = False) -> Path:
@@ -68,7 +74,7 @@ def save(path: str | Path, model: Model, about: dict, overwrite: bool = False) -
     return path
 
 
-def load(name: str | Path) -> LPN | UNetDenoiser | CrateDenoiser | TV | Identity:
+def load(name: str | Path) -> Prior | TV | Identity:
     """A prior by name: a shipped model, "tv", "none", or the path of a .safetensors file.
 
     An unconstrained network (`UNetDenoiser`, `CrateDenoiser`) is a denoiser without a value.
@@ -149,10 +155,10 @@ def _build(card: dict, name: str) -> Model:
         return LPN(potential(configuration(**size)), tuple(card["sigma_range"]), name)
     configuration = NETWORKS[kind][0](**size)
     match kind:
-        case "unet":
-            return UNetDenoiser(configuration, tuple(card["sigma_range"]), name)
-        case "crate":
-            return CrateDenoiser(configuration, tuple(card["sigma_range"]), name)
+        case "unet" | "crate" | "crate-completion":
+            return NETWORKS[kind][1](configuration, tuple(card["sigma_range"]), name)
+        case "crate-step":
+            return GradientStep(configuration, tuple(card["sigma_range"]), card["length"], name)
         case "proxdm":
             return ProxDM(configuration, card["trained_steps"], name)
         case "score":
@@ -163,7 +169,9 @@ def _build(card: dict, name: str) -> Model:
 
 def _extent(model: Model) -> dict:
     """What a model was trained for, beside its architecture."""
-    if isinstance(model, LPN | UNetDenoiser | CrateDenoiser):
+    if isinstance(model, GradientStep):
+        return {"sigma_range": list(model.sigma_range), "length": model.length}
+    if isinstance(model, LPN | Denoisers):
         return {"sigma_range": list(model.sigma_range)}
     return {"trained_steps": list(model.steps)} if isinstance(model, ProxDM) else {}
 

@@ -58,8 +58,10 @@ class SubspaceAttention(nn.Module):
 class SparseCoding(nn.Module):
     """One step of ISTA, from tokens towards their non-negative codes in a dictionary."""
 
-    def __init__(self, width: int, levels: int):
+    def __init__(self, width: int, levels: int, smoothing: float = 0.0):
+        """`smoothing`: how far from 0 the bend of the ReLU begins, which is sharp at 0."""
         super().__init__()
+        self.smoothing = smoothing
         self.D = nn.Parameter(_orthogonal(width, width))
         self.threshold = nn.Linear(levels, width)
         """lambda, one for each number of a code, from the noise level."""
@@ -70,17 +72,20 @@ class SparseCoding(nn.Module):
         """[B, h, w, d] -> the same, none below 0."""
         missed = tokens - F.linear(tokens, self.D)
         raised = torch.add(tokens, F.linear(missed, self.D.T), alpha=STEP)
-        return F.relu(raised - STEP * self.threshold(level)[:, None, None])
+        raised = raised - STEP * self.threshold(level)[:, None, None]
+        return F.softplus(raised, 1 / self.smoothing) if self.smoothing else F.relu(raised)
 
 
 class EncoderLayer(nn.Module):
     """Compress, then sparsify."""
 
-    def __init__(self, width: int, heads: int, windows: Windows, levels: int):
+    def __init__(
+        self, width: int, heads: int, windows: Windows, levels: int, smoothing: float = 0.0
+    ):
         super().__init__()
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = SubspaceAttention(width, heads, windows, levels)
-        self.coding = SparseCoding(width, levels)
+        self.coding = SparseCoding(width, levels, smoothing)
 
     def compress(self, tokens: Tensor, level: Tensor) -> Tensor:
         return tokens + self.attention(self.before(tokens), level)

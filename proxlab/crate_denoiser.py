@@ -45,6 +45,8 @@ class CrateConfig:
     """Of the encoder, and of the decoder."""
     side: int = 4
     """Of the windows of attention, tokens; each sees half as much around it."""
+    smoothing: float = 0.0
+    """Of the encoder's ReLU, which is sharp at 0; a gradient step needs a smooth network."""
     seed: int = 0
     """Of the random weights that training starts from."""
 
@@ -62,6 +64,8 @@ class CrateConfig:
                 f"heads share the width, and there is a layer at least, got {self.heads} heads, "
                 f"width {self.width}, {self.layers} layers"
             )
+        if not 0 <= self.smoothing < math.inf:
+            raise ValueError(f"smoothing is a width, at least 0, got {self.smoothing}")
 
 
 class Layer(NamedTuple):
@@ -97,7 +101,7 @@ class CrateDenoiser(Denoiser):
             self.stem = nn.Conv2d(c.channels, c.width, c.patch, c.stride)
             nn.init.normal_(self.stem.weight, std=1 / c.patch)
             self.level = nn.Linear(2 * WAVES, c.width)
-            self.encoder = nn.ModuleList(EncoderLayer(*size) for _ in range(c.layers))
+            self.encoder = nn.ModuleList(EncoderLayer(*size, c.smoothing) for _ in range(c.layers))
             self.decoder = nn.ModuleList(DecoderLayer(*size) for _ in range(c.layers))
             self.last = nn.LayerNorm(c.width)
             self.head = nn.ConvTranspose2d(
@@ -121,7 +125,8 @@ class CrateDenoiser(Denoiser):
         images, or not of colour images where `channels` is 3.
         """
         x, s = self._as_network(v, sigma)
-        return (x - s.view(-1, 1, 1, 1) * self._noise(x, s)).view_as(v)
+        noise = self.image(self.tokens(x, s), s, x.shape[2:])
+        return (x - s.view(-1, 1, 1, 1) * noise).view_as(v)
 
     def encode(self, v: Tensor, sigma: float | Tensor) -> Iterator[Layer]:
         """The encoder layer by layer, for h x w patches, one every `stride` pixels.
@@ -129,11 +134,27 @@ class CrateDenoiser(Denoiser):
         Of a network of one channel each channel is an image. Raises as `prox`.
         """
         x, s = self._as_network(v, sigma)
-        tokens, level = self._tokens(x, s), _features(s)
+        tokens, level = self.tokens(x, s), _features(s)
         for layer in self.encoder:
             compressed = layer.compress(tokens, level)
             tokens = layer.coding(layer.between(compressed), level)
             yield Layer(compressed, tokens, layer.attention.U)
+
+    def tokens(self, x: Tensor, s: Tensor) -> Tensor:
+        """What the layers start from, [B, h, w, d]: images [B, channels, H, W], levels s [B]."""
+        over = (self.config.patch - self.config.stride) // 2
+        down, right = (-n % self.config.stride for n in x.shape[2:])
+        scaled = (x - 0.5) / (s.square() + SPREAD**2).sqrt().view(-1, 1, 1, 1)
+        padded = F.pad(scaled, (over, over + right, over, over + down), mode="replicate")
+        return self.stem(padded).permute(0, 2, 3, 1) + self.level(_features(s))[:, None, None]
+
+    def image(self, tokens: Tensor, s: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the layers make of them, [B, channels, H, W]: the noise, in its own units."""
+        level = _features(s)
+        for layer in (*self.encoder, *self.decoder):
+            tokens = layer(tokens, level)
+        whole = self.head(self.last(tokens).permute(0, 3, 1, 2))
+        return whole[..., : size[0], : size[1]]
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """For an optimiser: all alike, a third of the rate of a potential's filters."""
@@ -146,21 +167,6 @@ class CrateDenoiser(Denoiser):
         s = noise_levels(self.name, v, sigma, self.sigma_range, v.dtype)
         s = s.repeat_interleave(v.shape[1] // self.channels)
         return v.reshape(-1, self.channels, *v.shape[2:]), s
-
-    def _noise(self, x: Tensor, s: Tensor) -> Tensor:
-        tokens, level = self._tokens(x, s), _features(s)
-        for layer in (*self.encoder, *self.decoder):
-            tokens = layer(tokens, level)
-        whole = self.head(self.last(tokens).permute(0, 3, 1, 2))
-        return whole[..., : x.shape[2], : x.shape[3]]
-
-    def _tokens(self, x: Tensor, s: Tensor) -> Tensor:
-        """[B, h, w, d]."""
-        over = (self.config.patch - self.config.stride) // 2
-        down, right = (-n % self.config.stride for n in x.shape[2:])
-        scaled = (x - 0.5) / (s.square() + SPREAD**2).sqrt().view(-1, 1, 1, 1)
-        padded = F.pad(scaled, (over, over + right, over, over + down), mode="replicate")
-        return self.stem(padded).permute(0, 2, 3, 1) + self.level(_features(s))[:, None, None]
 
 
 def _features(s: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def start(y: Tensor, op: LinearPhysics) -> Image:
         return y.clone()
     if isinstance(op, Inpainting):
         op.A(y)  # refuses another size than the mask's
-        return _fill(y, (op.mask != 0).to(y).expand_as(y))
+        return fill_missing(y, (op.mask != 0).to(y).expand_as(y))
     back = op.A_adjoint(y)
     again = op.A(back)
     energy = dot(again, again)
@@ -35,7 +35,7 @@ def start(y: Tensor, op: LinearPhysics) -> Image:
     return per_image(best, back) * back
 
 
-def _fill(y: Image, seen: Tensor) -> Image:
+def fill_missing(y: Image, seen: Tensor) -> Image:
     """Missing pixels by normalised convolution, the Gaussian doubled until it reaches them."""
     y = torch.where(seen > 0, y, 0)
     filled, x, sigma = seen, y, 0.5

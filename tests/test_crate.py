@@ -1,4 +1,4 @@
-"""CRATE's layers are their formulas, and the denoiser is one of images of any size, in any batch."""
+"""CRATE's layers are their formulas; the denoiser takes images of any size, in any batch."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def numbers(*shape, seed=0):
 
 def slow_attention(layer, tokens, level, side):
     """MSSA token by token: the keys of each are written out."""
-    (_, h, w, d), joined = tokens.shape, torch.zeros_like(tokens)
+    (_, h, w, _), joined = tokens.shape, torch.zeros_like(tokens)
     sharp, line = layer.sharpness(level).exp()[0], 3 * side - 1
     for i in range(h):
         for j in range(w):

@@ -1,0 +1,141 @@
+"""How `crate-completion` was made: photographs with holes and noise, and what errors weigh."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from proxlab import checkpoints
+from proxlab.completion import Completion
+from proxlab.crate_denoiser import CrateConfig
+from proxlab.data import NoisyPatches, Patches, hold_out, load_gray
+from proxlab.datasets import find_data
+from proxlab.metrics import psnr
+from proxlab.starting_point import fill_missing
+from proxlab.train import TrainConfig, check_unmade, train
+
+NAME = "crate-completion"
+SEEN_ERROR, MISSING_ERROR = 0.02, 0.006
+"""Squared error of a seen pixel over sigma^1.2, and of a missing one, about (measured)."""
+BLOCK = 4
+"""Side of the squares that are masked together, the stride of the tokens."""
+BOXES = (8, 40)
+"""Least and largest side of a hole, pixels."""
+
+
+@dataclass(frozen=True)
+class MaskedPatches:
+    """Noisy patches with holes: pixels, squares of tokens, or one box, each a third of the time."""
+
+    patches: NoisyPatches
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """(clean, [filled, seen] [B, 2, S, S], [sigma, share missing] [B, 2])."""
+        clean, noisy, sigma = self.patches.draw(count, generator)
+        size = clean.shape[-1]
+        seen = torch.stack([_mask(size, generator) for _ in range(count)])[:, None]
+        given = torch.cat([fill_missing(noisy, seen), seen], 1)
+        return clean, given, torch.stack([sigma, 1 - seen.mean((1, 2, 3))], 1)
+
+
+class Task(nn.Module):
+    """A completion as the training loop calls it."""
+
+    def __init__(self, model: Completion):
+        super().__init__()
+        self.model = model
+
+    def forward(self, given: Tensor, condition: Tensor) -> Tensor:
+        return self.model.refine(given[:, :1], given[:, 1:], condition[:, 0])
+
+
+def completion_error(estimate: Tensor, clean: Tensor, condition: Tensor) -> Tensor:
+    """Mean over a batch of the squared error, relative to what noise and holes leave."""
+    sigma, missing = condition.unbind(1)
+    usual = (1 - missing) * SEEN_ERROR * sigma**1.2 + missing * MISSING_ERROR
+    return ((estimate - clean).square().mean((1, 2, 3)) / usual).mean()
+
+
+def held_out_figures(model: Completion, images: list[Tensor]) -> dict[str, float]:
+    """PSNR of all pixels: half of them missing, and boxes of 32 x 32, at noise 0.01."""
+    generator = torch.Generator().manual_seed(0)
+    totals = {"half missing": 0.0, "box missing": 0.0}
+    for image in images:
+        clean = image[None, None] / 255
+        noisy = clean + 0.01 * torch.randn(clean.shape, generator=generator)
+        half = (torch.rand(clean.shape, generator=generator) < 0.5).float()
+        boxed = torch.ones_like(clean)
+        for top in range(32, clean.shape[2] - 32, 96):
+            boxed[..., top : top + 32, 32::96] = 0
+        for name, seen in (("half missing", half), ("box missing", boxed)):
+            with torch.no_grad():
+                found = model.complete(noisy, seen, 0.01)
+            totals[name] += float(psnr(found, clean)) / len(images)
+    return {name: round(value, 3) for name, value in totals.items()}
+
+
+def train_completion(
+    data: Path | None = None,
+    out: Path | None = None,
+    *,
+    config: TrainConfig | None = None,
+    architecture: CrateConfig | None = None,
+    minutes: float = math.inf,
+    resume: bool = False,
+    progress: bool = False,
+    device: str = "cpu",
+) -> Path | None:
+    """Train on the photographs of `data` (bsds400 of PROXLAB_DATA if None) in the folder `out`.
+
+    Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`, and
+    ValueError where a model lies already.
+    """
+    out, config = Path(out or NAME), config or TrainConfig()
+    check_unmade(out, NAME, resume)
+    folder = data or find_data("bsds400")
+    images, held_out = hold_out(load_gray(folder))
+    task = Task(Completion(architecture or CrateConfig(), config.sigma_range, NAME)).to(device)
+    finished, spent = train(
+        task,
+        task.model.parameter_groups(config.learning_rate),
+        MaskedPatches(NoisyPatches(Patches(images, config.patch), config.sigma_range)).draw,
+        completion_error,
+        config,
+        out,
+        evaluate=lambda t: held_out_figures(t.model, held_out[:4]),
+        minutes=minutes,
+        resume=resume,
+        progress=progress,
+    )
+    if not finished:
+        return None
+    about = {
+        "what": "gray photographs, CRATE trained on masked images: fills in and denoises",
+        "data": f"{len(images)} images of {Path(folder).name}",
+        "command": f"proxlab train {NAME} --steps {config.steps}",
+        "steps": config.steps,
+        "minutes": round(spent, 1),
+        "held_out_psnr": held_out_figures(task.model, held_out),
+    }
+    return checkpoints.save(out / NAME, task.model, about, overwrite=True)
+
+
+def _mask(size: int, generator: torch.Generator) -> Tensor:
+    """[size, size], 1 = seen."""
+    kind, share = torch.rand(2, generator=generator).tolist()
+    if kind < 1 / 3:
+        return (torch.rand(size, size, generator=generator) > 0.2 + 0.7 * share).float()
+    if kind < 2 / 3:
+        n = -(-size // BLOCK)
+        coarse = (torch.rand(1, 1, n, n, generator=generator) > 0.2 + 0.5 * share).float()
+        return F.interpolate(coarse, scale_factor=BLOCK)[0, 0, :size, :size]
+    seen = torch.ones(size, size)
+    low, high = BOXES[0], min(BOXES[1], size - 1)
+    h, w = torch.randint(low, high + 1, (2,), generator=generator).tolist()
+    top = int(torch.randint(size - h + 1, (1,), generator=generator))
+    left = int(torch.randint(size - w + 1, (1,), generator=generator))
+    seen[top : top + h, left : left + w] = 0
+    return seen

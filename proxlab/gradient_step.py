@@ -1,0 +1,97 @@
+"""A denoiser made into a gradient step on a potential that it knows.
+
+    f(v) = v - a grad g(v),  g(v) = |v - N(v)|^2 / 2
+
+for any network N, here CRATE, and a in (0, 1]. f is the gradient of |v|^2 / 2 - a g(v). Where
+a grad g has a Lipschitz constant below 1 that function is convex and f the prox of
+
+    R(f(v)) = a g(v) - |f(v) - v|^2 / 2,
+
+so solvers have an objective [Hurault22, Sec. 3]. Nothing in the network holds the constant below 1:
+it is measured (`proxlab.spectrum`), and a is chosen by what was found. What must be is that the
+network has no kinks, or grad g would jump: its ReLU is smoothed.
+"""
+
+import torch
+from deepinv.models import Denoiser
+from torch import Tensor
+
+from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
+from proxlab.inversion import invert
+from proxlab.prior_arguments import noise_levels
+
+
+class GradientStep(Denoiser):
+    """The gradient step of a CRATE denoiser; see `CrateDenoiser` for what it takes."""
+
+    exact, convex = False, False
+    """It is a prox where the Lipschitz constant is below 1, which no construction guarantees."""
+
+    def __init__(
+        self,
+        config: CrateConfig,
+        sigma_range: tuple[float, float] = (1 / 255, 75 / 255),
+        length: float = 1.0,
+        name: str = "crate-step",
+    ):
+        """`length` is a. Raises ValueError for one outside (0, 1] and for a network with kinks."""
+        super().__init__()
+        if not config.smoothing > 0:
+            raise ValueError(
+                "a gradient step of a network with kinks jumps there, and is the prox of nothing; "
+                "give the configuration a smoothing, 0.1 say"
+            )
+        if not 0 < length <= 1:
+            raise ValueError(
+                f"the length of a gradient step is above 0 and at most 1, got {length}"
+            )
+        self.config, self.sigma_range, self.length, self.name = config, sigma_range, length, name
+        self.network = CrateDenoiser(config, sigma_range, name)
+
+    @property
+    def channels(self) -> int:
+        """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
+        return self.config.channels
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """The same as `prox`."""
+        return self.prox(x, sigma)
+
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """f(v), [B, C, H, W] -> the same; sigma a float or a tensor [B], image units.
+
+        Raises as `CrateDenoiser.prox`.
+        """
+        return v - self.length * self._slope(v, sigma)[0]
+
+    def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """f(v), and R_sigma there, [B] in float64, in one pass. Raises as `prox`."""
+        slope, g = self._slope(v, sigma)
+        r = self.length * g - (self.length * slope).square().sum((1, 2, 3), dtype=g.dtype) / 2
+        return v - self.length * slope, r
+
+    def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
+        """The v with f(v) = x, as `LPN.inverse`; there is one where the constant is below 1."""
+        s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
+        with torch.no_grad():
+            return invert(lambda v, i: self.prox(v, s[i]), x, tol=tol)
+
+    def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
+        """R_sigma at any x, [B] in float64, by inverting f to `tol`. Raises as `inverse`."""
+        v = self.inverse(x, sigma, tol)
+        with torch.no_grad():
+            g = self._slope(v, sigma)[1]
+        return self.length * g - (x - v).square().sum((1, 2, 3), dtype=g.dtype) / 2
+
+    def parameter_groups(self, learning_rate: float) -> list[dict]:
+        """For an optimiser, as those of its network."""
+        return self.network.parameter_groups(learning_rate)
+
+    def _slope(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """grad g [B, C, H, W] and g [B] in float64, at v."""
+        training = torch.is_grad_enabled()
+        with torch.enable_grad():
+            z = v if v.requires_grad else v.detach().requires_grad_()
+            g = (z - self.network.prox(z, sigma)).square().sum((1, 2, 3), dtype=torch.float64) / 2
+            (slope,) = torch.autograd.grad(g.sum(), z, create_graph=training)
+        return slope, g if training else g.detach()

@@ -1,0 +1,108 @@
+"""A CRATE denoiser as a gradient step: its value is that of a function, and solvers report it."""
+
+import copy
+
+import pytest
+import torch
+
+import proxlab
+from proxlab import checkpoints
+from proxlab.crate_denoiser import CrateConfig
+from proxlab.gradient_step import GradientStep
+from proxlab.spectrum import jacobian_spectrum
+
+SIGMA = 0.1
+SMALL = CrateConfig(width=32, heads=2, layers=1, smoothing=0.1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """In float64; a network this near to its start has a small Lipschitz constant."""
+    model = GradientStep(SMALL, length=0.8).double().eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.02 * torch.randn(p.shape, generator=generator)
+    return model.requires_grad_(False)
+
+
+@pytest.fixture
+def v():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(2, 1, 16, 20, generator=generator, dtype=torch.float64)
+
+
+def energy(model, v):
+    """g, from the network alone."""
+    return (v - model.network.prox(v, SIGMA)).square().sum((1, 2, 3)) / 2
+
+
+def test_is_a_step_down_the_gradient_of_its_potential(model, v):
+    z = v.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(energy(model, z).sum(), z)
+    assert torch.allclose(model.prox(v, SIGMA), v - 0.8 * slope, atol=1e-12)
+    move = torch.randn(v.shape, generator=torch.Generator().manual_seed(1), dtype=v.dtype)
+    rise = (energy(model, v + 1e-5 * move) - energy(model, v - 1e-5 * move)) / 2e-5
+    along = ((v - model.prox(v, SIGMA)) / 0.8 * move).sum((1, 2, 3))
+    assert torch.allclose(rise, along, rtol=1e-6)
+
+
+def lowest(model, v):
+    with torch.no_grad():
+        return jacobian_spectrum(lambda x: model.prox(x, SIGMA), v, step=1e-4, steps=12)
+
+
+def test_is_a_prox_where_its_jacobian_has_no_negative_eigenvalue(model, v):
+    found = lowest(model, v)
+    assert (found.lowest > 0).all() and (found.asymmetry < 1e-5).all()
+
+
+def test_a_network_with_kinks_is_refused_because_its_slope_jumps(model, v):
+    with pytest.raises(ValueError, match="give the configuration a smoothing"):
+        GradientStep(CrateConfig())
+    kinked = copy.deepcopy(model)
+    for layer in kinked.network.encoder:
+        layer.coding.smoothing = 0.0
+    assert (lowest(kinked, v).asymmetry > 1e-2).any()
+
+
+def test_no_rival_beats_the_prox_where_it_is_one(model, v):
+    p, r = model.prox_and_value(v, SIGMA)
+    least = {1: torch.inf, -1: torch.inf}
+    pull = 0.1 * (p - v)  # a value of the wrong sign gives way along it, or against it
+    for rival in (v.roll(3, 3), 0 * v, 0.5 * v, v + 0.05, v + pull, v - pull):
+        q, s = model.prox_and_value(rival, SIGMA)
+        for sign in least:
+            here = sign * r + (p - v).square().sum((1, 2, 3)) / 2
+            there = sign * s + (q - v).square().sum((1, 2, 3)) / 2
+            least[sign] = min(least[sign], (there - here).min().item())
+    assert least[1] > 0 > least[-1]
+
+
+def test_value_of_an_output_is_that_which_came_with_it(model, v):
+    x, r = model.prox_and_value(v, SIGMA)
+    assert torch.allclose(model.value(x, SIGMA, tol=1e-9), r, rtol=1e-6)
+    assert torch.allclose(model.inverse(x, SIGMA, tol=1e-9), v, atol=1e-6)
+
+
+def test_restoring_reports_an_objective_but_vouches_for_nothing(model, v):
+    op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.0), noise=0.05)
+    y = op(v, generator=torch.Generator().manual_seed(0))
+    result = proxlab.restore(y, op, model, steps=30)
+    assert result.trace.objective is not None and not any(result.certified)
+    assert "nobody vouches that the prox of crate-step is exact" in result.doubts[0]
+
+
+def test_can_be_trained_and_saved(model, v, tmp_path):
+    fresh = GradientStep(SMALL)
+    (fresh(v.float(), SIGMA) - 0.5).square().mean().backward()
+    assert all(p.grad is not None for p in fresh.network.encoder.parameters())
+    path = checkpoints.save(tmp_path / "step", model.float(), {})
+    assert torch.equal(checkpoints.load(path).prox(v.float(), SIGMA), model.prox(v.float(), SIGMA))
+    model.double()
+
+
+@pytest.mark.parametrize("length", [0, 1.5])
+def test_a_length_that_is_none_is_refused(length):
+    with pytest.raises(ValueError, match="at most 1"):
+        GradientStep(SMALL, length=length)
