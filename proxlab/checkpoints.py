@@ -16,6 +16,7 @@ from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion_net import DiffusionNetConfig
 from proxlab.digit_classifier import DigitClassifier, DigitClassifierConfig
+from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.files import write_json, writing
 from proxlab.gradient_step import GradientStep
 from proxlab.icnn import ImageICNN, VectorICNN
@@ -35,6 +36,7 @@ POTENTIALS = {
 """Kinds of a learned proximal network: the potential's configuration and its class."""
 NETWORKS = {
     "unet": (UNetConfig, UNetDenoiser),
+    "dncnn": (DnCNNConfig, DnCNNDenoiser),
     "crate": (CrateConfig, CrateDenoiser),
     "crate-step": (CrateConfig, GradientStep),
     "crate-completion": (CrateConfig, Completion),
@@ -42,11 +44,11 @@ NETWORKS = {
     "score": (DiffusionNetConfig, ScoreModel),
     "digit-classifier": (DigitClassifierConfig, DigitClassifier),
 }
-"""Kinds of another network. The first four are denoisers; nobody vouches that they are a prox."""
-PRIORS = (*POTENTIALS, "unet", "crate", "crate-step", "crate-completion")
+"""Kinds of another network. The first five are denoisers; nobody vouches that they are a prox."""
+PRIORS = (*POTENTIALS, "unet", "dncnn", "crate", "crate-step", "crate-completion")
 DIFFUSIONS = ("proxdm", "score")
 
-Denoisers = UNetDenoiser | CrateDenoiser | GradientStep | Completion
+Denoisers = UNetDenoiser | DnCNNDenoiser | CrateDenoiser | GradientStep | Completion
 Prior = LPN | Denoisers
 Model = Prior | DiffusionModel | DigitClassifier
 
@@ -155,7 +157,7 @@ def _build(card: dict, name: str) -> Model:
         return LPN(potential(configuration(**size)), tuple(card["sigma_range"]), name)
     configuration = NETWORKS[kind][0](**size)
     match kind:
-        case "unet" | "crate" | "crate-completion":
+        case "unet" | "dncnn" | "crate" | "crate-completion":
             return NETWORKS[kind][1](configuration, tuple(card["sigma_range"]), name)
         case "crate-step":
             return GradientStep(configuration, tuple(card["sigma_range"]), card["length"], name)

@@ -17,9 +17,11 @@ RECIPES = (
     "unet-gray-small",
     "unet-gray-large",
     "unet-color",
-    "crate-gray",
 )
 """What `train` knows of priors: the functions of `proxlab.recipes`."""
+CRATES = ("crate-gray", "crate-gray-step", "unet-gray-wide", "dncnn-gray")
+"""Those of `proxlab.crate_recipes`."""
+COMPLETION = "crate-completion"
 DIFFUSIONS = ("proxdm-mnist", "score-mnist", "proxdm-cifar10")
 """Those of `proxlab.diffusion_recipes`."""
 CLASSIFIER = "digit-classifier"
@@ -106,14 +108,14 @@ def _parser() -> argparse.ArgumentParser:
     sample.set_defaults(run=_sample)
 
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
-    train.add_argument("recipe", choices=(*RECIPES, *DIFFUSIONS, CLASSIFIER))
+    train.add_argument("recipe", choices=(*RECIPES, *CRATES, COMPLETION, *DIFFUSIONS, CLASSIFIER))
     train.add_argument(
         "--data", type=Path, help="folder (CIFAR-10: zip) in place of PROXLAB_DATA's"
     )
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
     train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     train.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
-    train.add_argument("--start", help="model to start from (lpn-gray-pm only, default lpn-gray)")
+    train.add_argument("--start", help="model that lpn-gray-pm or crate-gray-step starts from")
     train.add_argument("--resume", action="store_true")
     train.set_defaults(run=_train)
     return parser
@@ -172,44 +174,9 @@ def _sample(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from proxlab.files import check_folder
+    from proxlab.train_command import train_recipe
 
-    out = args.out or Path(args.recipe)
-    check_folder(out)
-    if not args.minutes >= 0:
-        raise ValueError(f"--minutes is a positive number, got {args.minutes}")
-    if args.start and args.recipe != "lpn-gray-pm":
-        raise ValueError(f"{args.recipe} is trained from scratch; leave out --start")
-    from dataclasses import replace
-    from functools import partial
-
-    from proxlab import diffusion_recipes, digit_training, recipes
-    from proxlab.train import TrainConfig
-
-    if args.recipe in DIFFUSIONS:
-        recipe = getattr(diffusion_recipes, args.recipe.replace("-", "_"))
-        config = recipe.config
-    elif args.recipe == CLASSIFIER:
-        recipe = digit_training.train_digit_classifier
-        config = digit_training.DigitClassifierTraining()
-    elif args.recipe == "lpn-gray-pm":
-        recipe = partial(recipes.lpn_gray_pm, start=args.start or "lpn-gray")
-        config = TrainConfig(learning_rate=1e-3)
-    else:
-        recipe = getattr(recipes, args.recipe.replace("-", "_"))
-        config = recipe.config
-    config = config if args.steps is None else replace(config, steps=args.steps)
-    path = recipe(
-        args.data,
-        out,
-        config=config,
-        minutes=args.minutes,
-        resume=args.resume,
-        progress=not args.quiet,
-        device=device(args.device),
-    )
-    if not args.quiet:
-        print(path or f"stopped after {args.minutes} minutes; go on with --resume")
+    train_recipe(args)
 
 
 def device(name: str) -> str:

@@ -18,6 +18,7 @@ from proxlab.starting_point import fill_missing
 from proxlab.train import TrainConfig, check_unmade, train
 
 NAME = "crate-completion"
+CONFIG = TrainConfig(clip=1.0)
 SEEN_ERROR, MISSING_ERROR = 0.02, 0.006
 """Squared error of a seen pixel over sigma^1.2, and of a missing one, about (measured)."""
 BLOCK = 4
@@ -93,7 +94,7 @@ def train_completion(
     Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`, and
     ValueError where a model lies already.
     """
-    out, config = Path(out or NAME), config or TrainConfig()
+    out, config = Path(out or NAME), config or CONFIG
     check_unmade(out, NAME, resume)
     folder = data or find_data("bsds400")
     images, held_out = hold_out(load_gray(folder))
@@ -118,7 +119,7 @@ def train_completion(
         "command": f"proxlab train {NAME} --steps {config.steps}",
         "steps": config.steps,
         "minutes": round(spent, 1),
-        "held_out_psnr": held_out_figures(task.model, held_out),
+        "held_out_completed": held_out_figures(task.model, held_out),
     }
     return checkpoints.save(out / NAME, task.model, about, overwrite=True)
 

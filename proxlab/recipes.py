@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
-from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
+from proxlab.crate_denoiser import CrateConfig
 from proxlab.data import load_color, load_ct, load_gray
 from proxlab.datasets import find_data
+from proxlab.dncnn import DnCNNConfig
 from proxlab.images import HOUNSFIELD
 from proxlab.losses import ProximalMatching, balanced_absolute_error
 from proxlab.lpn import LPN
@@ -27,7 +28,7 @@ GAMMAS = (0.064, 0.032, 0.016, 0.008)
 """Of proximal matching, at sigma 25 / 255: from above the error there, 0.035, to well below."""
 
 
-Architecture = MixtureConfig | UNetConfig | CrateConfig
+Architecture = MixtureConfig | UNetConfig | CrateConfig | DnCNNConfig
 
 
 @dataclass(frozen=True)
@@ -137,13 +138,9 @@ def _lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[nn.Module, l
     return model, model.potential.parameter_groups(config.learning_rate)
 
 
-def _unet(architecture: UNetConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
+def unet(architecture: UNetConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
+    """An untrained `UNetDenoiser` and its parameters, for a `Recipe`."""
     model = UNetDenoiser(architecture, config.sigma_range)
-    return model, model.parameter_groups(config.learning_rate)
-
-
-def _crate(architecture: CrateConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
-    model = CrateDenoiser(architecture, config.sigma_range)
     return model, model.parameter_groups(config.learning_rate)
 
 
@@ -190,34 +187,27 @@ unet_gray = Recipe(
     "unet-gray",
     "gray photographs, unconstrained network, squared loss",
     load_gray,
-    _unet,
+    unet,
     UNetConfig(channels=1),
 )
 unet_gray_small = Recipe(
     "unet-gray-small",
     "gray photographs, unconstrained network of the size of lpn-gray-small, squared loss",
     load_gray,
-    _unet,
+    unet,
     UNetConfig(channels=1, widths=(7, 12, 18, 27)),
 )
 unet_gray_large = Recipe(
     "unet-gray-large",
     "gray photographs, unconstrained network of the size of lpn-gray-large, squared loss",
     load_gray,
-    _unet,
+    unet,
     UNetConfig(channels=1, widths=(15, 25, 38, 56)),
 )
 unet_color = Recipe(
     "unet-color",
     "colour photographs, unconstrained network, squared loss",
     load_color,
-    _unet,
+    unet,
     UNetConfig(channels=3, widths=(18, 30, 48, 72)),
-)
-crate_gray = Recipe(
-    "crate-gray",
-    "gray photographs, CRATE encoder and decoder, squared loss",
-    load_gray,
-    _crate,
-    CrateConfig(),
 )

@@ -10,9 +10,9 @@ from PIL import Image
 from skimage.data import astronaut, camera
 from torch import nn
 
-from proxlab import recipes
+from proxlab import crate_recipes, recipes
 from proxlab.checkpoints import load
-from proxlab.cli import RECIPES, main
+from proxlab.cli import COMPLETION, CRATES, RECIPES, main
 from proxlab.data import NoisyPatches, Patches, load_color, load_ct, load_gray
 from proxlab.metrics import denoising_psnr
 from proxlab.mixture_config import MixtureConfig
@@ -123,7 +123,7 @@ def test_what_is_no_slice_is_refused(levels, message, slices):
         load_ct(slices)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [*RECIPES, *CRATES[:1], *CRATES[2:], COMPLETION])
 def test_the_command_knows_the_recipes(recipe, photos, slices, tmp_path, capsys):
     data = slices if recipe == "lpn-ct" else photos
     words = f"train {recipe} --quiet --device cpu --data {data} --out {tmp_path / 'run'}"
@@ -155,6 +155,8 @@ def test_recipes_differ_in_their_data_alone(photos, tmp_path):
 def test_recipes_are_called_what_the_command_calls_them():
     made = [recipe for recipe in vars(recipes).values() if isinstance(recipe, recipes.Recipe)]
     assert {recipe.name for recipe in made} | {"lpn-gray-pm"} == set(RECIPES)
+    made = [recipe for recipe in vars(crate_recipes).values() if isinstance(recipe, recipes.Recipe)]
+    assert {recipe.name for recipe in made} | {"crate-gray-step"} == set(CRATES)
 
 
 @pytest.mark.parametrize("rival", ["gray", "gray-small", "gray-large", "color"])
@@ -165,3 +167,15 @@ def test_rivals_have_the_size_of_what_they_stand_beside(rival):
         model, _ = recipe.build(recipe.architecture, TrainConfig())
         sizes.append(sum(p.numel() for p in model.parameters()))
     assert abs(sizes[1] / sizes[0] - 1) < 0.02
+
+
+def test_so_have_those_beside_crate():
+    sizes = []
+    for recipe in (
+        crate_recipes.crate_gray,
+        crate_recipes.unet_gray_wide,
+        crate_recipes.dncnn_gray,
+    ):
+        model, _ = recipe.build(recipe.architecture, TrainConfig())
+        sizes.append(sum(p.numel() for p in model.parameters()))
+    assert max(sizes) < 1.02 * min(sizes) and max(sizes) <= 1.5e6

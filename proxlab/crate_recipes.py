@@ -1,0 +1,98 @@
+"""How the CRATE models were made, and the two networks of their size that stand beside them."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+from torch import nn
+
+from proxlab import checkpoints
+from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
+from proxlab.data import load_gray
+from proxlab.datasets import find_data
+from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
+from proxlab.gradient_step import GradientStep
+from proxlab.recipes import Recipe, unet
+from proxlab.rivals import UNetConfig
+from proxlab.train import TrainConfig
+from proxlab.training_run import train_and_save
+
+SMOOTHING = 0.1
+"""Of the network of a gradient step, in units of its normalised tokens."""
+CLIP = 1.0
+"""Largest norm of a gradient."""
+STEP_CONFIG = TrainConfig(steps=3000, learning_rate=1e-3, clip=CLIP)
+"""Of `crate_gray_step`."""
+
+
+def crate_gray_step(
+    data: Path | None = None,
+    out: Path | None = None,
+    *,
+    start: str | Path = "crate-gray",
+    config: TrainConfig | None = None,
+    minutes: float = math.inf,
+    resume: bool = False,
+    progress: bool = False,
+    device: str = "cpu",
+) -> Path | None:
+    """`crate-gray-step`: the network of `start` smoothed, and trained on as a gradient step.
+
+    As a `Recipe`; also raises ValueError if `start` is not a CRATE denoiser.
+    """
+    config = config or STEP_CONFIG
+    network = checkpoints.load(start)
+    if not isinstance(network, CrateDenoiser):
+        raise ValueError(f"a gradient step starts from a CRATE denoiser, not {start!r}")
+    size = dataclasses.replace(network.config, smoothing=SMOOTHING)
+    model = GradientStep(size, config.sigma_range)
+    model.network.load_state_dict(network.state_dict())
+    return train_and_save(
+        "crate-gray-step",
+        f"gray photographs, gradient step on the potential of {start}, squared loss",
+        load_gray,
+        (model, model.parameter_groups(config.learning_rate)),
+        config,
+        data or find_data("bsds400"),
+        out or Path("crate-gray-step"),
+        options=f" --start {start}",
+        minutes=minutes,
+        resume=resume,
+        progress=progress,
+        device=device,
+    )
+
+
+def _crate(architecture: CrateConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
+    model = CrateDenoiser(architecture, config.sigma_range)
+    return model, model.parameter_groups(config.learning_rate)
+
+
+def _dncnn(architecture: DnCNNConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
+    model = DnCNNDenoiser(architecture, config.sigma_range)
+    return model, model.parameter_groups(config.learning_rate)
+
+
+crate_gray = Recipe(
+    "crate-gray",
+    "gray photographs, CRATE encoder and decoder, squared loss",
+    load_gray,
+    _crate,
+    CrateConfig(),
+    TrainConfig(clip=CLIP),
+)
+unet_gray_wide = Recipe(
+    "unet-gray-wide",
+    "gray photographs, unconstrained network of the size of crate-gray, squared loss",
+    load_gray,
+    unet,
+    UNetConfig(channels=1, widths=(29, 48, 74, 109)),
+)
+dncnn_gray = Recipe(
+    "dncnn-gray",
+    "gray photographs, DnCNN of the size of crate-gray, squared loss",
+    load_gray,
+    _dncnn,
+    DnCNNConfig(),
+    TrainConfig(clip=CLIP),
+)

@@ -1,0 +1,56 @@
+"""`proxlab train`: the recipe that is named, with what the command line says of it."""
+
+from argparse import Namespace
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from proxlab import completion_training, crate_recipes, diffusion_recipes, digit_training, recipes
+from proxlab.cli import CLASSIFIER, COMPLETION, CRATES, DIFFUSIONS, device
+from proxlab.files import check_folder
+from proxlab.train import TrainConfig
+
+STARTS = {"lpn-gray-pm": "lpn-gray", "crate-gray-step": "crate-gray"}
+"""Recipes that train a model further -> that model."""
+
+
+def train_recipe(args: Namespace) -> None:
+    """Raises ValueError for arguments that do not go together, and as the recipe."""
+    out = args.out or Path(args.recipe)
+    check_folder(out)
+    if not args.minutes >= 0:
+        raise ValueError(f"--minutes is a positive number, got {args.minutes}")
+    if args.start and args.recipe not in STARTS:
+        raise ValueError(f"{args.recipe} is trained from scratch; leave out --start")
+    recipe, config = _recipe(args.recipe, args.start)
+    config = config if args.steps is None else replace(config, steps=args.steps)
+    path = recipe(
+        args.data,
+        out,
+        config=config,
+        minutes=args.minutes,
+        resume=args.resume,
+        progress=not args.quiet,
+        device=device(args.device),
+    )
+    if not args.quiet:
+        print(path or f"stopped after {args.minutes} minutes; go on with --resume")
+
+
+def _recipe(name: str, start: str | None):
+    """What trains it, and its configuration."""
+    attribute = name.replace("-", "_")
+    if name == CLASSIFIER:
+        config = digit_training.DigitClassifierTraining()
+        return digit_training.train_digit_classifier, config
+    if name == COMPLETION:
+        return completion_training.train_completion, completion_training.CONFIG
+    if name == "lpn-gray-pm":
+        recipe = partial(recipes.lpn_gray_pm, start=start or STARTS[name])
+        return recipe, TrainConfig(learning_rate=1e-3)
+    if name == "crate-gray-step":
+        recipe = partial(crate_recipes.crate_gray_step, start=start or STARTS[name])
+        return recipe, crate_recipes.STEP_CONFIG
+    room = diffusion_recipes if name in DIFFUSIONS else recipes
+    recipe = getattr(crate_recipes if name in CRATES else room, attribute)
+    return recipe, recipe.config
