@@ -79,7 +79,7 @@ crate_gray = Recipe(
     load_gray,
     _crate,
     CrateConfig(),
-    TrainConfig(clip=CLIP),
+    TrainConfig(clip=CLIP, learning_rate=4.5e-3),
 )
 unet_gray_wide = Recipe(
     "unet-gray-wide",
