@@ -8,13 +8,13 @@ maximisation, which minimises an upper bound of F that touches it, and so never 
 import torch
 from torch import Tensor
 
-from proxlab.mixture_starts import ShareStarts, Starts, grid_starts
-from proxlab.mixture_terms import BLOCK, MixtureTerms, Terms, mixture_terms
+from proxlab.mixture_starts import ConvexStart, ShareStarts, Starts, grid_starts
+from proxlab.mixture_terms import BLOCK, AlikeTerms, MixtureTerms, Terms, mixture_terms, solved
 
 STEPS = 300
-CLOSE = 1e-6
+CLOSE = 2e-5
 """A Newton step below this times the least deviation is the last: the next would be its square."""
-FIRM = 1e5
+FIRM = 2e6
 """How many times smaller the last step is where it comes closer only by a factor."""
 
 
@@ -31,6 +31,11 @@ def mixture_prox(
     c = covariances
     deviation = float((c if c.ndim == 1 else torch.linalg.eigvalsh(c)).min()) ** 0.5
     v, lam = v.T.contiguous(), lam.expand(len(v))
+    if isinstance(terms, AlikeTerms) and terms.convex(lam.amax()):
+        one, parts = ConvexStart(terms, weights, means), []
+        for columns, each in zip(v.split(terms.chunk, 1), lam.split(terms.chunk), strict=True):
+            parts.append(descend(terms, one(columns, each), columns, each, deviation)[0])
+        return torch.cat(parts, 1).T.contiguous()
     grid = grid_starts(terms, means, covariances, v, lam)
     searches = [grid] if grid else []
     # A grid between v and the means may miss where long components cross.
@@ -82,6 +87,8 @@ def descend(
             # Where F is nearly flat Newton's method is slow as well, but nothing is left to gain.
             done |= (step * grad).sum(0) <= 1e-16 * (value.abs() + lam) * (1 - mu)
         old, held, x = x, value, x - step
+        if done.all() and len(done) == len(least):
+            return x, held
         if done.any():
             k, left = done.nonzero()[:, 0], (~done).nonzero()[:, 0]
             end[:, rows[k]], least[rows[k]] = x[:, k], held[k]
@@ -92,21 +99,6 @@ def descend(
         here = terms(x)
     end[:, rows], least[rows] = old, held
     return end, least
-
-
-def solved(lam: Tensor, matrix: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    """(I + lam matrix)^-1 g, [d, n], and where that matrix is positive definite, [n]."""
-    if len(matrix) == 1:
-        a = 1 + lam * matrix[0, 0]
-        return g / a, a > 0
-    if len(matrix) == 2:
-        a, b, c = 1 + lam * matrix[0, 0], lam * matrix[0, 1], 1 + lam * matrix[1, 1]
-        det = a * c - b * b
-        step = torch.stack([c * g[0] - b * g[1], a * g[1] - b * g[0]]) / det
-        return step, (det > 0) & (a > 0)
-    whole = torch.eye(len(g)).to(g) + (lam * matrix).permute(2, 0, 1)
-    roots, bad = torch.linalg.cholesky_ex(whole)
-    return torch.cholesky_solve(g.T[..., None], roots)[..., 0].T.contiguous(), bad == 0
 
 
 def _blended(here: Terms, grad: Tensor, lam: Tensor, mu: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from proxlab.mixture_terms import MixtureTerms, Terms, precision_matrices
+from proxlab.mixture_terms import AlikeTerms, MixtureTerms, Terms, precision_matrices, solved
 
 FINENESS = 0.4
 """Side of the grid's cells in least deviations."""
@@ -37,6 +37,31 @@ class Starts(NamedTuple):
     i: Tensor
     x: Tensor
     first: Terms
+
+
+class ConvexStart:
+    """One start for each point, where F is convex and has one minimum.
+
+    Where to start is then a matter of time alone: at the prox of the Gaussian of the same mean and
+    covariance, and from there a Newton step in single precision, which costs half of one in double.
+    """
+
+    def __init__(self, terms: AlikeTerms, weights: Tensor, means: Tensor):
+        self.terms, self.single = terms, terms.single()
+        self.mean = (weights @ means)[:, None]
+        off = means - self.mean[:, 0]
+        spreads, self.axes = torch.linalg.eigh(off.T @ (weights[:, None] * off))
+        self.precisions = 1 / (spreads + 1 / terms.precision)[:, None]
+
+    def __call__(self, v: Tensor, lam: Tensor) -> Starts:
+        """v [d, N], lam [N]."""
+        away = self.axes.T @ (v - self.mean)
+        x = self.mean + self.axes @ (away / (1 + lam * self.precisions))
+        near, y, s = x.float(), v.float(), lam.float()
+        here = self.single(near)
+        near = (near - solved(s, here.hessian, near - y + s * here.slope)[0]).double()
+        x = torch.where(near.isfinite(), near, x)
+        return Starts(torch.arange(len(lam), device=lam.device), x, self.terms(x))
 
 
 class GridStarts:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from proxlab.mixture_terms import mixture_terms
 from proxlab.mixtures import Mixture
 from tests.mixture_cases import KINDS, axes, build, generator, mixture
 
@@ -110,3 +111,37 @@ def test_point_masses_are_the_limit_of_small_variance():
         torch.testing.assert_close(near.prox(v, lam), p.prox(v, lam), rtol=0, atol=1e-7)
         # The constant that tends to infinity is common, so unequal weights go on to count.
         assert not p.prox(v, lam).equal(nearest)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_where_it_is_known_to_be_convex_one_start_finds_what_many_find(d):
+    points = torch.randn(12, d, dtype=torch.float64, generator=generator())
+    v = 2 * torch.randn(50, d, dtype=torch.float64, generator=generator(1))
+    wide = float((points - points.mean(0)).square().sum(1).amax())
+    for share, known in ((1.2, True), (0.2, False)):
+        c = torch.full((12,), share * wide, dtype=torch.float64)
+        p = Mixture(torch.full_like(c, 1 / 12), points, c)
+        terms = mixture_terms(p.weights, points, c)
+        assert terms.convex(torch.tensor(20.0)) == known
+        least = torch.linalg.eigvalsh(terms(v.T).hessian.permute(2, 0, 1)).min()
+        bound = terms.precision - terms.precision**2 * terms.reach
+        assert least > bound - 1e-12 and (bound > 0) == known
+        for lam in (0.3, 20.0):
+            z = v.clone()
+            for _ in range(3000):
+                z = z - (z - v - lam * p.score(z)) / (1 + lam * float(terms.precision))
+            x = p.prox(v, lam)
+            assert (cost(p, x, v, lam) <= cost(p, z, v, lam) + 1e-12).all()
+            if known:
+                torch.testing.assert_close(x, z, rtol=0, atol=1e-8)
+
+
+def test_far_from_all_components_the_terms_still_have_digits():
+    """Where every density is below the least number, a shift by the largest saves them."""
+    p = build([0.6, 0.4], [[-0.1, 0.0], [0.1, 0.3]], [0.01, 0.01])
+    v = torch.tensor([[4.0, -3.0], [30.0, 1.0]], dtype=torch.float64)
+    terms = mixture_terms(p.weights, p.means, p.covariances)
+    found = terms(v.T)
+    torch.testing.assert_close(found.value, -p.log_density(v))
+    torch.testing.assert_close(found.slope.T, -p.score(v))
+    assert float(p.log_density(v).max()) < -745  # exp of it is 0
