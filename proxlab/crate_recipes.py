@@ -4,14 +4,16 @@ import dataclasses
 import math
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.data import load_gray
 from proxlab.datasets import find_data
 from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
-from proxlab.gradient_step import GradientStep
+from proxlab.gradient_step import GradientStep, lipschitz
+from proxlab.metrics import LEVELS
 from proxlab.recipes import Recipe, unet
 from proxlab.rivals import UNetConfig
 from proxlab.train import TrainConfig
@@ -23,6 +25,10 @@ CLIP = 1.0
 """Largest norm of a gradient."""
 STEP_CONFIG = TrainConfig(steps=3000, learning_rate=1e-3, clip=CLIP)
 """Of `crate_gray_step`."""
+SAFE = 0.9
+"""Length of a gradient step times the Lipschitz constant, as measured."""
+MIDDLE = 64
+"""Side of the middles of held-out images that it is measured on."""
 
 
 def crate_gray_step(
@@ -38,7 +44,8 @@ def crate_gray_step(
 ) -> Path | None:
     """`crate-gray-step`: the network of `start` smoothed, and trained on as a gradient step.
 
-    As a `Recipe`; also raises ValueError if `start` is not a CRATE denoiser.
+    Its steps are made so short that the Lipschitz constant measured on held-out images keeps them
+    a prox. As a `Recipe`; also raises ValueError if `start` is not a CRATE denoiser.
     """
     config = config or STEP_CONFIG
     network = checkpoints.load(start)
@@ -56,11 +63,28 @@ def crate_gray_step(
         data or find_data("bsds400"),
         out or Path("crate-gray-step"),
         options=f" --start {start}",
+        finish=shorten,
         minutes=minutes,
         resume=resume,
         progress=progress,
         device=device,
     )
+
+
+def shorten(model: GradientStep, held_out: list[Tensor]) -> dict:
+    """Set the length of the model's step by the largest Lipschitz constant found; for its card."""
+    found, generator = {}, torch.Generator().manual_seed(0)
+    for level in LEVELS:
+        parts = []
+        for image in held_out:
+            top, left = (max(0, (n - MIDDLE) // 2) for n in image.shape)
+            clean = image[top : top + MIDDLE, left : left + MIDDLE] / 255
+            parts.append(clean + level / 255 * torch.randn(clean.shape, generator=generator))
+        found[f"{level:g}"] = float(
+            lipschitz(model, torch.stack(parts)[:, None], level / 255).max()
+        )
+    model.length = min(1.0, SAFE / max(found.values()))
+    return {"lipschitz": {level: round(value, 3) for level, value in found.items()}}
 
 
 def _crate(architecture: CrateConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:

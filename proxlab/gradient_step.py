@@ -12,6 +12,8 @@ it is measured (`proxlab.spectrum`), and a is chosen by what was found. What mus
 network has no kinks, or grad g would jump: its ReLU is smoothed.
 """
 
+import copy
+
 import torch
 from deepinv.models import Denoiser
 from torch import Tensor
@@ -19,6 +21,9 @@ from torch import Tensor
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.inversion import invert
 from proxlab.prior_arguments import noise_levels
+from proxlab.spectrum import jacobian_spectrum
+
+LANCZOS_STEPS = 20
 
 
 class GradientStep(Denoiser):
@@ -95,3 +100,16 @@ class GradientStep(Denoiser):
             g = (z - self.network.prox(z, sigma)).square().sum((1, 2, 3), dtype=torch.float64) / 2
             (slope,) = torch.autograd.grad(g.sum(), z, create_graph=training)
         return slope, g if training else g.detach()
+
+
+def lipschitz(model: GradientStep, v: Tensor, sigma: float) -> Tensor:
+    """Of grad g near each image v [B, C, H, W], from below: |eigenvalue| of its Jacobian, [B].
+
+    Lanczos in float64 at v alone, so a larger one may lie elsewhere; see `jacobian_spectrum`.
+    """
+    twin = copy.deepcopy(model).double()
+    with torch.no_grad():
+        found = jacobian_spectrum(
+            lambda x: twin.prox(x, sigma), v.double(), step=1e-3 * sigma, steps=LANCZOS_STEPS
+        )
+    return torch.maximum((1 - found.lowest).abs(), (1 - found.highest).abs()) / model.length

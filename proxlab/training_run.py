@@ -26,6 +26,7 @@ def train_and_save(
     scale: dict | None = None,
     loss: Loss | list[Stage] = balanced_squared_error,
     options: str = "",
+    finish: Callable[[nn.Module, list[Tensor]], dict] | None = None,
     minutes: float,
     resume: bool,
     progress: bool,
@@ -33,8 +34,10 @@ def train_and_save(
 ) -> Path | None:
     """Train `untrained`, the model and its parameter groups, on `data`; save it with its card.
 
-    One image in 20 is held out for its figures, `levels` of 255. Returns the model file, or None if
-    `minutes` ended first. Raises ValueError where one lies already, and as `proxlab.train.train`.
+    One image in 20 is held out for its figures, `levels` of 255. `finish` is given the trained
+    model and those images; it may set what is chosen by them, and its answer goes to the card.
+    Returns the model file, or None if `minutes` ended first. Raises ValueError where one lies
+    already, and as `proxlab.train.train`.
     """
     check_unmade(out, name, resume)
     images, held_out = hold_out(load(data))
@@ -54,6 +57,7 @@ def train_and_save(
     )
     if not finished:
         return None
+    found = finish(model, held_out) if finish else {}
     about = {
         "what": what,
         "data": f"{len(images)} images of {folder}",
@@ -62,4 +66,5 @@ def train_and_save(
         "minutes": round(spent, 1),
         "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
     }
-    return checkpoints.save(out / name, model, about | (scale or {}), overwrite=True)
+    about |= found | (scale or {})
+    return checkpoints.save(out / name, model, about, overwrite=True)
