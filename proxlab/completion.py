@@ -26,6 +26,9 @@ class Completion(Denoiser):
     As a prior, `prox`, it sees everything: a denoiser like any other, the prox of nothing.
     """
 
+    channels = 1
+    """It takes any image channel by channel."""
+
     def __init__(
         self,
         config: CrateConfig,
@@ -42,9 +45,6 @@ class Completion(Denoiser):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed + 1)
             nn.init.normal_(self.holes.weight, std=1 / config.patch)
-
-    channels = 1
-    """It takes any image channel by channel."""
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""

@@ -6,6 +6,8 @@ from skimage.data import camera
 
 from proxlab import operators
 from proxlab.checkpoints import load
+from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
+from proxlab.gradient_step import GradientStep
 from proxlab.restoration import restore
 from proxlab.sampling import sample
 from tests.tiny_diffusion import tiny_score
@@ -31,6 +33,17 @@ def test_the_prox_and_its_value():
     x_gpu, value_gpu = prior.to("cuda").prox_and_value(v.cuda(), 0.1)
     assert (x_gpu.cpu() - x).abs().max() < 1e-5
     assert abs(float(value_gpu) / float(value) - 1) < 1e-4
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_crate(smoothing):
+    config = CrateConfig(width=32, heads=2, layers=2, smoothing=smoothing)
+    model = GradientStep(config) if smoothing else CrateDenoiser(config)
+    model = model.requires_grad_(False).eval()
+    with torch.no_grad():
+        here = model.prox(CLEAN, 0.1)
+        there = model.to("cuda").prox(CLEAN.cuda(), 0.1)
+    assert here.std() > 0.01 and (there.cpu() - here).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("problem", ["circular", "reflect", "valid", "inpaint"])
