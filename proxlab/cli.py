@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     holes.add_argument("--box", help="missing rectangle Y,X,H,W")
     restore.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
     restore.add_argument("--prior", help="name or file (default: lpn-gray, for ct lpn-ct)")
+    restore.add_argument("--start", help="completion that inpainting starts from, name or file")
     restore.add_argument("--solver", default="admm", choices=["pgd", "fista", "admm", "drs", "hqs"])
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")
     restore.add_argument("--weight", type=float, help="of the prior (default: the prior's own)")
@@ -161,6 +162,8 @@ def _restore(args: argparse.Namespace) -> None:
         args.usage_error("deblur needs --kernel or --blur-sigma")
     if args.problem == "inpaint" and not (args.mask or args.missing is not None or args.box):
         args.usage_error("inpaint needs --mask, --missing or --box")
+    if args.start and args.problem != "inpaint":
+        args.usage_error(f"--start is for inpaint, not for {args.problem}")
     check_usage(args)
     from proxlab.restore_command import restore_file
 

@@ -76,17 +76,16 @@ class Completion(Denoiser):
     def start(self, y: Tensor, op: Inpainting, sigma: float | None = None) -> Tensor:
         """A first estimate for `proxlab.restore(y, op, ..., init=)`.
 
-        `sigma`, where None, is the operator's noise, and at least what the network knows. Raises
-        TypeError for an operator that is not inpainting.
+        `sigma`, where None, is the operator's noise; what the network does not know is replaced by
+        the next level that it knows. Raises TypeError for an operator that is not inpainting.
         """
         if not isinstance(op, Inpainting):
             raise TypeError(
                 f"completion starts inpainting, not {type(op).__name__}; leave out init"
             )
-        if sigma is None:
-            known = noise_level(op)
-            level = torch.as_tensor(known if known is not None else 0.0, dtype=y.dtype)
-            sigma = level.to(y.device).clamp(*self.sigma_range)
+        known = noise_level(op) if sigma is None else sigma
+        level = torch.as_tensor(0.0 if known is None else known, dtype=y.dtype, device=y.device)
+        sigma = level.clamp(*self.sigma_range)
         with torch.no_grad():
             return self.complete(y, (op.mask != 0).to(y), sigma)
 

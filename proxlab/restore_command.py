@@ -10,6 +10,7 @@ from torch import Tensor
 from proxlab import ct_problem
 from proxlab.checkpoints import load
 from proxlab.cli import device
+from proxlab.completion import Completion
 from proxlab.ct_slices import LEVELS, SCALED, write_slice
 from proxlab.dicom import check_source
 from proxlab.files import check_writable, write_json
@@ -36,12 +37,14 @@ def restore_file(args: argparse.Namespace) -> None:
     else:
         problem = pixel_problem(args, loaded, generator)
     prior = load(args.prior or _default_prior(args.problem))
+    first = _completion(args.start) if args.start else None
     where = device(args.device)
     if isinstance(prior, torch.nn.Module):
         prior.to(where)
+    y, op = problem.y.to(where), problem.op.to(where)
     result = restore(
-        problem.y.to(where),
-        problem.op.to(where),
+        y,
+        op,
         prior,
         args.solver,
         sigma=args.sigma,
@@ -50,6 +53,7 @@ def restore_file(args: argparse.Namespace) -> None:
         progress=not args.quiet,
         weight=args.weight,
         noise=problem.noise,
+        init=first.to(where).start(y, op, problem.noise) if first else None,
     )
     image = result.image.cpu()
     clipped = _write(args, out, image, bits)
@@ -73,6 +77,13 @@ def _loaded(args: argparse.Namespace) -> LoadedImage | None:
 
 def _is_sinogram(args: argparse.Namespace) -> bool:
     return args.problem == "ct" and not args.simulate
+
+
+def _completion(name: str) -> Completion:
+    model = load(name)
+    if not isinstance(model, Completion):
+        raise ValueError(f"--start names a completion, which fills in what is missing, not {name}")
+    return model
 
 
 def _default_prior(problem: str) -> str:

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from PIL import Image
 from skimage.data import camera
 
 import proxlab
 from proxlab import checkpoints
+from proxlab.cli import main
 from proxlab.completion import Completion
 from proxlab.completion_training import (
     MaskedPatches,
@@ -77,6 +79,23 @@ def test_starts_a_restoration_of_inpainting_and_of_nothing_else(model):
     blur = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.0))
     with pytest.raises(TypeError, match="starts inpainting, not CircularBlur"):
         model.start(x, blur)
+
+
+def test_the_command_starts_inpainting_from_it(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoints.save("fill", model, {})
+    Image.fromarray(camera()[:40, :48]).save("photo.png")
+    words = "restore photo.png inpaint --missing 0.5 --noise 0.02 --simulate --steps 2 --tol 1e-9"
+    for out, more in (("a.png", ""), ("b.png", "--start fill.safetensors")):
+        assert main(f"{words} --out {out} {more}".split()) == 0
+    a, b = (Image.open(name).tobytes() for name in ("a.png", "b.png"))
+    assert a != b
+    capsys.readouterr()
+    assert main(f"{words} --out c.png --start lpn-gray".split()) == 1
+    assert "--start names a completion" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main("restore photo.png deblur --blur-sigma 1 --start fill.safetensors".split())
+    assert "--start is for inpaint, not for deblur" in capsys.readouterr().err
 
 
 def test_masks_are_of_three_kinds_and_the_condition_says_how_much_is_missing():
