@@ -103,7 +103,7 @@ crate_gray = Recipe(
     load_gray,
     _crate,
     CrateConfig(),
-    TrainConfig(clip=CLIP, learning_rate=4.5e-3),
+    TrainConfig(clip=CLIP, learning_rate=6e-3),
 )
 unet_gray_wide = Recipe(
     "unet-gray-wide",
