@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from proxlab.crate import DecoderLayer, EncoderLayer
 from proxlab.crate_windows import Windows
-from proxlab.prior_arguments import check_channels, check_images, noise_levels
+from proxlab.prior_arguments import network_images
 
 SPREAD = 0.1
 """Standard deviation of an image in a neighbourhood, about."""
@@ -124,7 +124,7 @@ class CrateDenoiser(Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, or not of colour images where `channels` is 3.
         """
-        x, s = self._as_network(v, sigma)
+        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
         noise = self.image(self.tokens(x, s), s, x.shape[2:])
         return (x - s.view(-1, 1, 1, 1) * noise).view_as(v)
 
@@ -133,7 +133,7 @@ class CrateDenoiser(Denoiser):
 
         Of a network of one channel each channel is an image. Raises as `prox`.
         """
-        x, s = self._as_network(v, sigma)
+        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
         tokens, level = self.tokens(x, s), _features(s)
         for layer in self.encoder:
             compressed = layer.compress(tokens, level)
@@ -159,14 +159,6 @@ class CrateDenoiser(Denoiser):
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """For an optimiser: all alike, a third of the rate of a potential's filters."""
         return [{"params": list(self.parameters()), "lr": learning_rate / 3}]
-
-    def _as_network(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """Images of the network's channels, and the level of each."""
-        check_images(v)
-        check_channels(self.name, v, self.channels)
-        s = noise_levels(self.name, v, sigma, self.sigma_range, v.dtype)
-        s = s.repeat_interleave(v.shape[1] // self.channels)
-        return v.reshape(-1, self.channels, *v.shape[2:]), s
 
 
 def _features(s: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from deepinv.models import Denoiser, DnCNN
 from torch import Tensor
 
-from proxlab.prior_arguments import check_channels, check_images, noise_levels
+from proxlab.prior_arguments import network_images
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,8 @@ class DnCNNDenoiser(Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, or not of colour images where `channels` is 3.
         """
-        check_images(v)
-        check_channels(self.name, v, self.channels)
-        noise_levels(self.name, v, sigma, self.sigma_range, v.dtype)
-        return self.network(v.reshape(-1, self.channels, *v.shape[2:])).view_as(v)
+        x, _ = network_images(self.name, v, sigma, self.sigma_range, self.channels)
+        return self.network(x).view_as(v)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """For an optimiser: all alike, a sixth of the rate of a potential's filters."""

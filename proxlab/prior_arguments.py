@@ -39,3 +39,16 @@ def noise_levels(
             f"sigma = {float(outside[0]):.4g}" + ("; divide by 255?" if outside[0] >= 1 else "")
         )
     return s.expand(len(v))
+
+
+def network_images(
+    name: str, v: Tensor, sigma: float | Tensor, known: tuple[float, float], channels: int
+) -> tuple[Tensor, Tensor]:
+    """Images [n, channels, H, W] as a network of so many channels takes them, and levels [n].
+
+    A network of one channel takes every channel as an image. Raises ValueError as the three above.
+    """
+    check_images(v)
+    check_channels(name, v, channels)
+    s = noise_levels(name, v, sigma, known, v.dtype).repeat_interleave(v.shape[1] // channels)
+    return v.reshape(-1, channels, *v.shape[2:]), s

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from deepinv.models import Denoiser, DRUNet
 from torch import Tensor
 
-from proxlab.prior_arguments import check_channels, check_images, noise_levels
+from proxlab.prior_arguments import network_images
 
 MULTIPLE = 8
 """Sides that three halvings divide."""
@@ -80,11 +80,7 @@ class UNetDenoiser(Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, or not of colour images where `channels` is 3.
         """
-        check_images(v)
-        check_channels(self.name, v, self.channels)
-        s = noise_levels(self.name, v, sigma, self.sigma_range, v.dtype)
-        s = s.repeat_interleave(v.shape[1] // self.channels)
-        x = v.reshape(-1, self.channels, *v.shape[2:])
+        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
         return (x + self._noise(x, s)).view_as(v)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
