@@ -12,8 +12,10 @@ from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.data import load_gray
 from proxlab.datasets import find_data
 from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
-from proxlab.gradient_step import GradientStep, lipschitz
+from proxlab.gradient_step import GradientStep, curvature
+from proxlab.losses import balanced_squared_error
 from proxlab.metrics import LEVELS
+from proxlab.prox_penalty import ProxPenalty
 from proxlab.recipes import Recipe, unet
 from proxlab.rivals import UNetConfig
 from proxlab.train import TrainConfig
@@ -23,10 +25,12 @@ SMOOTHING = 0.1
 """Of the network of a gradient step, in units of its normalised tokens."""
 CLIP = 1.0
 """Largest norm of a gradient."""
-STEP_CONFIG = TrainConfig(steps=3000, learning_rate=1e-3, clip=CLIP)
+STEP_CONFIG = TrainConfig(steps=1500, learning_rate=1e-3, clip=CLIP)
 """Of `crate_gray_step`."""
-SAFE = 0.9
-"""Length of a gradient step times the Lipschitz constant, as measured."""
+PENALTY = 20.0
+"""Weight of what keeps it a prox."""
+SAFE = 0.97
+"""Length of a gradient step times the largest eigenvalue of its curvature, as measured."""
 MIDDLE = 64
 """Side of the middles of held-out images that it is measured on."""
 
@@ -44,8 +48,9 @@ def crate_gray_step(
 ) -> Path | None:
     """`crate-gray-step`: the network of `start` smoothed, and trained on as a gradient step.
 
-    Its steps are made so short that the Lipschitz constant measured on held-out images keeps them
-    a prox. As a `Recipe`; also raises ValueError if `start` is not a CRATE denoiser.
+    Curvature that would make it no prox is penalised, and its steps are made so short that what is
+    left of it on held-out images keeps them one. As a `Recipe`; also raises ValueError if `start`
+    is not a CRATE denoiser.
     """
     config = config or STEP_CONFIG
     network = checkpoints.load(start)
@@ -56,12 +61,13 @@ def crate_gray_step(
     model.network.load_state_dict(network.state_dict())
     return train_and_save(
         "crate-gray-step",
-        f"gray photographs, gradient step on the potential of {start}, squared loss",
+        f"gray photographs, gradient step on the potential of {start}, squared loss and curvature",
         load_gray,
         (model, model.parameter_groups(config.learning_rate)),
         config,
         data or find_data("bsds400"),
         out or Path("crate-gray-step"),
+        loss=ProxPenalty(balanced_squared_error, model.slope, PENALTY),
         options=f" --start {start}",
         finish=shorten,
         minutes=minutes,
@@ -72,19 +78,23 @@ def crate_gray_step(
 
 
 def shorten(model: GradientStep, held_out: list[Tensor]) -> dict:
-    """Set the length of the model's step by the largest Lipschitz constant found; for its card."""
-    found, generator = {}, torch.Generator().manual_seed(0)
+    """Set the length of the model's step by the largest curvature found; for its card, by level.
+
+    Looked at are noisy images and the images themselves.
+    """
+    constants, largest, generator = {}, {}, torch.Generator().manual_seed(0)
     for level in LEVELS:
         parts = []
         for image in held_out:
             top, left = (max(0, (n - MIDDLE) // 2) for n in image.shape)
             clean = image[top : top + MIDDLE, left : left + MIDDLE] / 255
-            parts.append(clean + level / 255 * torch.randn(clean.shape, generator=generator))
-        found[f"{level:g}"] = float(
-            lipschitz(model, torch.stack(parts)[:, None], level / 255).max()
-        )
-    model.length = min(1.0, SAFE / max(found.values()))
-    return {"lipschitz": {level: round(value, 3) for level, value in found.items()}}
+            noise = level / 255 * torch.randn(clean.shape, generator=generator)
+            parts += [clean, clean + noise]
+        found = curvature(model, torch.stack(parts)[:, None], level / 255)
+        constants[f"{level:g}"] = round(float(found.lipschitz.max()), 3)
+        largest[f"{level:g}"] = round(float(found.highest.max()), 3)
+    model.length = min(1.0, SAFE / max(largest.values()))
+    return {"lipschitz": constants, "largest_curvature": largest}
 
 
 def _crate(architecture: CrateConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:

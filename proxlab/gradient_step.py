@@ -2,17 +2,20 @@
 
     f(v) = v - a grad g(v),  g(v) = |v - N(v)|^2 / 2
 
-for any network N, here CRATE, and a in (0, 1]. f is the gradient of |v|^2 / 2 - a g(v). Where
-a grad g has a Lipschitz constant below 1 that function is convex and f the prox of
+for any network N, here CRATE, and a in (0, 1]. f is the gradient of |v|^2 / 2 - a g(v). Where no
+eigenvalue of a grad^2 g is above 1, as where a grad g has a Lipschitz constant below 1, that
+function is convex and f the prox of
 
     R(f(v)) = a g(v) - |f(v) - v|^2 / 2,
 
-so solvers have an objective [Hurault22, Sec. 3]. Nothing in the network holds the constant below 1:
-it is measured (`proxlab.spectrum`), and a is chosen by what was found. What must be is that the
-network has no kinks, or grad g would jump: its ReLU is smoothed.
+so solvers have an objective [Hurault22, Sec. 3]. Nothing in the network holds the eigenvalues
+below 1: training penalises them (`proxlab.prox_penalty`), they are measured (`proxlab.spectrum`),
+and a is chosen by what was found. What must be is that the network has no kinks, or grad g would
+jump: its ReLU is smoothed.
 """
 
 import copy
+from typing import NamedTuple
 
 import torch
 from deepinv.models import Denoiser
@@ -30,7 +33,7 @@ class GradientStep(Denoiser):
     """The gradient step of a CRATE denoiser; see `CrateDenoiser` for what it takes."""
 
     exact, convex = False, False
-    """It is a prox where the Lipschitz constant is below 1, which no construction guarantees."""
+    """It is a prox where no eigenvalue of a grad^2 g is above 1, which nothing guarantees."""
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class GradientStep(Denoiser):
 
         Raises as `CrateDenoiser.prox`.
         """
-        return v - self.length * self._slope(v, sigma)[0]
+        return v - self.slope(v, sigma)
 
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """f(v), and R_sigma there, [B] in float64, in one pass. Raises as `prox`."""
@@ -75,8 +78,12 @@ class GradientStep(Denoiser):
         r = self.length * g - (self.length * slope).square().sum((1, 2, 3), dtype=g.dtype) / 2
         return v - self.length * slope, r
 
+    def slope(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """a grad g(v) = v - f(v), the noise it sees, [B, C, H, W]. Raises as `prox`."""
+        return self.length * self._slope(v, sigma)[0]
+
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
-        """The v with f(v) = x, as `LPN.inverse`; there is one where the constant is below 1."""
+        """The v with f(v) = x, as `LPN.inverse`; there is one where f is a prox."""
         s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
         with torch.no_grad():
             return invert(lambda v, i: self.prox(v, s[i]), x, tol=tol)
@@ -102,14 +109,27 @@ class GradientStep(Denoiser):
         return slope, g if training else g.detach()
 
 
-def lipschitz(model: GradientStep, v: Tensor, sigma: float) -> Tensor:
-    """Of grad g near each image v [B, C, H, W], from below: |eigenvalue| of its Jacobian, [B].
+class Curvature(NamedTuple):
+    """Extreme eigenvalues of grad^2 g, [B] each, as far apart as Lanczos found them."""
 
-    Lanczos in float64 at v alone, so a larger one may lie elsewhere; see `jacobian_spectrum`.
+    lowest: Tensor
+    highest: Tensor
+    """The length of the step times this has to be below 1."""
+
+    @property
+    def lipschitz(self) -> Tensor:
+        """The constant of grad g: the largest eigenvalue without its sign."""
+        return torch.maximum(self.lowest.abs(), self.highest.abs())
+
+
+def curvature(model: GradientStep, v: Tensor, sigma: float) -> Curvature:
+    """At each image v [B, C, H, W], by Lanczos in float64; there alone, elsewhere it may be more.
+
+    The eigenvalues are those of the Jacobian of the prox, see `jacobian_spectrum`.
     """
     twin = copy.deepcopy(model).double()
     with torch.no_grad():
         found = jacobian_spectrum(
             lambda x: twin.prox(x, sigma), v.double(), step=1e-3 * sigma, steps=LANCZOS_STEPS
         )
-    return torch.maximum((1 - found.lowest).abs(), (1 - found.highest).abs()) / model.length
+    return Curvature((1 - found.highest) / model.length, (1 - found.lowest) / model.length)

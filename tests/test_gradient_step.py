@@ -9,7 +9,7 @@ import proxlab
 from proxlab import checkpoints
 from proxlab.crate_denoiser import CrateConfig
 from proxlab.crate_recipes import shorten
-from proxlab.gradient_step import GradientStep, lipschitz
+from proxlab.gradient_step import GradientStep, curvature
 from proxlab.spectrum import jacobian_spectrum
 
 SIGMA = 0.1
@@ -67,20 +67,23 @@ def test_a_network_with_kinks_is_refused_because_its_slope_jumps(model, v):
     assert (lowest(kinked, v).asymmetry > 1e-2).any()
 
 
-def test_lipschitz_constant_is_that_of_the_dense_hessian(model):
+def test_curvature_is_that_of_the_dense_hessian(model):
     generator = torch.Generator().manual_seed(2)
     v = torch.rand(1, 1, 8, 8, generator=generator, dtype=torch.float64)
     hessian = torch.autograd.functional.hessian(lambda x: energy(model, x).sum(), v)
-    largest = torch.linalg.eigvalsh(hessian.view(64, 64)).abs().max()
-    assert lipschitz(model, v, SIGMA).item() == pytest.approx(float(largest), rel=1e-3)
+    values = torch.linalg.eigvalsh(hessian.view(64, 64))
+    found = curvature(model, v, SIGMA)
+    assert found.highest.item() == pytest.approx(float(values[-1]), rel=1e-3)
+    assert found.lowest.item() == pytest.approx(float(values[0]), rel=1e-3)
+    assert found.lipschitz.item() == pytest.approx(float(values.abs().max()), rel=1e-3)
 
 
-def test_a_step_is_shortened_where_the_constant_asks_for_it(model):
+def test_a_step_is_shortened_where_the_curvature_asks_for_it(model):
     steep, image = copy.deepcopy(model).float(), torch.full((70, 80), 100, dtype=torch.uint8)
     with torch.no_grad():
         steep.network.head.weight *= 30
-    said = shorten(steep, [image])["lipschitz"]
-    assert steep.length == pytest.approx(0.9 / max(said.values()), rel=1e-3) and steep.length < 0.5
+    said = shorten(steep, [image])["largest_curvature"]
+    assert steep.length == pytest.approx(0.97 / max(said.values()), rel=1e-3) and steep.length < 0.5
     calm = copy.deepcopy(model)
     with torch.no_grad():
         calm.network.head.weight *= 0.3

@@ -1,0 +1,95 @@
+"""The bridge from coding rates to attention and to an exact prox, measured by autograd.
+
+    python examples/crate_bridge.py
+
+Tokens of one length lie in subspaces U_k that are tilted towards the first by an angle, orthogonal
+at 0. There Z - grad R^c(Z; U) / alpha, by autograd, is what a layer of CRATE was derived from.
+Printed is how far from it, relative to its norm, are
+
+- subspace self-attention itself, one layer with tied weights and unit sharpness, no positions;
+- the gradient of psi(z) = logsumexp_k |U_k^T z|^2 / 2, a mixture potential as `lpn-gray` has them:
+  convex, so its gradient is an exact prox. A token knows its subspace by itself there, where
+  attention asks the other tokens.
+
+Last, tokens a quarter as long: the derivation takes softmax for a projection onto the tokens of a
+subspace, which takes tokens that tell them apart.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from proxlab.coding_rate import compressed_rate
+from proxlab.crate import SubspaceAttention
+from proxlab.crate_windows import Windows
+
+PRECISION = 0.2
+SIDE, HEADS, DIMENSION, LENGTH = 32, 4, 16, 8.0
+TILTS = (0.8, 0.4, 0.2, 0.1, 0.0)
+
+
+def tokens(tilt: float, length: float = LENGTH) -> tuple[Tensor, Tensor]:
+    """Tokens [1, N, d] in subspaces [K, p, d], all but the first turned to it by `tilt`, radian."""
+    generator = torch.Generator().manual_seed(0)
+    d = HEADS * DIMENSION
+    square = torch.randn(d, d, dtype=torch.float64, generator=generator)
+    bases = torch.linalg.qr(square).Q.T.reshape(HEADS, DIMENSION, d)
+    bases = torch.cat([bases[:1], math.cos(tilt) * bases[1:] + math.sin(tilt) * bases[:1]])
+    shape = HEADS, SIDE**2 // HEADS, DIMENSION
+    codes = torch.randn(shape, dtype=torch.float64, generator=generator)
+    codes = length * codes / codes.norm(dim=2, keepdim=True)
+    z = torch.einsum("knp,kpd->knd", codes, bases).flatten(0, 1)
+    return z[torch.randperm(len(z), generator=generator)][None], bases
+
+
+def rate_step(z: Tensor, bases: Tensor) -> Tensor:
+    """Z - grad R^c / alpha, by autograd."""
+    z = z.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(compressed_rate(z, bases, PRECISION).sum(), z)
+    return (z - slope * (z.shape[1] * PRECISION**2 / DIMENSION)).detach()
+
+
+def attended(z: Tensor, bases: Tensor) -> Tensor:
+    """MSSA(Z | U) by the layer of the denoisers."""
+    layer = SubspaceAttention(z.shape[2], HEADS, Windows(SIDE), 1).double()
+    with torch.no_grad():
+        layer.U.copy_(bases)
+        layer.W.copy_(bases.flatten(0, 1).T)
+        layer.sharpness.bias.zero_()
+        layer.places.zero_()
+        return layer(z.view(1, SIDE, SIDE, -1), torch.zeros(1, 1).double()).view_as(z)
+
+
+def mixture_gradient(z: Tensor, bases: Tensor) -> Tensor:
+    """grad psi, by autograd."""
+    z = z.clone().requires_grad_()
+    energies = torch.einsum("bnd,kpd->bnkp", z, bases).square().sum(3) / 2
+    (slope,) = torch.autograd.grad(energies.logsumexp(2).sum(), z)
+    return slope
+
+
+def miss(step: Tensor, z: Tensor, bases: Tensor) -> float:
+    """Distance of a step from the one on the rate, over the norm of that."""
+    wanted = rate_step(z, bases)
+    return float((step - wanted).norm() / wanted.norm())
+
+
+def main(argv: Sequence[str] | None = None) -> list[tuple[float, float, float, float]]:
+    """Print the table; return (tilt, length, attention, mixture) by row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.parse_args(argv)
+    print("tilt, radian  length  attention  mixture potential")
+    rows = []
+    for tilt, length in [(tilt, LENGTH) for tilt in TILTS] + [(0.0, LENGTH / 4)]:
+        z, bases = tokens(tilt, length)
+        errors = [miss(step(z, bases), z, bases) for step in (attended, mixture_gradient)]
+        rows.append((tilt, length, *errors))
+        print(f"{tilt:12.1f}{length:8.0f}{errors[0]:11.3f}{errors[1]:19.3f}")
+    return rows
+
+
+if __name__ == "__main__":
+    main()
