@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from examples.crate_bridge import PRECISION, attended, main, miss, mixture_gradient, tokens
+from examples.crate_bridge import PRECISION, attended, main, miss, tokens
 from proxlab.coding_rate import coding_rate, compressed_rate, compressed_rate_step
 
 
