@@ -1,6 +1,7 @@
 """Inpainting from a completion: what it saves in iterations and gains in PSNR against other starts.
 
-    PROXLAB_DATA=... python examples/bench_completion.py [--set set12] [--out FILE.jsonl]
+    PROXLAB_DATA=... python examples/bench_completion.py [--set set12]
+        [--starts zero,completion] [--out FILE.jsonl]
 
 Half the pixels missing, and boxes of 32 x 32 missing, one in each square of 96 x 96, at noise 0.01.
 ADMM with one prior at its default level runs, without a descent of levels, from three starts:
@@ -69,8 +70,12 @@ def main(argv: Sequence[str] | None = None) -> list[dict]:
     parser.add_argument("--set", default="set12", help="a name in PROXLAB_DATA, or a folder")
     parser.add_argument("--prior", default="lpn-gray")
     parser.add_argument("--completion", default="crate-completion")
+    parser.add_argument("--starts", default=",".join(STARTS), help="by commas")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
+    starts = args.starts.split(",")
+    if unknown := set(starts) - set(STARTS):
+        parser.error(f"starts are {', '.join(STARTS)}, not {', '.join(unknown)}")
     images = load_gray(args.set if Path(args.set).is_dir() else find_data(args.set))
     prior, completion = load(args.prior), load(args.completion)
     there = args.out and args.out.exists()
@@ -78,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> list[dict]:
     done = {(row["image"], row["mask"], row["start"]) for row in rows}
     for i, image in enumerate(images):
         for name, mask in masks(image.shape, i).items():
-            for which in STARTS:
+            for which in starts:
                 if (i, name, which) in done:
                     continue
                 found = case(image[None, None] / 255, mask, which, prior, completion, i)
@@ -88,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> list[dict]:
                         file.write(json.dumps(rows[-1]) + "\n")
     print(f"{'mask':15s}{'start':12s}  at start   at end  iterations  stopped by tolerance")
     for name in dict.fromkeys(row["mask"] for row in rows):
-        for which in STARTS:
+        for which in dict.fromkeys(row["start"] for row in rows):
             part = [r for r in rows if (r["mask"], r["start"]) == (name, which)]
             first, last, steps = (
                 mean(r[k] for r in part) for k in ("start_psnr", "psnr", "iterations")

@@ -22,7 +22,7 @@ from proxlab.metrics import psnr
 
 GRAY = (
     "none,tv,lpn-gray-small,unet-gray-small,lpn-gray,unet-gray,lpn-gray-large,unet-gray-large,"
-    "lpn-gray-pm"
+    "lpn-gray-pm,crate-gray,unet-gray-wide,dncnn-gray,crate-gray-step,crate-completion"
 )
 COLOR = "none,lpn-color,unet-color"
 TV_WEIGHTS = {15: 12.0, 25: 8.0, 50: 4.5}

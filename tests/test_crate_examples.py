@@ -77,5 +77,7 @@ def test_starts_are_compared_and_an_interrupted_bench_goes_on(
     assert len(rows) == 16 and "8.0  0 of 2" in capsys.readouterr().out
     zero, smooth = rows[0]["start_psnr"], rows[1]["start_psnr"]
     assert smooth > zero + 5
+    only = bench_completion.main([*words[:-1], str(tmp_path / "one"), "--starts", "zero"])
+    assert only == [row for row in rows if row["start"] == "zero"]
     out.write_text("".join(out.read_text().splitlines(keepends=True)[:15]))
     assert bench_completion.main(words) == rows
