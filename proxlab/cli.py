@@ -150,10 +150,13 @@ def _models(args: argparse.Namespace) -> None:
     for name, card in models().items():
         print(f"{name:16s} {card.get('what', '')}; {card['parameters']:,} parameters")
         print(f"{'':16s} trained on {card.get('data', 'unknown data')}", end="")
-        if "held_out_psnr" in card:
-            figures = card["held_out_psnr"]
-            print("; held-out PSNR", " / ".join(f"{v:.2f}" for v in figures.values()), end=" ")
-            print("dB at noise", " / ".join(figures), "of 255", end="")
+        for key, said in (
+            ("held_out_psnr", "held-out PSNR {} dB at noise {} of 255"),
+            ("held_out_completed", "held-out PSNR, filled in, {} dB with {}"),
+        ):
+            if figures := card.get(key):
+                values = " / ".join(f"{v:.2f}" for v in figures.values())
+                print("; " + said.format(values, " / ".join(figures)), end="")
         print()
 
 
