@@ -15,6 +15,7 @@ _PUBLIC = {
     "models": "checkpoints",
     "restore": "restoration",
     "sample": "sampling",
+    "compare": "comparison",
     "Restoration": "restoration",
     "LPN": "lpn",
     "ExplicitPrior": "explicit_prior",

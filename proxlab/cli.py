@@ -119,6 +119,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--start", help="model that lpn-gray-pm or crate-gray-step starts from")
     train.add_argument("--resume", action="store_true")
     train.set_defaults(run=_train)
+
+    compare = commands.add_parser("compare", parents=[shared], help="compare priors on images")
+    compare.add_argument("--priors", required=True, help="names or .safetensors files, by commas")
+    compare.add_argument("--problems", required=True, help="of deblur, inpaint, boxes, ct")
+    compare.add_argument("--images", type=Path, required=True, help="folder, read as gray levels")
+    compare.add_argument("--out", type=Path, required=True, help="folder of rows and tables")
+    compare.add_argument("--noises", help="in place of each problem's own, by commas")
+    compare.add_argument("--seeds", default="0", help="of noise and masks, by commas")
+    compare.add_argument("--solvers", default="admm", help="by commas")
+    compare.add_argument("--steps", type=int, default=400)
+    compare.add_argument("--tol", type=float, default=1e-4)
+    compare.add_argument("--resume", action="store_true")
+    compare.set_defaults(run=_compare)
     return parser
 
 
@@ -183,6 +196,12 @@ def _train(args: argparse.Namespace) -> None:
     from proxlab.train_command import train_recipe
 
     train_recipe(args)
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from proxlab.compare_command import compare_files
+
+    compare_files(args)
 
 
 def device(name: str) -> str:

@@ -1,0 +1,70 @@
+"""`proxlab compare`: names in, a folder of rows, restorations and tables out."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from proxlab.cli import device
+from proxlab.compare_case import Settings
+from proxlab.compare_rows import ROWS
+from proxlab.compare_table import latex, markdown
+from proxlab.comparison import compare
+from proxlab.files import writing
+
+
+def compare_files(args: Namespace) -> None:
+    """Raises ValueError for what cannot be compared, and RuntimeError where cases failed."""
+    priors, problems = args.priors.split(","), args.problems.split(",")
+    failed: list[dict] = []
+    settings = Settings(steps=args.steps, tol=args.tol)
+    with _bar(args.quiet) as bar:
+        rows = compare(
+            priors,
+            problems,
+            args.images,
+            args.out,
+            noises=_numbers("--noises", args.noises, float) if args.noises else (),
+            seeds=_numbers("--seeds", args.seeds, int),
+            solvers=args.solvers.split(","),
+            default=settings,
+            resume=args.resume,
+            device=device(args.device),
+            watch=lambda row: _seen(row, failed, bar),
+        )
+    if rows:
+        for name, table in (("table.md", markdown(rows)), ("table.tex", latex(rows))):
+            with writing(args.out / name, overwrite=True) as path:
+                path.write_text(table, encoding="utf-8")
+    if not args.quiet and rows:
+        print(markdown(rows) + f"rows: {args.out / ROWS}")
+    if failed:
+        first = failed[0]
+        raise RuntimeError(
+            f"{len(failed)} cases failed, first {first['prior']} on {first['problem']} of "
+            f"{first['image']}: {first['error']}; --resume tries them again"
+        )
+
+
+def _seen(row: dict, failed: list[dict], bar) -> None:
+    if "error" in row:
+        failed.append(row)
+    if bar is not None:
+        bar.update()
+        bar.set_postfix_str(f"{row['prior']}, {row['problem']}, {row['image']}")
+
+
+def _bar(quiet: bool):
+    if quiet or not sys.stderr.isatty():
+        return nullcontext()
+    from tqdm import tqdm
+
+    return tqdm(unit="case")
+
+
+def _numbers(option: str, text: str, kind: Callable) -> list:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        what = "whole numbers" if kind is int else "numbers"
+        raise ValueError(f"{option} is {what} with commas between, got {text!r}") from None

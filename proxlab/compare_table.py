@@ -1,0 +1,183 @@
+"""Rows of a comparison as a table for a paper: means, spreads, and which differences are real.
+
+Priors restore the same measurements, so what counts is the difference image by image, of which the
+spread is a tenth of that of the PSNR itself. A column's best prior is compared with each other by
+Wilcoxon's signed-rank test [Wilcoxon45] over images (seeds are averaged first: two noises of one
+image are not two images), p-values after Holm [Holm79]. What is not told apart from the best at
+5 % is marked with it.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+LEVEL = 0.05
+FEWEST = 6
+"""Images below which the test cannot reach `LEVEL`, whatever they show."""
+
+Row = dict[str, Any]
+
+
+class Column(NamedTuple):
+    """What a column is of."""
+
+    problem: str
+    parameters: tuple[tuple[str, Any], ...]
+    noise: float
+    solver: str
+
+    def __str__(self) -> str:
+        fields = ", ".join(f"{name.replace('_', ' ')} {x:g}" for name, x in self.parameters)
+        return f"{self.problem} ({fields}; noise {self.noise:g})"
+
+
+class Entry(NamedTuple):
+    """A prior in a column."""
+
+    mean: float
+    spread: float
+    """Standard deviation over images, 0 for one image."""
+    ssim: float
+    seconds: float
+    """Mean of a restoration."""
+    behind: float
+    """Mean of best minus this, image by image, dB."""
+    error: float
+    """Standard error of that, 0 for one image."""
+    p: float | None
+    """Of no difference, after Holm; None for the best itself, and for too few images."""
+    certified: int
+    images: int
+
+    @property
+    def best(self) -> bool:
+        """Not told apart from the best."""
+        return self.behind == 0 or (self.p is not None and self.p >= LEVEL)
+
+
+def summarise(rows: Sequence[Row]) -> dict[Column, dict[str, Entry]]:
+    """By column and prior, over the images that every prior of the column restored."""
+    columns: dict[Column, dict[str, dict[str, list[Row]]]] = {}
+    for row in rows:
+        by_prior = columns.setdefault(_column(row), {}).setdefault(row["prior"], {})
+        by_prior.setdefault(row["image"], []).append(row)
+    return {column: _entries(priors) for column, priors in columns.items()}
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table with a line for each prior, PSNR +- spread / SSIM, and below it the differences."""
+    table = summarise(rows)
+    priors = list(dict.fromkeys(row["prior"] for row in rows))
+    lines = ["| prior | " + " | ".join(map(str, table)) + " |", "| --- |" + " --- |" * len(table)]
+    for prior in priors:
+        cells = []
+        for entries in table.values():
+            if (entry := entries.get(prior)) is None:
+                cells.append("-")
+                continue
+            strong = "**" if entry.best else ""
+            cells.append(
+                f"{strong}{entry.mean:.2f}{strong} ± {entry.spread:.2f} / {entry.ssim:.3f}"
+            )
+        lines.append(f"| `{prior}` | " + " | ".join(cells) + " |")
+    said = [""]
+    for column, entries in table.items():
+        if not entries:
+            said.append(f"{column}: the priors have no image in common")
+            continue
+        best = next(name for name, entry in entries.items() if entry.behind == 0)
+        n = entries[best].images
+        few = f"; {n} images are too few for a test" if n < FEWEST else ""
+        said.append(f"{column}, {n} images, behind `{best}`{few}:")
+        for name, entry in entries.items():
+            if name != best:
+                p = "" if entry.p is None else f", p = {_rounded(entry.p)}"
+                said.append(f"- `{name}` {entry.behind:.2f} ± {entry.error:.2f} dB{p}")
+    return "\n".join(lines + said) + "\n"
+
+
+def latex(rows: Sequence[Row]) -> str:
+    """The table for LaTeX with booktabs; bold is what is not told apart from the best."""
+    table = summarise(rows)
+    lines = [
+        r"\begin{tabular}{l" + "c" * len(table) + "}",
+        r"\toprule",
+        "prior & " + " & ".join(_escaped(str(c)) for c in table) + r" \\",
+        r"\midrule",
+    ]
+    for prior in dict.fromkeys(row["prior"] for row in rows):
+        cells = []
+        for entries in table.values():
+            if (entry := entries.get(prior)) is None:
+                cells.append("--")
+                continue
+            figure = f"{entry.mean:.2f}"
+            figure = rf"\textbf{{{figure}}}" if entry.best else figure
+            cells.append(rf"{figure} $\pm$ {entry.spread:.2f} / {entry.ssim:.3f}")
+        lines.append(rf"{_escaped(prior)} & " + " & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _column(row: Row) -> Column:
+    return Column(row["problem"], tuple(row["parameters"].items()), row["noise"], row["solver"])
+
+
+def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
+    shared = [i for i in next(iter(priors.values())) if all(i in rows for rows in priors.values())]
+    figures = {
+        name: {k: [mean(row[k] for row in rows[i]) for i in shared] for k in ("psnr", "ssim")}
+        for name, rows in priors.items()
+        if shared
+    }
+    best = max(figures, key=lambda name: mean(figures[name]["psnr"]), default=None)
+    away = {
+        name: [a - b for a, b in zip(figures[best]["psnr"], own["psnr"], strict=True)]
+        for name, own in figures.items()
+    }
+    chance = _holm({name: _p(d) for name, d in away.items() if name != best})
+    return {
+        name: Entry(
+            mean(own["psnr"]),
+            stdev(own["psnr"]) if len(shared) > 1 else 0.0,
+            mean(own["ssim"]),
+            mean(row["seconds"] for i in shared for row in priors[name][i]),
+            mean(away[name]),
+            stdev(away[name]) / sqrt(len(shared)) if len(shared) > 1 else 0.0,
+            chance.get(name),
+            sum(row["certified"] for i in shared for row in priors[name][i]),
+            len(shared),
+        )
+        for name, own in figures.items()
+    }
+
+
+def _p(differences: list[float]) -> float | None:
+    if len(differences) < FEWEST:
+        return None
+    if not any(differences):
+        return 1.0
+    from scipy.stats import wilcoxon
+
+    return float(wilcoxon(differences).pvalue)
+
+
+def _holm(found: dict[str, float | None]) -> dict[str, float | None]:
+    """Each p-value times how many are not smaller, never below one that is."""
+    adjusted: dict[str, float | None] = {name: None for name in found}
+    ordered = sorted((p, name) for name, p in found.items() if p is not None)
+    least = 0.0
+    for i, (p, name) in enumerate(ordered):
+        least = max(least, min(1.0, (len(ordered) - i) * p))
+        adjusted[name] = least
+    return adjusted
+
+
+def _rounded(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "below 0.001"
+
+
+def _escaped(text: str) -> str:
+    for sign in "_%&#":
+        text = text.replace(sign, "\\" + sign)
+    return text

@@ -1,0 +1,174 @@
+"""Compare priors: every prior on every problem, image, noise level, seed and solver, a row each.
+
+Rows are lines of a JSON file, appended one by one, so that an interrupt loses no finished case; a
+comparison that goes on runs what has no row yet, and what failed once more.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from proxlab.checkpoints import load
+from proxlab.classical import TV
+from proxlab.compare_case import Case, Settings, parameters, run_case
+from proxlab.compare_problems import PROBLEMS, Problem
+from proxlab.compare_rows import ROWS, append, environment, key_of, read_rows
+from proxlab.files import check_folder
+from proxlab.images import list_images, read_image, write_image
+from proxlab.restoration import ALGORITHMS
+
+PLAIN, TRUTH = "plain", "truth"
+"""Beside the restorations of a measurement: the estimate without a prior, and the image."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared. Raises ValueError for a name that nothing bears."""
+
+    priors: Mapping[str, Any]
+    """Objects with `prox(v, sigma)` by the name they have in the rows."""
+    problems: Sequence[Problem]
+    images: Sequence[Path]
+    noises: Sequence[float] = ()
+    """Of every problem; those of each problem itself if empty."""
+    seeds: Sequence[int] = (0,)
+    solvers: Sequence[str] = ("admm",)
+    settings: Mapping[tuple[str, str], Settings] = field(default_factory=dict)
+    """By (prior, problem)."""
+    default: Settings = Settings()
+    """Of other priors and problems."""
+
+    def __post_init__(self):
+        for solver in self.solvers:
+            if solver not in ALGORITHMS:
+                raise ValueError(f"solver is one of {', '.join(ALGORITHMS)}, got {solver!r}")
+        names = [path.name for path in self.images]
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise ValueError(
+                f"images are told by their names, got {', '.join(sorted(twice))} twice"
+            )
+
+    def cases(self) -> Iterator[tuple[Case, Problem]]:
+        """All of them; those of one measurement follow each other."""
+        for problem, image, seed, solver in product(
+            self.problems, self.images, self.seeds, self.solvers
+        ):
+            for noise, prior in product(self.noises or problem.levels, self.priors):
+                settings = self.settings.get((prior, problem.name), self.default)
+                yield (
+                    Case(
+                        prior,
+                        problem.name,
+                        parameters(problem),
+                        image.name,
+                        noise,
+                        seed,
+                        solver,
+                        settings,
+                    ),
+                    problem,
+                )
+
+
+def compare(
+    priors: Sequence[str] | Mapping[str, Any],
+    problems: Sequence[str | Problem],
+    images: str | Path,
+    out: str | Path,
+    *,
+    noises: Sequence[float] = (),
+    seeds: Sequence[int] = (0,),
+    solvers: Sequence[str] = ("admm",),
+    settings: Mapping[tuple[str, str], Settings] | None = None,
+    default: Settings | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    watch: Callable[[dict[str, Any]], object] | None = None,
+) -> list[dict[str, Any]]:
+    """Run every case that has no row in the folder `out` yet; all rows, in the order of the cases.
+
+    priors: names or .safetensors files as `proxlab.load` takes them, or objects by name; problems:
+    names of `PROBLEMS`, or objects; images: a folder, read as gray levels; noises: in place of each
+    problem's own; settings: by (prior, problem), and `default` of the others. Rows go to
+    `out`/results.jsonl, restored images to `out`/images. `watch` sees each new row. Raises
+    ValueError for an unknown name, and where `out` holds rows and is not to `resume`.
+    """
+    plan = Comparison(
+        priors if isinstance(priors, Mapping) else _loaded(priors),
+        [_problem(p) for p in problems],
+        list_images(images),
+        noises,
+        seeds,
+        solvers,
+        settings or {},
+        default or Settings(),
+    )
+    out = Path(out)
+    check_folder(out)
+    rows = read_rows(out / ROWS)
+    if rows and not resume:
+        raise ValueError(f"{out} holds a comparison; resume it, or choose another folder")
+    finished = {key_of(row): row for row in rows if "error" not in row}
+    _run(plan, finished, out, device, watch)
+    return [finished[case.key] for case, _ in plan.cases() if case.key in finished]
+
+
+def _run(plan: Comparison, finished: dict, out: Path, device: str, watch) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for prior in plan.priors.values():
+        if isinstance(prior, torch.nn.Module):
+            prior.to(device)
+    truths: dict[str, Tensor] = {}
+    for case, problem in plan.cases():
+        if case.key in finished:
+            continue
+        if case.image not in truths:
+            path = next(p for p in plan.images if p.name == case.image)
+            truths = {case.image: read_image(path, gray=True).pixels}
+        row, image, plain = run_case(
+            case, problem, plan.priors[case.prior], truths[case.image], device
+        )
+        row |= {"device": device} | environment()
+        if image is not None:
+            folder = out / pictures(row)
+            folder.mkdir(parents=True, exist_ok=True)
+            named = {f"{case.prior}-{case.solver}": image, PLAIN: plain, TRUTH: truths[case.image]}
+            for name, pixels in named.items():
+                write_image(folder / f"{Path(name).name}.png", pixels, overwrite=True)
+        append(out / ROWS, row)
+        if "error" not in row:
+            finished[case.key] = row
+        if watch is not None:
+            watch(row)
+
+
+def pictures(row: dict[str, Any]) -> Path:
+    """The folder in that of the comparison that has a measurement's restorations as PNG."""
+    parts = [row["problem"], *(f"{x:g}" for x in row["parameters"].values())]
+    where = "-".join([*parts, f"noise{row['noise']:g}", f"seed{row['seed']}"])
+    return Path("images") / where / Path(row["image"]).stem
+
+
+def _loaded(names: Sequence[str]) -> dict[str, Any]:
+    """By what they are called in the rows: names, and of a file its stem."""
+    called = [Path(n).stem if str(n).endswith(".safetensors") else str(n) for n in names]
+    if twice := {n for n in called if called.count(n) > 1}:
+        raise ValueError(f"two priors are called {', '.join(sorted(twice))}; rename a file")
+    return {
+        # a few inner steps from the last dual lead to the same minimum as many, ten times sooner
+        name: TV(max_steps=15) if given == "tv" else load(given)
+        for name, given in zip(called, names, strict=True)
+    }
+
+
+def _problem(problem: str | Problem) -> Problem:
+    if not isinstance(problem, str):
+        return problem
+    if problem not in PROBLEMS:
+        raise ValueError(f"no problem is called {problem!r}; known are {', '.join(PROBLEMS)}")
+    return PROBLEMS[problem]

@@ -1,0 +1,179 @@
+"""A comparison gives every prior the same measurements, loses no finished case and repeats none."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from skimage.data import camera
+
+import proxlab
+from proxlab.cli import main
+from proxlab.compare_case import Case, Settings, measure, run_case
+from proxlab.compare_problems import Boxes, Deblur, Inpaint
+from proxlab.compare_rows import ROWS, read_rows
+from proxlab.comparison import compare, pictures
+
+FEW = Settings(steps=3)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "photographs"
+    made.mkdir()
+    for i in range(2):
+        Image.fromarray(camera()[100 * i : 100 * i + 40, 200:248]).save(made / f"{i}.png")
+    return made
+
+
+class Fails:
+    def prox(self, v, sigma):
+        raise RuntimeError("out of order")
+
+
+class Counts:
+    """A prior without a value that remembers how often it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def prox(self, v, sigma):
+        self.asked += len(v)
+        return 0.9 * v
+
+
+def case(prior="tv", problem="deblur", image="0.png", noise=0.01, seed=0, settings=FEW):
+    return Case(prior, problem, {}, image, noise, seed, "admm", settings)
+
+
+def test_every_prior_is_given_the_same_measurement_and_every_case_another():
+    x = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    first, op = measure(case("a", "inpaint"), Inpaint(), x)
+    again, other = measure(case("b", "inpaint", settings=Settings(steps=9)), Inpaint(), x)
+    assert torch.equal(first, again) and torch.equal(op.mask, other.mask)
+    for changed in (case(image="1.png"), case(noise=0.02), case(seed=1)):
+        assert not torch.equal(measure(changed, Deblur(), x)[0], measure(case(), Deblur(), x)[0])
+
+
+def test_a_row_says_what_was_asked_and_what_came_of_it():
+    x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
+    prior = Counts()  # copied for the case, so that it stays at 0
+    row, image, plain = run_case(case("counts"), Deblur(), prior, x)
+    assert row["evaluations"] == row["iterations"] == 3 and prior.asked == 0
+    assert row["psnr"] == pytest.approx(float(proxlab.metrics.psnr(image, x)))
+    assert row["psnr_plain"] == pytest.approx(float(proxlab.metrics.psnr(plain, x)))
+    assert row["objective"] is None and row["prior_value"] is None and not row["certified"]
+    assert row["seconds"] > 0 and row["stopped"] == "max_steps"
+    json.dumps(row, allow_nan=False)
+
+
+def test_objective_is_misfit_and_prior():
+    x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
+    prior = proxlab.load("lpn-gray-small")
+    row, image, _ = run_case(case("lpn-gray-small"), Deblur(), prior, x)
+    value = float(prior.value(image, row["sigma"]))
+    assert row["prior_value"] == pytest.approx(value, rel=1e-2) and value > 0
+    y, op = measure(case(), Deblur(), x)
+    misfit = float((op.A(image) - y).square().sum() / (2 * 0.01**2) / prior.default_weight)
+    assert row["misfit"] == pytest.approx(misfit, rel=1e-4)
+
+
+def test_failures_are_rows_and_are_tried_again(folder, tmp_path):
+    out = tmp_path / "out"
+    priors = {"fails": Fails(), "none": proxlab.load("none")}
+    rows = compare(priors, ["deblur"], folder, out, default=FEW)
+    assert [row["prior"] for row in rows] == ["none", "none"]
+    errors = [row for row in read_rows(out / ROWS) if "error" in row]
+    assert len(errors) == 2 and errors[0]["error"] == "out of order"
+    again = []
+    priors["fails"] = proxlab.load("none")
+    rows = compare(priors, ["deblur"], folder, out, default=FEW, resume=True, watch=again.append)
+    assert [row["prior"] for row in again] == ["fails", "fails"] and len(rows) == 4
+
+
+def test_two_runs_agree_and_a_folder_in_use_is_refused(folder, tmp_path):
+    given = ["tv", "none"], ["deblur", Inpaint(0.3), "ct"], folder
+    first = compare(*given, tmp_path / "a", seeds=(0, 1), default=FEW)
+    second = compare(*given, tmp_path / "b", seeds=(0, 1), default=FEW)
+    assert len(first) == 2 * 3 * 2 * 2
+    told = ("prior", "problem", "parameters", "image", "seed", "psnr", "ssim", "objective")
+    assert [[r[k] for k in told] for r in first] == [[r[k] for k in told] for r in second]
+    assert torch.__version__.startswith(first[0]["versions"]["torch"])
+    with pytest.raises(ValueError, match="resume it, or choose another folder"):
+        compare(*given, tmp_path / "a", default=FEW)
+
+
+def test_an_interrupt_anywhere_loses_no_finished_case_and_repeats_none(folder, tmp_path):
+    given = ["none", "tv"], ["deblur", "inpaint"], folder, tmp_path / "out"
+    whole = compare(*given, default=FEW)
+    text = (tmp_path / "out" / ROWS).read_bytes()
+    for cut in (0, 1, len(text) // 3, len(text) - 1, len(text)):
+        (tmp_path / "out" / ROWS).write_bytes(text[:cut])
+        kept, new = text[:cut].count(b"\n"), []
+        rows = compare(*given, default=FEW, resume=True, watch=new.append)
+        assert len(new) == 8 - kept
+        assert [r["psnr"] for r in rows] == [r["psnr"] for r in whole]
+        assert (tmp_path / "out" / ROWS).read_bytes().count(b"\n") == 8
+
+
+def test_a_case_with_other_settings_or_of_another_problem_is_another_case(folder, tmp_path):
+    new = []
+    for missing, steps in ((0.3, 3), (0.4, 3), (0.4, 2), (0.3, 3)):
+        settings = {("none", "inpaint"): Settings(steps=steps)}
+        compare(
+            ["none"], [Inpaint(missing)], folder, tmp_path, settings=settings, resume=True,
+            watch=new.append,
+        )  # fmt: skip
+    assert len(new) == 6
+
+
+def test_restorations_lie_beside_the_image_and_the_plain_estimate(folder, tmp_path):
+    rows = compare(["none"], ["inpaint"], folder, tmp_path / "out", default=FEW)
+    place = tmp_path / "out" / pictures(rows[1])
+    assert sorted(p.name for p in place.iterdir()) == ["none-admm.png", "plain.png", "truth.png"]
+    truth = proxlab.images.read_image(place / "truth.png").pixels
+    restored = proxlab.images.read_image(place / "none-admm.png").pixels
+    assert float(proxlab.metrics.psnr(restored, truth)) == pytest.approx(rows[1]["psnr"], abs=0.1)
+
+
+def test_boxes_need_an_image_they_fit():
+    assert float(Boxes(8).operator((30, 60), 0.1, None).mask.mean()) == pytest.approx(
+        1 - 128 / 1800
+    )
+    with pytest.raises(ValueError, match="three times as large"):
+        Boxes(16).operator((47, 60), 0.1, None)
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"problems": ["superresolve"]}, "known are deblur, inpaint, boxes, ct"),
+        ({"priors": ["lpn-grey"]}, "no prior is called 'lpn-grey'"),
+        ({"solvers": ("newton",)}, "solver is one of"),
+        ({"images": "nowhere"}, "does not exist"),
+    ],
+)
+def test_a_name_that_nothing_bears_is_refused(wrong, said, folder, tmp_path):
+    given = {"priors": ["none"], "problems": ["deblur"], "images": folder, "out": tmp_path / "out"}
+    with pytest.raises(ValueError, match=said):
+        compare(**given | wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_prints_a_table_and_says_what_failed(folder, tmp_path, capsys):
+    words = f"compare --priors none,tv --problems deblur,boxes --images {folder} --steps 3"
+    assert main(f"{words} --seeds 0,1 --out {tmp_path / 'out'}".split()) == 1  # boxes do not fit
+    said = capsys.readouterr()
+    assert "8 cases failed, first none on boxes of 0.png: boxes of 32 pixels need" in said.err
+    assert "| `tv` |" in said.out and said.out.count("2 images are too few") == 1
+    assert (tmp_path / "out" / "table.md").read_text() in said.out
+    assert r"\toprule" in (tmp_path / "out" / "table.tex").read_text()
+    assert main(f"{words} --out {tmp_path / 'out'}".split()) == 1
+    assert "resume it, or choose another folder" in capsys.readouterr().err
+    assert main(f"{words} --out {tmp_path / 'b'} --seeds one".split()) == 1
+    assert "--seeds is whole numbers with commas between, got 'one'" in capsys.readouterr().err
+
+
+def test_two_files_of_one_name_are_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match="two priors are called lpn"):
+        compare(["a/lpn.safetensors", "lpn.safetensors"], ["deblur"], folder, tmp_path / "out")
