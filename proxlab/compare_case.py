@@ -110,6 +110,8 @@ class Outcome(NamedTuple):
     image: Tensor | None
     plain: Tensor | None
     """The estimate without a prior that solvers start from."""
+    curves: dict[str, Any] | None
+    """Objective (None without a value) and residual, a number a step, and steps of the descent."""
 
 
 def run_case(case: Case, problem: Problem, prior, truth: Tensor, device: str = "cpu") -> Outcome:
@@ -140,7 +142,7 @@ def run_case(case: Case, problem: Problem, prior, truth: Tensor, device: str = "
             seconds = time.perf_counter() - began
     except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        return Outcome(row | {"error": said}, None, None)
+        return Outcome(row | {"error": said}, None, None, None)
     image = result.image.cpu()
     figures = {
         "psnr_plain": float(psnr(plain, truth)),
@@ -155,7 +157,7 @@ def run_case(case: Case, problem: Problem, prior, truth: Tensor, device: str = "
         name: None if isinstance(x, float) and not math.isfinite(x) else x
         for name, x in figures.items()
     }
-    return Outcome(row | finite, image, plain)
+    return Outcome(row | finite, image, plain, _curves(result))
 
 
 def _found(result: Restoration, solver: str) -> dict[str, Any]:
@@ -175,4 +177,14 @@ def _found(result: Restoration, solver: str) -> dict[str, Any]:
         "stopped": result.stopped[0],
         "certified": result.certified[0],
         "doubt": result.doubts[0],
+    }
+
+
+def _curves(result: Restoration) -> dict[str, Any]:
+    last, trace = int(result.steps[0]), result.trace
+    objective = None if trace.objective is None else trace.objective[:last, 0].tolist()
+    return {
+        "descent": result.descent,
+        "objective": objective,
+        "residual": trace.residual[:last, 0].tolist(),
     }

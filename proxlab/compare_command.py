@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from proxlab.cli import device
 from proxlab.compare_case import Settings
+from proxlab.compare_report import report
 from proxlab.compare_rows import ROWS
 from proxlab.compare_table import latex, markdown
 from proxlab.comparison import compare
@@ -33,11 +34,16 @@ def compare_files(args: Namespace) -> None:
             watch=lambda row: _seen(row, failed, bar),
         )
     if rows:
-        for name, table in (("table.md", markdown(rows)), ("table.tex", latex(rows))):
+        made = {
+            "table.md": markdown(rows),
+            "table.tex": latex(rows),
+            "report.html": report(rows, args.out),
+        }
+        for name, text in made.items():
             with writing(args.out / name, overwrite=True) as path:
-                path.write_text(table, encoding="utf-8")
+                path.write_text(text, encoding="utf-8")
     if not args.quiet and rows:
-        print(markdown(rows) + f"rows: {args.out / ROWS}")
+        print(markdown(rows) + f"\nreport: {args.out / 'report.html'}   rows: {args.out / ROWS}")
     if failed:
         first = failed[0]
         raise RuntimeError(

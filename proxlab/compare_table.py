@@ -48,6 +48,8 @@ class Entry(NamedTuple):
     p: float | None
     """Of no difference, after Holm; None for the best itself, and for too few images."""
     certified: int
+    """Of the restorations."""
+    restorations: int
     images: int
 
     @property
@@ -60,7 +62,7 @@ def summarise(rows: Sequence[Row]) -> dict[Column, dict[str, Entry]]:
     """By column and prior, over the images that every prior of the column restored."""
     columns: dict[Column, dict[str, dict[str, list[Row]]]] = {}
     for row in rows:
-        by_prior = columns.setdefault(_column(row), {}).setdefault(row["prior"], {})
+        by_prior = columns.setdefault(column_of(row), {}).setdefault(row["prior"], {})
         by_prior.setdefault(row["image"], []).append(row)
     return {column: _entries(priors) for column, priors in columns.items()}
 
@@ -119,7 +121,8 @@ def latex(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _column(row: Row) -> Column:
+def column_of(row: Row) -> Column:
+    """Where a row belongs."""
     return Column(row["problem"], tuple(row["parameters"].items()), row["noise"], row["solver"])
 
 
@@ -146,6 +149,7 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
             stdev(away[name]) / sqrt(len(shared)) if len(shared) > 1 else 0.0,
             chance.get(name),
             sum(row["certified"] for i in shared for row in priors[name][i]),
+            sum(len(priors[name][i]) for i in shared),
             len(shared),
         )
         for name, own in figures.items()

@@ -18,7 +18,7 @@ from proxlab.classical import TV
 from proxlab.compare_case import Case, Settings, parameters, run_case
 from proxlab.compare_problems import PROBLEMS, Problem
 from proxlab.compare_rows import ROWS, append, environment, key_of, read_rows
-from proxlab.files import check_folder
+from proxlab.files import check_folder, write_json
 from proxlab.images import list_images, read_image, write_image
 from proxlab.restoration import ALGORITHMS
 
@@ -130,16 +130,16 @@ def _run(plan: Comparison, finished: dict, out: Path, device: str, watch) -> Non
         if case.image not in truths:
             path = next(p for p in plan.images if p.name == case.image)
             truths = {case.image: read_image(path, gray=True).pixels}
-        row, image, plain = run_case(
-            case, problem, plan.priors[case.prior], truths[case.image], device
-        )
-        row |= {"device": device} | environment()
-        if image is not None:
+        prior, truth = plan.priors[case.prior], truths[case.image]
+        outcome = run_case(case, problem, prior, truth, device)
+        row = outcome.row | {"device": device} | environment()
+        if outcome.image is not None:
             folder = out / pictures(row)
             folder.mkdir(parents=True, exist_ok=True)
-            named = {f"{case.prior}-{case.solver}": image, PLAIN: plain, TRUTH: truths[case.image]}
+            named = {label(row): outcome.image, PLAIN: outcome.plain, TRUTH: truth}
             for name, pixels in named.items():
-                write_image(folder / f"{Path(name).name}.png", pixels, overwrite=True)
+                write_image(folder / f"{name}.png", pixels, overwrite=True)
+            write_json(folder / f"{label(row)}.json", outcome.curves, overwrite=True)
         append(out / ROWS, row)
         if "error" not in row:
             finished[case.key] = row
@@ -148,10 +148,15 @@ def _run(plan: Comparison, finished: dict, out: Path, device: str, watch) -> Non
 
 
 def pictures(row: dict[str, Any]) -> Path:
-    """The folder in that of the comparison that has a measurement's restorations as PNG."""
+    """Where in the folder of the comparison a measurement's restorations lie, PNG, and curves."""
     parts = [row["problem"], *(f"{x:g}" for x in row["parameters"].values())]
     where = "-".join([*parts, f"noise{row['noise']:g}", f"seed{row['seed']}"])
     return Path("images") / where / Path(row["image"]).stem
+
+
+def label(row: dict[str, Any]) -> str:
+    """What a restoration is called there."""
+    return f"{row['prior']}-{row['solver']}"
 
 
 def _loaded(names: Sequence[str]) -> dict[str, Any]:

@@ -58,10 +58,11 @@ def test_every_prior_is_given_the_same_measurement_and_every_case_another():
 def test_a_row_says_what_was_asked_and_what_came_of_it():
     x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
     prior = Counts()  # copied for the case, so that it stays at 0
-    row, image, plain = run_case(case("counts"), Deblur(), prior, x)
+    row, image, plain, curves = run_case(case("counts"), Deblur(), prior, x)
     assert row["evaluations"] == row["iterations"] == 3 and prior.asked == 0
     assert row["psnr"] == pytest.approx(float(proxlab.metrics.psnr(image, x)))
     assert row["psnr_plain"] == pytest.approx(float(proxlab.metrics.psnr(plain, x)))
+    assert curves["objective"] is None and curves["residual"][-1] == row["residual"]
     assert row["objective"] is None and row["prior_value"] is None and not row["certified"]
     assert row["seconds"] > 0 and row["stopped"] == "max_steps"
     json.dumps(row, allow_nan=False)
@@ -70,9 +71,10 @@ def test_a_row_says_what_was_asked_and_what_came_of_it():
 def test_objective_is_misfit_and_prior():
     x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
     prior = proxlab.load("lpn-gray-small")
-    row, image, _ = run_case(case("lpn-gray-small"), Deblur(), prior, x)
+    row, image, _, curves = run_case(case("lpn-gray-small"), Deblur(), prior, x)
     value = float(prior.value(image, row["sigma"]))
     assert row["prior_value"] == pytest.approx(value, rel=1e-2) and value > 0
+    assert len(curves["objective"]) == 3 and curves["objective"][-1] == row["objective"]
     y, op = measure(case(), Deblur(), x)
     misfit = float((op.A(image) - y).square().sum() / (2 * 0.01**2) / prior.default_weight)
     assert row["misfit"] == pytest.approx(misfit, rel=1e-4)
@@ -130,7 +132,12 @@ def test_a_case_with_other_settings_or_of_another_problem_is_another_case(folder
 def test_restorations_lie_beside_the_image_and_the_plain_estimate(folder, tmp_path):
     rows = compare(["none"], ["inpaint"], folder, tmp_path / "out", default=FEW)
     place = tmp_path / "out" / pictures(rows[1])
-    assert sorted(p.name for p in place.iterdir()) == ["none-admm.png", "plain.png", "truth.png"]
+    assert sorted(p.name for p in place.iterdir()) == [
+        "none-admm.json",
+        "none-admm.png",
+        "plain.png",
+        "truth.png",
+    ]
     truth = proxlab.images.read_image(place / "truth.png").pixels
     restored = proxlab.images.read_image(place / "none-admm.png").pixels
     assert float(proxlab.metrics.psnr(restored, truth)) == pytest.approx(rows[1]["psnr"], abs=0.1)
