@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from proxlab.cli import device
 from proxlab.compare_case import Settings
+from proxlab.compare_figure import draw_comparison
 from proxlab.compare_report import report
 from proxlab.compare_rows import ROWS
 from proxlab.compare_table import latex, markdown
@@ -42,6 +43,8 @@ def compare_files(args: Namespace) -> None:
         for name, text in made.items():
             with writing(args.out / name, overwrite=True) as path:
                 path.write_text(text, encoding="utf-8")
+        with writing(args.out / "figure.png", overwrite=True) as path:
+            draw_comparison(path, rows, args.out)
     if not args.quiet and rows:
         print(markdown(rows) + f"\nreport: {args.out / 'report.html'}   rows: {args.out / ROWS}")
     if failed:

@@ -12,6 +12,7 @@ from skimage.data import camera
 
 from proxlab import compare_report
 from proxlab.compare_case import Settings
+from proxlab.compare_figure import draw_comparison, most_different
 from proxlab.compare_report import report
 from proxlab.comparison import compare, pictures
 
@@ -74,3 +75,15 @@ def test_shows_so_many_measurements_of_a_column_and_no_more(made, monkeypatch):
     rows, out = made
     monkeypatch.setattr(compare_report, "MOST", 1)
     assert [m["column"] for m in data_of(report(rows, out))["measurements"]] == [0, 1]
+
+
+def test_the_figure_enlarges_the_square_in_which_restorations_differ_most(made, tmp_path):
+    flat = [np.zeros((30, 50)), np.zeros((30, 50))]
+    flat[1][12:20, 31:37] = 5
+    assert most_different(flat, 8) == (12, 29)  # of those that hold all of it, the first
+    rows, out = made
+    draw_comparison(tmp_path / "figure.png", rows, out, "1.png")
+    with Image.open(tmp_path / "figure.png") as figure:
+        assert figure.size == (1248, 715)
+    with pytest.raises(ValueError, match="no image '7.png'; it has 0.png, 1.png"):
+        draw_comparison(tmp_path / "other.png", rows, out, "7.png")

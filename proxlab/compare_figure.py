@@ -1,0 +1,89 @@
+"""A figure of a comparison for a paper: restorations side by side, PSNR, a part of each enlarged.
+
+A row of the figure is a column of the table, by one image; the part enlarged is the square in which
+the restorations differ most from each other, which is chosen by no one.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from proxlab.compare_table import Row, column_of
+from proxlab.comparison import PLAIN, TRUTH, label, pictures
+
+SIDE = 40
+"""Of the part enlarged, pixels."""
+
+
+def draw_comparison(path: Path, rows: Sequence[Row], out: Path, image: str = "") -> None:
+    """PNG at `path`; rows whose restorations lie in the folder `out`.
+
+    `image` is the name of the one to show, the first if empty, at its first seed. Raises ValueError
+    for a name that no row has.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    image = image or rows[0]["image"]
+    own = [row for row in rows if row["image"] == image and row["seed"] == rows[0]["seed"]]
+    if not own:
+        names = ", ".join(sorted({row["image"] for row in rows}))
+        raise ValueError(f"the comparison has no image {image!r}; it has {names}")
+    columns = list(dict.fromkeys(map(column_of, own)))
+    priors = list(dict.fromkeys(row["prior"] for row in own))
+    figure = Figure(figsize=(2.4 * (2 + len(priors)), 2.75 * len(columns)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(columns), 2 + len(priors), squeeze=False)
+    for line, column in zip(axes, columns, strict=True):
+        here = {row["prior"]: row for row in own if column_of(row) == column}
+        folder = out / pictures(next(iter(here.values())))
+        plain = next(iter(here.values()))["psnr_plain"]
+        shown = [("truth", TRUTH, None), ("no prior", PLAIN, plain)]
+        shown += [(name, label(row), row["psnr"]) for name, row in here.items()]
+        parts = {name: _pixels(folder / f"{file}.png") for name, file, _ in shown}
+        corner = most_different([parts[name] for name in here])
+        for ax in line:
+            ax.set_axis_off()
+        for ax, (name, _, value) in zip(line, shown, strict=False):
+            _panel(ax, parts[name], corner)
+            ax.set_title(name if value is None else f"{name}\n{value:.2f} dB", fontsize=9)
+        line[0].set_title(f"{column}\ntruth", fontsize=9)
+    figure.savefig(path, dpi=130, format="png")
+
+
+def most_different(images: Sequence[np.ndarray], side: int = SIDE) -> tuple[int, int]:
+    """Top left corner of the square [side, side] in which images [H, W] vary most over them."""
+    stack = np.stack([image.astype(float) for image in images])
+    varied = stack.var(0).cumsum(0).cumsum(1)
+    sums = np.pad(varied, ((1, 0), (1, 0)))
+    side = min(side, *stack.shape[1:])
+    boxes = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    top, left = np.unravel_index(boxes.argmax(), boxes.shape)
+    return int(top), int(left)
+
+
+def _panel(ax, image: np.ndarray, corner: tuple[int, int]) -> None:
+    from matplotlib.patches import Rectangle
+
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 255}
+    ax.imshow(image, **grey)
+    (top, left), side = corner, min(SIDE, *image.shape)
+    ax.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, color="gold", lw=0.8))
+    # in the corner that is farthest from the square
+    height, width = image.shape
+    place = (
+        0.56 if left + side / 2 < width / 2 else 0.0,
+        0.0 if top + side / 2 < height / 2 else 0.56,
+    )
+    inset = ax.inset_axes((*place, 0.44, 0.44))
+    inset.imshow(image[top : top + side, left : left + side], interpolation="nearest", **grey)
+    inset.set(xticks=[], yticks=[])
+    for spine in inset.spines.values():
+        spine.set_color("gold")
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
