@@ -94,7 +94,8 @@ def main(argv: list[str] | None = None) -> list[float]:
         print(f"{problem[0]} {problem[1]}: weight 1 loses {lost[-1]:.2f} dB to weight {best:g}")
         print(row("weight", weights))
         print(row("s", by_level(cases, prior, TIMES)), flush=True)
-    print(f"most lost: {max(lost):.2f} dB; prior.default_weight = {prior.default_weight}")
+    own = getattr(prior, "default_weight", 1.0)
+    print(f"most lost: {max(lost):.2f} dB; {args.prior} has weight {own} where none is given")
     return lost
 
 

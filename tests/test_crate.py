@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from skimage.data import camera
 
 from proxlab import checkpoints
 from proxlab.coding_rate import coding_rate, compressed_rate
@@ -148,6 +149,30 @@ def test_layer_rates_are_those_of_unit_tokens_in_the_spans_of_the_heads(model):
     assert torch.equal(found[0].reduction, found[0].rate - found[0].compressed)
     zeros = (layer.codes == 0).flatten(1).double().mean(1)
     assert torch.allclose(found[0].nonzero, 1 - zeros)
+
+
+def seam(error):
+    """How much an error [H, W] jumps where windows meet, over how much it does where patches of
+    one window do."""
+    total = {True: 0.0, False: 0.0}
+    for across in (error, error.T):
+        jumps = (across[:, 1:] - across[:, :-1]).square().mean(0)
+        ends = jumps[3::4]  # a patch every 4 pixels, a window every 16
+        for i, jump in enumerate(ends.tolist()):
+            total[i % 4 == 3] += jump / (len(ends) // 4 if i % 4 == 3 else len(ends) * 3 / 4)
+    return total[True] / total[False]
+
+
+def test_windows_of_the_trained_network_leave_no_seams():
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.from_numpy(camera()[100:356, 100:356]).float() / 255
+    noisy = clean + 25 / 255 * torch.randn(clean.shape, generator=generator)
+    error = checkpoints.load("crate-gray").prox(noisy[None, None], 25 / 255)[0, 0] - clean
+    assert error.square().mean().log10() < -2.9  # 29 dB
+    assert 0.9 < seam(error) < 1.1
+    windows = torch.randn(16, 16, generator=generator).repeat_interleave(16, 0)
+    windows = windows.repeat_interleave(16, 1)
+    assert seam(error + 0.5 * error.std() * windows) > 1.2
 
 
 @pytest.mark.parametrize(
