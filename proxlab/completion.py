@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.operators import noise_level
-from proxlab.prior_arguments import check_images, noise_levels
+from proxlab.prior_arguments import LEARNED_WEIGHT, check_images, noise_levels
 from proxlab.starting_point import fill_missing
 
 DOUBT = 0.25
@@ -26,6 +26,7 @@ class Completion(Denoiser):
     As a prior, `prox`, it sees everything: a denoiser like any other, the prox of nothing.
     """
 
+    default_weight = LEARNED_WEIGHT
     channels = 1
     """It takes any image channel by channel."""
 

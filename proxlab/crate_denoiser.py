@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from proxlab.crate import DecoderLayer, EncoderLayer
 from proxlab.crate_windows import Windows
-from proxlab.prior_arguments import network_images
+from proxlab.prior_arguments import LEARNED_WEIGHT, network_images
 
 SPREAD = 0.1
 """Standard deviation of an image in a neighbourhood, about."""
@@ -85,6 +85,8 @@ class CrateDenoiser(Denoiser):
     A network of one channel takes a colour image as so many gray ones, one of three only colour
     images.
     """
+
+    default_weight = LEARNED_WEIGHT
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import torch
 from deepinv.models import Denoiser, DnCNN
 from torch import Tensor
 
-from proxlab.prior_arguments import network_images
+from proxlab.prior_arguments import LEARNED_WEIGHT, network_images
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class DnCNNDenoiser(Denoiser):
 
     One of one channel takes a colour image as so many gray ones, one of three only colour images.
     """
+
+    default_weight = LEARNED_WEIGHT
 
     def __init__(
         self,

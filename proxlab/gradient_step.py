@@ -23,7 +23,7 @@ from torch import Tensor
 
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.inversion import invert
-from proxlab.prior_arguments import noise_levels
+from proxlab.prior_arguments import LEARNED_WEIGHT, noise_levels
 from proxlab.spectrum import jacobian_spectrum
 
 LANCZOS_STEPS = 20
@@ -32,6 +32,7 @@ LANCZOS_STEPS = 20
 class GradientStep(Denoiser):
     """The gradient step of a CRATE denoiser; see `CrateDenoiser` for what it takes."""
 
+    default_weight = LEARNED_WEIGHT
     exact, convex = False, False
     """It is a prox where no eigenvalue of a grad^2 g is above 1, which nothing guarantees."""
 

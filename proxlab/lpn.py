@@ -16,7 +16,7 @@ from torch import Tensor
 
 from proxlab.inversion import invert
 from proxlab.potential import Potential
-from proxlab.prior_arguments import check_channels, check_images, noise_levels
+from proxlab.prior_arguments import LEARNED_WEIGHT, check_channels, check_images, noise_levels
 
 
 class LPN(Denoiser):
@@ -30,8 +30,7 @@ class LPN(Denoiser):
     Calling the object is its prox, as deepinv's solvers expect of a denoiser. Source: [Fang24].
     """
 
-    default_weight = 0.35
-    """In `proxlab.restore`: best on held-out training images."""
+    default_weight = LEARNED_WEIGHT
     exact, convex = True, False
     """Its prox is that of R to rounding, by construction; R is not convex."""
 

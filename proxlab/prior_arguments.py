@@ -3,6 +3,10 @@
 import torch
 from torch import Tensor
 
+LEARNED_WEIGHT = 0.35
+"""Of learned priors in `proxlab.restore` where none is given, their `default_weight`: near the best
+for `lpn-gray` and `crate-gray` on held-out training images (`examples/bench_calibration.py`)."""
+
 
 def check_images(v: Tensor) -> None:
     """Raises ValueError for anything but a batch of float images [B, C, H, W], or an empty one."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from deepinv.models import Denoiser, DRUNet
 from torch import Tensor
 
-from proxlab.prior_arguments import network_images
+from proxlab.prior_arguments import LEARNED_WEIGHT, network_images
 
 MULTIPLE = 8
 """Sides that three halvings divide."""
@@ -51,6 +51,8 @@ class UNetDenoiser(Denoiser):
     One of one channel takes a colour image as so many gray ones, one of three only colour images.
     It has `prox` because that is what solvers call (plug and play [Venkatakrishnan13]).
     """
+
+    default_weight = LEARNED_WEIGHT
 
     def __init__(
         self,
