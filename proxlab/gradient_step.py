@@ -102,12 +102,13 @@ class GradientStep(Denoiser):
 
     def _slope(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """grad g [B, C, H, W] and g [B] in float64, at v."""
-        training = torch.is_grad_enabled()
+        asked = v.requires_grad or any(p.requires_grad for p in self.network.parameters())
+        keep = torch.is_grad_enabled() and asked
         with torch.enable_grad():
-            z = v if v.requires_grad else v.detach().requires_grad_()
+            z = v if keep and v.requires_grad else v.detach().requires_grad_()
             g = (z - self.network.prox(z, sigma)).square().sum((1, 2, 3), dtype=torch.float64) / 2
-            (slope,) = torch.autograd.grad(g.sum(), z, create_graph=training)
-        return slope, g if training else g.detach()
+            (slope,) = torch.autograd.grad(g.sum(), z, create_graph=keep)
+        return slope, g if keep else g.detach()
 
 
 class Curvature(NamedTuple):

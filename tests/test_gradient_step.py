@@ -127,6 +127,12 @@ def test_can_be_trained_and_saved(model, v, tmp_path):
     model.double()
 
 
+def test_keeps_no_graph_unless_something_is_to_be_differentiated(model, v):
+    assert not model.prox(v, SIGMA).requires_grad and not v.requires_grad
+    assert model.prox(v.clone().requires_grad_(), SIGMA).requires_grad
+    assert GradientStep(SMALL).prox(v.float(), SIGMA).requires_grad
+
+
 @pytest.mark.parametrize("length", [0, 1.5])
 def test_a_length_that_is_none_is_refused(length):
     with pytest.raises(ValueError, match="at most 1"):
