@@ -1,7 +1,7 @@
 """The problems of a comparison: how an image of any size is measured.
 
-A problem is a frozen dataclass whose fields are what is compared and what a row records. `operator`
-may draw from the generator (a mask), whose state is that of one case alone.
+A problem is a frozen dataclass whose fields, numbers, are what is compared and what a row records.
+`operator` may draw from the generator (a mask), whose state is that of one case alone.
 """
 
 from collections.abc import Sequence

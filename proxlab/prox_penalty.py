@@ -21,8 +21,8 @@ STEP = 0.3
 """Length of a difference over sigma: float32 still resolves it."""
 LANCZOS_STEPS = 6
 SIDE, COUNT = 32, 4
-"""Of the corners of patches that are looked at, pixels, and how many of a batch: as much work as
-half a patch of 64 x 64."""
+"""Of the corners of patches that are looked at, pixels, and how many of a batch: as many pixels as
+one patch of 64 x 64."""
 
 
 class ProxPenalty:

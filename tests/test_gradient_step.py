@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from skimage.data import camera
 
 import proxlab
 from proxlab import checkpoints
@@ -89,6 +90,18 @@ def test_a_step_is_shortened_where_the_curvature_asks_for_it(model):
         calm.network.head.weight *= 0.3
     shorten(calm, [image])
     assert calm.length == 1
+
+
+def test_the_shipped_step_is_a_prox_on_a_photograph_that_its_length_was_not_chosen_by():
+    shipped = checkpoints.load("crate-gray-step")
+    clean = torch.from_numpy(camera()[100:164, 200:264]).float()[None, None] / 255
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    highest = curvature(shipped, clean + 50 / 255 * noise, 50 / 255).highest.item()
+    assert shipped.length < 1 and 0.9 < shipped.length * highest < 1
+    wilder = copy.deepcopy(shipped)
+    with torch.no_grad():
+        wilder.network.head.weight *= 1.2
+    assert wilder.length * curvature(wilder, clean + 50 / 255 * noise, 50 / 255).highest > 1
 
 
 def test_no_rival_beats_the_prox_where_it_is_one(model, v):
