@@ -36,12 +36,8 @@ STEPS = 400
 
 def masks(shape: Sequence[int], seed: int) -> dict[str, Tensor]:
     """Bool [H, W] by name."""
-    boxes = torch.ones(tuple(shape), dtype=torch.bool)
-    for top in range(32, shape[0] - 32, 96):
-        for left in range(32, shape[1] - 32, 96):
-            boxes[top : top + 32, left : left + 32] = False
     half = operators.random_mask(shape, 0.5, torch.Generator().manual_seed(seed))
-    return {"half missing": half, "boxes missing": boxes}
+    return {"half missing": half, "boxes missing": operators.boxes_mask(shape, 32)}
 
 
 def case(truth: Tensor, mask: Tensor, which: str, prior, completion: Completion, seed: int) -> dict:

@@ -66,17 +66,7 @@ class Boxes:
     levels: ClassVar[tuple[float, ...]] = (0.01,)
 
     def operator(self, shape, noise, generator) -> LinearPhysics:
-        height, width = shape[-2:]
-        if min(height, width) < 3 * self.side:
-            raise ValueError(
-                f"boxes of {self.side} pixels need images three times as large at least, got "
-                f"{height} x {width}"
-            )
-        mask = torch.ones(height, width, dtype=torch.bool)
-        for top in range(self.side, height - self.side, 3 * self.side):
-            for left in range(self.side, width - self.side, 3 * self.side):
-                mask[top : top + self.side, left : left + self.side] = False
-        return operators.inpaint(mask, noise=noise)
+        return operators.inpaint(operators.boxes_mask(shape[-2:], self.side), noise=noise)
 
 
 @dataclass(frozen=True)

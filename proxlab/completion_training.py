@@ -13,6 +13,7 @@ from proxlab.completion import Completion
 from proxlab.crate_denoiser import CrateConfig
 from proxlab.data import NoisyPatches, Patches, hold_out, load_gray
 from proxlab.datasets import find_data
+from proxlab.masks import boxes_mask
 from proxlab.metrics import psnr
 from proxlab.starting_point import fill_missing
 from proxlab.train import TrainConfig, check_unmade, train
@@ -25,6 +26,9 @@ BLOCK = 4
 """Side of the squares that are masked together, the stride of the tokens."""
 BOXES = (8, 40)
 """Least and largest side of a hole, pixels."""
+
+BOX = 32
+"""Of the boxes that its figures are of, pixels."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,18 @@ def completion_error(estimate: Tensor, clean: Tensor, condition: Tensor) -> Tens
 
 
 def held_out_figures(model: Completion, images: list[Tensor]) -> dict[str, float]:
-    """PSNR of all pixels: half of them missing, and boxes of 32 x 32, at noise 0.01."""
+    """PSNR of all pixels: half of them missing, and boxes of 32 x 32, at noise 0.01.
+
+    Boxes are a third of the side where an image is too small for three.
+    """
     generator = torch.Generator().manual_seed(0)
-    totals = {"half missing": 0.0, "box missing": 0.0}
+    totals = {"half missing": 0.0, "boxes missing": 0.0}
     for image in images:
         clean = image[None, None] / 255
         noisy = clean + 0.01 * torch.randn(clean.shape, generator=generator)
         half = (torch.rand(clean.shape, generator=generator) < 0.5).float()
-        boxed = torch.ones_like(clean)
-        for top in range(32, clean.shape[2] - 32, 96):
-            boxed[..., top : top + 32, 32::96] = 0
-        for name, seen in (("half missing", half), ("box missing", boxed)):
+        boxed = boxes_mask(image.shape, min(BOX, min(image.shape) // 3)).float()
+        for name, seen in (("half missing", half), ("boxes missing", boxed)):
             with torch.no_grad():
                 found = model.complete(noisy, seen, 0.01)
             totals[name] += float(psnr(found, clean)) / len(images)

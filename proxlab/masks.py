@@ -42,6 +42,25 @@ def box_mask(shape: Sequence[int], box: tuple[int, int, int, int]) -> Tensor:
     return mask
 
 
+def boxes_mask(shape: Sequence[int], side: int) -> Tensor:
+    """Bool mask [H, W] or [C, H, W], False in square boxes, one in each square of 3 sides.
+
+    Raises ValueError for an image that is smaller than such a square.
+    """
+    _pixels(shape)
+    height, width = shape[-2:]
+    if side < 1 or min(height, width) < 3 * side:
+        raise ValueError(
+            f"boxes of {side} pixels need images three times as large at least, got "
+            f"{height} x {width}"
+        )
+    mask = torch.ones(tuple(shape), dtype=torch.bool)
+    for top in range(side, height - side, 3 * side):
+        for left in range(side, width - side, 3 * side):
+            mask[..., top : top + side, left : left + side] = False
+    return mask
+
+
 def checked_mask(mask: np.ndarray | Tensor) -> Tensor:
     """As float32 [1 or C, H, W]; see `operators.inpaint` for what is refused."""
     mask = real_tensor("mask", mask)

@@ -27,7 +27,7 @@ from proxlab.ct_scan import (
     even_angles,
 )
 from proxlab.kernels import checked_kernel, gaussian_kernel
-from proxlab.masks import box_mask, checked_mask, random_mask
+from proxlab.masks import box_mask, boxes_mask, checked_mask, random_mask
 from proxlab.photon_counts import PhotonCounts
 from proxlab.physics import CircularBlur, MaskedPixels, Noise, PaddedBlur
 from proxlab.tomography import Tomography
@@ -42,6 +42,7 @@ __all__ = [
     "gaussian_kernel",
     "random_mask",
     "box_mask",
+    "boxes_mask",
     "CircularBlur",
     "PaddedBlur",
     "MaskedPixels",

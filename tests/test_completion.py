@@ -131,6 +131,18 @@ def test_is_trained_from_a_folder_of_photographs_and_loaded(photos, tmp_path):
         train_completion(photos, tmp_path / "out", config=config, architecture=SMALL)
 
 
+def test_figures_are_of_half_the_pixels_and_of_whole_boxes():
+    class Blank:
+        def complete(self, y, seen, sigma):
+            return y * seen
+
+    image = torch.from_numpy(camera()[:96, :96])
+    found, energy = held_out_figures(Blank(), [image]), (image / 255).square()
+    box, half = energy[32:64, 32:64].sum() / 96**2, energy.mean() / 2
+    assert 10 ** (-found["boxes missing"] / 10) == pytest.approx(float(box), rel=0.01)
+    assert 10 ** (-found["half missing"] / 10) == pytest.approx(float(half), rel=0.05)
+
+
 def test_colours_together_are_refused():
     with pytest.raises(ValueError, match="of gray images, got 3"):
         Completion(CrateConfig(channels=3))
