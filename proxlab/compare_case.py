@@ -153,6 +153,9 @@ def run_case(case: Case, problem: Problem, prior, truth: Tensor, device: str = "
         "seconds": seconds,
         "peak_mib": memory.peak,
     }
+    if not math.isfinite(figures["psnr"]):
+        said = f"PSNR is {figures['psnr']}, which no table can hold"
+        return Outcome(row | {"error": said}, None, None, None)
     finite = {
         name: None if isinstance(x, float) and not math.isfinite(x) else x
         for name, x in figures.items()

@@ -49,6 +49,8 @@ class Entry(NamedTuple):
     """Of no difference, after Holm; None for the best itself, and for too few images."""
     certified: int
     """Of the restorations."""
+    rested: int
+    """Those that came to rest; the others stopped at the most steps allowed."""
     restorations: int
     images: int
 
@@ -96,6 +98,8 @@ def markdown(rows: Sequence[Row]) -> str:
             if name != best:
                 p = "" if entry.p is None else f", p = {_rounded(entry.p)}"
                 said.append(f"- `{name}` {entry.behind:.2f} ± {entry.error:.2f} dB{p}")
+        ends = (f"`{name}` {e.rested} of {e.restorations}" for name, e in entries.items())
+        said.append(f"- came to rest: {', '.join(ends)}")
     return "\n".join(lines + said) + "\n"
 
 
@@ -149,6 +153,7 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
             stdev(away[name]) / sqrt(len(shared)) if len(shared) > 1 else 0.0,
             chance.get(name),
             sum(row["certified"] for i in shared for row in priors[name][i]),
+            sum(row["stopped"] == "tolerance" for i in shared for row in priors[name][i]),
             sum(len(priors[name][i]) for i in shared),
             len(shared),
         )

@@ -138,7 +138,9 @@ def _run(plan: Comparison, finished: dict, out: Path, device: str, watch) -> Non
             folder.mkdir(parents=True, exist_ok=True)
             named = {label(row): outcome.image, PLAIN: outcome.plain, TRUTH: truth}
             for name, pixels in named.items():
-                write_image(folder / f"{name}.png", pixels, overwrite=True)
+                clipped = write_image(folder / f"{name}.png", pixels, overwrite=True)
+                if name == label(row):  # the PNG's; figures are of the restoration itself
+                    row["clipped"] = clipped
             write_json(folder / f"{label(row)}.json", outcome.curves, overwrite=True)
         append(out / ROWS, row)
         if "error" not in row:

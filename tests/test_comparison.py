@@ -143,6 +143,15 @@ def test_restorations_lie_beside_the_image_and_the_plain_estimate(folder, tmp_pa
     assert float(proxlab.metrics.psnr(restored, truth)) == pytest.approx(rows[1]["psnr"], abs=0.1)
 
 
+def test_a_row_says_how_much_of_its_picture_was_clipped(folder, tmp_path):
+    class Bright:
+        def prox(self, v, sigma):
+            return v * 0 + 1.2
+
+    (row, _) = compare({"bright": Bright()}, ["deblur"], folder, tmp_path / "out", default=FEW)
+    assert row["clipped"] == 1.0 and row["psnr"] < 10
+
+
 def test_boxes_need_an_image_they_fit():
     assert float(Boxes(8).operator((30, 60), 0.1, None).mask.mean()) == pytest.approx(
         1 - 128 / 1800
@@ -179,6 +188,16 @@ def test_the_command_prints_a_table_and_says_what_failed(folder, tmp_path, capsy
     assert "resume it, or choose another folder" in capsys.readouterr().err
     assert main(f"{words} --out {tmp_path / 'b'} --seeds one".split()) == 1
     assert "--seeds is whole numbers with commas between, got 'one'" in capsys.readouterr().err
+
+
+def test_a_figure_that_no_table_can_hold_is_a_failure():
+    class Spoils:
+        def prox(self, v, sigma):
+            return v * 0 + 0.5
+
+    x = torch.full((1, 1, 24, 24), 0.5)
+    row = run_case(case("spoils"), Deblur(), Spoils(), x).row  # the truth itself: infinite
+    assert row["error"] == "PSNR is inf, which no table can hold"
 
 
 def test_two_files_of_one_name_are_refused(folder, tmp_path):
