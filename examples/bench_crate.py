@@ -1,6 +1,6 @@
 """What denoising an image costs: CRATE, a learned proximal network, a U-Net and a DnCNN.
 
-    python examples/bench_crate.py [--priors crate-gray,lpn-gray] [--threads 2]
+    python examples/bench_crate.py [--priors crate-gray,lpn-gray] [--threads 2] [--device cuda]
 
 Seconds for a 512 x 512 image and memory beyond what the model and the image take, the most at any
 time, each in a process of its own; and seconds at 256 and 1024 on a side, a pixel, over those at
@@ -8,7 +8,7 @@ time, each in a process of its own; and seconds at 256 and 1024 on a side, a pix
 """
 
 import argparse
-import resource
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 
 from proxlab.checkpoints import load
+from proxlab.peak_memory import PeakMemory
 
 PRIORS = "crate-gray,crate-gray-step,crate-completion,lpn-gray,unet-gray-wide,dncnn-gray"
 SIDES = (256, 512, 1024)
@@ -32,23 +33,23 @@ class Cost(NamedTuple):
     """At the middle side."""
 
 
-def cost(name: str, sides: Sequence[int], runs: int, threads: int) -> Cost:
-    """Measured in this process, which should be fresh: its peak of memory never falls."""
+def cost(name: str, sides: Sequence[int], runs: int, threads: int, device: str) -> Cost:
+    """Measured in this process, which should be fresh: what it once held it may hold on to."""
     torch.set_num_threads(threads)
-    prior, generator = load(name), torch.Generator().manual_seed(0)
+    prior, generator = load(name).to(device), torch.Generator().manual_seed(0)
     seconds, megabytes = {}, 0.0
     for side in sides:
-        image = torch.rand(1, 1, side, side, generator=generator)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        image = torch.rand(1, 1, side, side, generator=generator).to(device)
         times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            with torch.no_grad():
-                prior.prox(image, SIGMA)
-            times.append(time.perf_counter() - start)
+        with PeakMemory(device) as memory:
+            for _ in range(runs):
+                start = time.perf_counter()
+                with torch.no_grad():
+                    float(prior.prox(image, SIGMA)[0, 0, 0, 0])  # waits for the device
+                times.append(time.perf_counter() - start)
         seconds[side] = min(times)
         if side == sides[len(sides) // 2]:
-            megabytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+            megabytes = math.nan if memory.peak is None else memory.peak
     return Cost(sum(p.numel() for p in prior.parameters()), seconds, megabytes)
 
 
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
     parser.add_argument("--sides", type=int, nargs=3, default=SIDES, help="the middle one leads")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args(argv)
     small, middle, large = args.sides
     print(f"{'':20s} parameters  s at {middle}   MB   s a pixel at {small}, {large}")
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
         at = row.seconds[middle] / middle**2
         ratios = [row.seconds[side] / side**2 / at for side in (small, large)]
         print(
-            f"{name.split('/')[-1]:20s}{row.parameters:11,d}{row.seconds[middle]:10.2f}"
+            f"{name.split('/')[-1]:20s}{row.parameters:11,d}{row.seconds[middle]:10.3f}"
             f"{row.megabytes:5.0f}   {ratios[0]:.2f} {ratios[1]:.2f}",
             flush=True,
         )
@@ -78,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
 
 def _alone(name: str, sides: Sequence[int], args: argparse.Namespace) -> Cost:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(cost, name, tuple(sides), args.runs, args.threads).result()
+        return pool.submit(cost, name, tuple(sides), args.runs, args.threads, args.device).result()
 
 
 if __name__ == "__main__":

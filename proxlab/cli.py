@@ -19,7 +19,7 @@ RECIPES = (
     "unet-color",
 )
 """What `train` knows of priors: the functions of `proxlab.recipes`."""
-CRATES = ("crate-gray", "crate-gray-step", "unet-gray-wide", "dncnn-gray")
+CRATES = ("crate-gray", "crate-gray-step", "lpn-gray-wide", "unet-gray-wide", "dncnn-gray")
 """Those of `proxlab.crate_recipes`."""
 COMPLETION = "crate-completion"
 DIFFUSIONS = ("proxdm-mnist", "score-mnist", "proxdm-cifar10")
@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
     train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     train.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    train.add_argument("--batch", type=int, help="patches or images a step (default: the recipe's)")
     train.add_argument("--start", help="model that lpn-gray-pm or crate-gray-step starts from")
     train.add_argument("--resume", action="store_true")
     train.set_defaults(run=_train)

@@ -17,6 +17,7 @@ from proxlab.masks import boxes_mask
 from proxlab.metrics import psnr
 from proxlab.starting_point import fill_missing
 from proxlab.train import TrainConfig, check_unmade, train
+from proxlab.training_run import how_made
 
 NAME = "crate-completion"
 CONFIG = TrainConfig(clip=1.0)
@@ -69,7 +70,7 @@ def held_out_figures(model: Completion, images: list[Tensor]) -> dict[str, float
 
     Boxes are a third of the side where an image is too small for three.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator, device = torch.Generator().manual_seed(0), next(model.parameters()).device
     totals = {"half missing": 0.0, "boxes missing": 0.0}
     for image in images:
         clean = image[None, None] / 255
@@ -78,8 +79,8 @@ def held_out_figures(model: Completion, images: list[Tensor]) -> dict[str, float
         boxed = boxes_mask(image.shape, min(BOX, min(image.shape) // 3)).float()
         for name, seen in (("half missing", half), ("boxes missing", boxed)):
             with torch.no_grad():
-                found = model.complete(noisy, seen, 0.01)
-            totals[name] += float(psnr(found, clean)) / len(images)
+                found = model.complete(noisy.to(device), seen.to(device), 0.01)
+            totals[name] += float(psnr(found.cpu(), clean)) / len(images)
     return {name: round(value, 3) for name, value in totals.items()}
 
 
@@ -121,9 +122,7 @@ def train_completion(
     about = {
         "what": "gray photographs, CRATE trained on masked images: fills in and denoises",
         "data": f"{len(images)} images of {Path(folder).name}",
-        "command": f"proxlab train {NAME} --steps {config.steps}",
-        "steps": config.steps,
-        "minutes": round(spent, 1),
+        **how_made(NAME, config, spent, device),
         "held_out_completed": held_out_figures(task.model, held_out),
     }
     return checkpoints.save(out / NAME, task.model, about, overwrite=True)

@@ -1,4 +1,4 @@
-"""How the CRATE models were made, and the two networks of their size that stand beside them."""
+"""How the CRATE models were made, and the three of their size that stand beside them."""
 
 import dataclasses
 import math
@@ -15,8 +15,9 @@ from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.gradient_step import GradientStep, curvature
 from proxlab.losses import balanced_squared_error
 from proxlab.metrics import LEVELS
+from proxlab.mixture_config import MixtureConfig
 from proxlab.prox_penalty import ProxPenalty
-from proxlab.recipes import Recipe, unet
+from proxlab.recipes import Recipe, lpn, unet
 from proxlab.rivals import UNetConfig
 from proxlab.train import TrainConfig
 from proxlab.training_run import train_and_save
@@ -83,6 +84,7 @@ def shorten(model: GradientStep, held_out: list[Tensor]) -> dict:
     Looked at are every fourth of the images, noisy and as they are.
     """
     constants, largest, generator = {}, {}, torch.Generator().manual_seed(0)
+    device = next(model.parameters()).device
     for level in LEVELS:
         parts = []
         for image in held_out[::4]:
@@ -90,7 +92,7 @@ def shorten(model: GradientStep, held_out: list[Tensor]) -> dict:
             clean = image[top : top + MIDDLE, left : left + MIDDLE] / 255
             noise = level / 255 * torch.randn(clean.shape, generator=generator)
             parts += [clean, clean + noise]
-        found = curvature(model, torch.stack(parts)[:, None], level / 255)
+        found = curvature(model, torch.stack(parts)[:, None].to(device), level / 255)
         constants[f"{level:g}"] = round(float(found.lipschitz.max()), 3)
         largest[f"{level:g}"] = round(float(found.highest.max()), 3)
     model.length = min(1.0, SAFE / max(largest.values()))
@@ -123,6 +125,14 @@ unet_gray_wide = Recipe(
     UNetConfig(channels=1, widths=(29, 48, 74, 109)),
     # at the default rate, as its smaller sisters have it, it was lost before the 1000th step
     TrainConfig(clip=CLIP, learning_rate=1e-3),
+)
+lpn_gray_wide = Recipe(
+    "lpn-gray-wide",
+    "gray photographs, learned proximal network of the size of crate-gray, squared loss",
+    load_gray,
+    lpn,
+    MixtureConfig(components=40, bases=48, kept=36),
+    TrainConfig(clip=CLIP),
 )
 dncnn_gray = Recipe(
     "dncnn-gray",

@@ -23,6 +23,7 @@ from proxlab.diffusion_pairs import (
 from proxlab.digits import load_digits
 from proxlab.stages import Stage
 from proxlab.train import Pairs, check_unmade, train
+from proxlab.training_run import how_made
 from solvers import VP
 
 MOST_HELD_OUT_PAIRS = 1000
@@ -117,9 +118,7 @@ class DiffusionRecipe:
         about = {
             "what": self.what,
             "data": f"{len(images):,} images of {self.data}",
-            "command": f"proxlab train {self.name} --steps {config.steps}",
-            "steps": config.steps,
-            "minutes": round(spent, 1),
+            **how_made(self.name, config, spent, device),
             "held_out_noise_error": noise_error(model, drawn),
         }
         return checkpoints.save(out / self.name, model, about, overwrite=True)

@@ -12,6 +12,7 @@ from proxlab import checkpoints
 from proxlab.digit_classifier import NAME, SIDE, DigitClassifier, DigitClassifierConfig
 from proxlab.digits import Digits, load_digits
 from proxlab.train import check_unmade, train
+from proxlab.training_run import how_made
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,7 @@ def train_digit_classifier(
     about = {
         "what": "MNIST digits, a classifier whose features judge generated digits",
         "data": f"{len(digits.labels)} training digits of MNIST",
-        "command": f"proxlab train {NAME} --steps {config.steps}",
-        "steps": config.steps,
-        "minutes": round(spent, 1),
+        **how_made(NAME, config, spent, device),
         "held_out_accuracy": accuracy(model, held_out),
         "test_accuracy": accuracy(model, load_digits("test", data)),
     }

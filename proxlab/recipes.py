@@ -133,7 +133,8 @@ def proximal_matching_stages(config: TrainConfig) -> list[Stage]:
     return [Stage(balanced_absolute_error, rate, config.steps - each * len(GAMMAS)), *later]
 
 
-def _lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
+def lpn(architecture: MixtureConfig, config: TrainConfig) -> tuple[nn.Module, list[dict]]:
+    """An untrained `LPN` and its parameters, for a `Recipe`."""
     model = LPN(MixturePotential(architecture), config.sigma_range)
     return model, model.potential.parameter_groups(config.learning_rate)
 
@@ -148,35 +149,35 @@ lpn_gray = Recipe(
     "lpn-gray",
     "gray photographs, learned proximal network, squared loss",
     load_gray,
-    _lpn,
+    lpn,
     MixtureConfig(),
 )
 lpn_gray_small = Recipe(
     "lpn-gray-small",
     "gray photographs, small learned proximal network, squared loss",
     load_gray,
-    _lpn,
+    lpn,
     MixtureConfig(components=32, bases=4),
 )
 lpn_gray_large = Recipe(
     "lpn-gray-large",
     "gray photographs, learned proximal network of three times the parameters, squared loss",
     load_gray,
-    _lpn,
+    lpn,
     MixtureConfig(components=32, bases=16, kept=32),
 )
 lpn_color = Recipe(
     "lpn-color",
     "colour photographs, learned proximal network, squared loss",
     load_color,
-    _lpn,
+    lpn,
     MixtureConfig(bases=6, kept=48, channels=3),
 )
 lpn_ct = Recipe(
     "lpn-ct",
     "CT slices, -1024 to 3071 Hounsfield units mapped to [0, 1]; squared loss",
     load_ct,
-    _lpn,
+    lpn,
     MixtureConfig(),
     TrainConfig(sigma_range=(0.001, 0.1)),
     "ct/train",

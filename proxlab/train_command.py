@@ -23,7 +23,8 @@ def train_recipe(args: Namespace) -> None:
     if args.start and args.recipe not in STARTS:
         raise ValueError(f"{args.recipe} is trained from scratch; leave out --start")
     recipe, config = _recipe(args.recipe, args.start)
-    config = config if args.steps is None else replace(config, steps=args.steps)
+    told = {"steps": args.steps, "batch": args.batch}
+    config = replace(config, **{name: value for name, value in told.items() if value is not None})
     path = recipe(
         args.data,
         out,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from proxlab import checkpoints
@@ -10,7 +11,7 @@ from proxlab.data import NoisyPatches, Patches, hold_out
 from proxlab.losses import balanced_squared_error
 from proxlab.metrics import LEVELS, denoising_psnr
 from proxlab.stages import Stage
-from proxlab.train import Loss, TrainConfig, check_unmade, train
+from proxlab.train import Loop, Loss, TrainConfig, check_unmade, train
 
 
 def train_and_save(
@@ -61,10 +62,19 @@ def train_and_save(
     about = {
         "what": what,
         "data": f"{len(images)} images of {folder}",
-        "command": f"proxlab train {name} --steps {config.steps}{options}",
-        "steps": config.steps,
-        "minutes": round(spent, 1),
+        **how_made(name, config, spent, device, options),
         "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
     }
     about |= found | (scale or {})
     return checkpoints.save(out / name, model, about, overwrite=True)
+
+
+def how_made(name: str, config: Loop, minutes: float, device: str, options: str = "") -> dict:
+    """For the card of a model: the command that trains it again, and what that took."""
+    on_gpu = torch.device(device).type == "cuda"
+    return {
+        "command": f"proxlab train {name} --steps {config.steps} --batch {config.batch}{options}",
+        "steps": config.steps,
+        "minutes": round(minutes, 1),
+        "device": torch.cuda.get_device_name(device) if on_gpu else device,
+    }

@@ -52,7 +52,9 @@ def test_resumed_equals_uninterrupted_to_the_bit(tmp_path, recipe):
     for name, weights in whole.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name])
     card = json.loads(path.with_suffix(".json").read_text())
-    assert card["command"] == f"proxlab train {recipe.name} --steps 10"
+    batch = recipe.config.batch
+    assert card["command"] == f"proxlab train {recipe.name} --steps 10 --batch {batch}"
+    assert card["device"] == "cpu"
     assert card["held_out_noise_error"].keys() == {"squared", "absolute"}
     with pytest.raises(ValueError, match="exists; choose another folder, or resume"):
         recipe(out=tmp_path / "a")

@@ -150,7 +150,7 @@ def test_it_learns_and_looks_at_test_digits_once_at_the_end(tmp_path, parts):
     card = json.loads(path.with_suffix(".json").read_text())
     assert parts == ["train", "held-out", "test"]
     assert card["held_out_accuracy"] > 0.95 and card["test_accuracy"] > 0.95
-    assert card["command"] == f"proxlab train {NAME} --steps 80" and card["steps"] == 80
+    assert card["command"] == f"proxlab train {NAME} --steps 80 --batch 32" and card["steps"] == 80
     assert accuracy(DigitClassifier(SMALL), toy_digits(300)) < 0.5
     assert accuracy(checkpoints.load_classifier(path), toy_digits(300)) > 0.95
     with pytest.raises(ValueError, match="digit-classifier.safetensors exists; choose another"):

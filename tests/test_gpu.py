@@ -1,15 +1,21 @@
 """The main job on a CUDA device gives what it gives on the CPU: `pytest -m gpu`."""
 
+import json
+
 import pytest
 import torch
 from skimage.data import camera
 
-from proxlab import operators
+from proxlab import crate_recipes, operators, recipes
 from proxlab.checkpoints import load
+from proxlab.completion_training import train_completion
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
+from proxlab.dncnn import DnCNNConfig
 from proxlab.gradient_step import GradientStep
+from proxlab.mixture_config import MixtureConfig
 from proxlab.restoration import restore
 from proxlab.sampling import sample
+from proxlab.train import TrainConfig
 from tests.tiny_diffusion import tiny_score
 
 pytestmark = [
@@ -17,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 
+SMALL = CrateConfig(width=32, heads=2, layers=2)
 CLEAN = torch.from_numpy(camera()).float()[None, None, 96:160, 200:264] / 255
 
 
@@ -70,6 +77,39 @@ def test_tomography(fan):
     here = restore(y, op, load("lpn-ct"), "hqs", steps=40).image
     found = restore(y.cuda(), there, load("lpn-ct").to("cuda"), "hqs", steps=40).image
     assert found.is_cuda and (found.cpu() - here).norm() < 1e-2 * here.norm()
+
+
+@pytest.mark.parametrize(
+    "recipe, architecture",
+    [
+        (recipes.lpn_gray, MixtureConfig(4, 2, context=1)),
+        (crate_recipes.crate_gray, SMALL),
+        (crate_recipes.dncnn_gray, DnCNNConfig(depth=3, width=8)),
+        (train_completion, SMALL),
+    ],
+)
+def test_training_is_the_same_training(recipe, architecture, photos, tmp_path):
+    config = TrainConfig(steps=3, batch=2, patch=16)
+    made = []
+    for device in ("cpu", "cuda"):
+        out = tmp_path / device
+        made.append(recipe(photos, out, config=config, architecture=architecture, device=device))
+    cards = [json.loads(path.with_suffix(".json").read_text()) for path in made]
+    assert cards[0]["device"] == "cpu" and cards[1]["device"] == torch.cuda.get_device_name()
+    here, there = (load(path).state_dict() for path in made)
+    for name, weights in here.items():  # Adam's first steps are as long for any gradient
+        assert (there[name] - weights).abs().mean() < 1e-3 + 1e-2 * weights.abs().mean()
+
+
+def test_a_gradient_step_trains(photos, tmp_path):
+    config = TrainConfig(steps=3, batch=2, patch=16)
+    start = crate_recipes.crate_gray(
+        photos, tmp_path / "start", config=config, architecture=SMALL, device="cuda"
+    )
+    path = crate_recipes.crate_gray_step(
+        photos, tmp_path / "step", start=start, config=config, device="cuda"
+    )
+    assert 0 < load(path).length <= 1
 
 
 @pytest.mark.parametrize("kind", ["hybrid", "sde"])
