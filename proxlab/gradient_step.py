@@ -22,6 +22,7 @@ from deepinv.models import Denoiser
 from torch import Tensor
 
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
+from proxlab.full_precision import full_precision
 from proxlab.inversion import invert
 from proxlab.prior_arguments import LEARNED_WEIGHT, noise_levels
 from proxlab.spectrum import jacobian_spectrum
@@ -100,6 +101,7 @@ class GradientStep(Denoiser):
         """For an optimiser, as those of its network."""
         return self.network.parameter_groups(learning_rate)
 
+    @full_precision()
     def _slope(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """grad g [B, C, H, W] and g [B] in float64, at v."""
         asked = v.requires_grad or any(p.requires_grad for p in self.network.parameters())

@@ -14,6 +14,7 @@ import torch
 from deepinv.models import Denoiser
 from torch import Tensor
 
+from proxlab.full_precision import full_precision
 from proxlab.inversion import invert
 from proxlab.potential import Potential
 from proxlab.prior_arguments import LEARNED_WEIGHT, check_channels, check_images, noise_levels
@@ -64,6 +65,7 @@ class LPN(Denoiser):
         """The prox of R_sigma at x [B, C, H, W]; the same as `prox`."""
         return self.prox(x, sigma)
 
+    @full_precision()
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """argmin_x |x - v|^2 / 2 + R_sigma(x), [B, C, H, W] -> the same.
 
@@ -74,6 +76,7 @@ class LPN(Denoiser):
         gray, s = self._gray(v, sigma)
         return (s * self.potential.gradient(gray / s, s.flatten())).view_as(v)
 
+    @full_precision()
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """The prox x of R_sigma at v, and R_sigma(x) [B] in float64, in one pass.
 
@@ -84,6 +87,7 @@ class LPN(Denoiser):
         x, gap = self.potential.gradient_and_gap(scaled, s.flatten())
         return (s * x).view_as(v), self._value_at(x, scaled, gap, s, len(v))
 
+    @full_precision()
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """The v with prox(v, sigma) = x, to |prox(v) - x| <= tol |x - mean of x| for each image.
 
@@ -95,6 +99,7 @@ class LPN(Denoiser):
         gray, s = self._gray(x, sigma)
         return (s * self._inverse(gray / s, s, tol)).view_as(x)
 
+    @full_precision()
     def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """R_sigma at any x, [B] in float64, by inverting the prox to `tol`. Raises as `inverse`.
 

@@ -1,0 +1,64 @@
+"""What has to be exact convolves in all of float32, on a GPU too, and leaves the setting alone."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from proxlab.convex import MixturePotential
+from proxlab.crate_denoiser import CrateConfig
+from proxlab.full_precision import full_precision
+from proxlab.gradient_step import GradientStep
+from proxlab.lpn import LPN
+from proxlab.mixture_config import MixtureConfig
+
+CONV = getattr(torch.backends.cudnn, "conv", None)
+FULL = False if CONV is None else "ieee"
+X = 0.5 + 0.01 * torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+
+
+def setting():
+    return torch.backends.cudnn.allow_tf32 if CONV is None else CONV.fp32_precision
+
+
+def learned():
+    return LPN(MixturePotential(MixtureConfig(4, 2, context=1)))
+
+
+def step():
+    return GradientStep(CrateConfig(width=32, heads=2, layers=1, smoothing=0.1))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: learned().prox(X, 0.1),
+        lambda: learned().prox_and_value(X, 0.1),
+        lambda: learned().inverse(X, 0.1),
+        lambda: learned().value(X, 0.1),
+        lambda: step().prox(X, 0.1),
+    ],
+)
+def test_what_is_exact_convolves_in_full(run, monkeypatch):
+    found = []
+
+    def spy(convolve):
+        def spied(*args, **options):
+            found.append(setting())
+            return convolve(*args, **options)
+
+        return spied
+
+    for name in ("conv2d", "conv_transpose2d"):
+        monkeypatch.setattr(F, name, spy(getattr(F, name)))
+    before = setting()
+    run()
+    assert found and set(found) == {FULL}
+    assert setting() == before != FULL
+
+
+def test_an_error_leaves_the_setting_as_it_was():
+    before = setting()
+    with pytest.raises(RuntimeError), full_precision():
+        assert setting() == FULL
+        raise RuntimeError
+    assert setting() == before
