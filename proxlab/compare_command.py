@@ -10,6 +10,7 @@ from proxlab.compare_case import Settings
 from proxlab.compare_figure import draw_comparison
 from proxlab.compare_report import report
 from proxlab.compare_rows import ROWS
+from proxlab.compare_shards import own_device, team
 from proxlab.compare_table import latex, markdown
 from proxlab.comparison import compare
 from proxlab.files import writing
@@ -20,7 +21,8 @@ def compare_files(args: Namespace) -> None:
     priors, problems = args.priors.split(","), args.problems.split(",")
     failed: list[dict] = []
     settings = Settings(steps=args.steps, tol=args.tol)
-    with _bar(args.quiet) as bar:
+    ours = team()
+    with _bar(args.quiet or ours.rank > 0) as bar:
         rows = compare(
             priors,
             problems,
@@ -31,9 +33,22 @@ def compare_files(args: Namespace) -> None:
             solvers=args.solvers.split(","),
             default=settings,
             resume=args.resume,
-            device=device(args.device),
+            device=own_device(device(args.device)),
             watch=lambda row: _seen(row, failed, bar),
+            team=ours,
         )
+    if ours.rank > 0:
+        return  # the first has seen all rows
+    _write(rows, args)
+    if failed:
+        first = failed[0]
+        raise RuntimeError(
+            f"{len(failed)} cases failed, first {first['prior']} on {first['problem']} of "
+            f"{first['image']}: {first['error']}; --resume tries them again"
+        )
+
+
+def _write(rows: list[dict], args: Namespace) -> None:
     if rows:
         made = {
             "table.md": markdown(rows),
@@ -47,12 +62,6 @@ def compare_files(args: Namespace) -> None:
             draw_comparison(path, rows, args.out)
     if not args.quiet and rows:
         print(markdown(rows) + f"\nreport: {args.out / 'report.html'}   rows: {args.out / ROWS}")
-    if failed:
-        first = failed[0]
-        raise RuntimeError(
-            f"{len(failed)} cases failed, first {first['prior']} on {first['problem']} of "
-            f"{first['image']}: {first['error']}; --resume tries them again"
-        )
 
 
 def _seen(row: dict, failed: list[dict], bar) -> None:
