@@ -18,6 +18,7 @@ from proxlab.classical import TV
 from proxlab.compare_case import Case, Settings, parameters, run_case
 from proxlab.compare_problems import PROBLEMS, Problem
 from proxlab.compare_rows import ROWS, append, environment, key_of, read_rows
+from proxlab.compare_settings import SHIPPED, read_settings
 from proxlab.compare_shards import Alone, Team, gather, part
 from proxlab.files import check_folder, write_json
 from proxlab.images import list_images, read_image, write_image
@@ -96,21 +97,25 @@ def compare(
 
     priors: names or .safetensors files as `proxlab.load` takes them, or objects by name; problems:
     names of `PROBLEMS`, or objects; images: a folder, read as gray levels; noises: in place of each
-    problem's own; settings: by (prior, problem), and `default` of the others. Rows go to
+    problem's own; settings: by (prior, problem), those shipped if None, and `default` of the
+    others, whose steps are the most and whose tolerance is that of the shipped. Rows go to
     `out`/results.jsonl, restored images to `out`/images. `watch` sees each new row. `team`: the
     processes to share the cases with, each of which calls this alike; the first of them watches the
     others' rows when all are done. Raises ValueError for an unknown name, and where `out` holds
     rows and is not to `resume`.
     """
+    problems, default = [find_problem(p) for p in problems], default or Settings()
+    if settings is None:
+        settings = {} if noises else read_settings(SHIPPED, problems, default)
     plan = Comparison(
-        priors if isinstance(priors, Mapping) else _loaded(priors),
-        [_problem(p) for p in problems],
+        priors if isinstance(priors, Mapping) else load_priors(priors),
+        problems,
         list_images(images),
         noises,
         seeds,
         solvers,
-        settings or {},
-        default or Settings(),
+        settings,
+        default,
     )
     out = Path(out)
     check_folder(out)
@@ -183,7 +188,7 @@ def label(row: dict[str, Any]) -> str:
     return f"{row['prior']}-{row['solver']}"
 
 
-def _loaded(names: Sequence[str]) -> dict[str, Any]:
+def load_priors(names: Sequence[str]) -> dict[str, Any]:
     """By what they are called in the rows: names, and of a file its stem."""
     called = [Path(n).stem if str(n).endswith(".safetensors") else str(n) for n in names]
     if twice := {n for n in called if called.count(n) > 1}:
@@ -195,7 +200,8 @@ def _loaded(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _problem(problem: str | Problem) -> Problem:
+def find_problem(problem: str | Problem) -> Problem:
+    """By its name in `PROBLEMS`; an object as it is. Raises ValueError for an unknown name."""
     if not isinstance(problem, str):
         return problem
     if problem not in PROBLEMS:
