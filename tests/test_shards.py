@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from skimage.data import astronaut
 
+from examples import bench_streaming
 from proxlab.cli import main
 from proxlab.image_headers import read_shape
 from proxlab.images import read_image, write_image
@@ -68,6 +69,8 @@ def test_members_are_read_as_the_files_they_were(kinds, tmp_path):
         assert read_shape(member) == read_shape(kinds / member.name)
         with member.open() as file:
             assert file.read() == (kinds / member.name).read_bytes()
+            assert file.seek(-7, io.SEEK_END) == member.size - 7
+            assert file.read(9) == (kinds / member.name).read_bytes()[-7:]
 
 
 def test_headers_are_read_without_the_pixels(monkeypatch, tmp_path):
@@ -180,3 +183,11 @@ def test_a_shard_that_changes_underneath_is_noticed(tmp_path):
     write_shard(path, {"a.png": file.getvalue() + bytes(len(encoded()) - len(file.getvalue()))})
     with pytest.raises(ValueError, match=r"a.png in .*s.tar is \[20, 20\], but \[30, 40\] by"):
         images[0]
+
+
+def test_the_bench_prints_what_streaming_costs(photos, capsys):
+    words = f"--data {photos} --batches 2 --patch 16 --steps 1 --per-shard 2"
+    found = bench_streaming.main(words.split())
+    assert list(found) == [(place, 2) for place in ("memory", "folder", "shards")]
+    assert all(len(times) == 2 and min(times) > 0 for times in found.values())
+    assert "shards: 3 images" in capsys.readouterr().out
