@@ -111,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
     train.add_argument("recipe", choices=(*RECIPES, *CRATES, COMPLETION, *DIFFUSIONS, CLASSIFIER))
     train.add_argument(
-        "--data", type=Path, help="folder (CIFAR-10: zip) in place of PROXLAB_DATA's"
+        "--data",
+        type=Path,
+        help="in place of PROXLAB_DATA's: a folder, for photographs also a folder of .tar shards, "
+        "one .tar or 'a-*.tar' (CIFAR-10: zip)",
     )
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
     train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")

@@ -1,6 +1,7 @@
 """How `crate-completion` was made: photographs with holes and noise, and what errors weigh."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from torch import Tensor, nn
 from proxlab import checkpoints
 from proxlab.completion import Completion
 from proxlab.crate_denoiser import CrateConfig
-from proxlab.data import NoisyPatches, Patches, hold_out, load_gray
+from proxlab.data import NoisyPatches, Patches
 from proxlab.datasets import find_data
 from proxlab.masks import boxes_mask
 from proxlab.metrics import psnr
+from proxlab.photographs import open_gray
 from proxlab.starting_point import fill_missing
 from proxlab.train import TrainConfig, check_unmade, train
-from proxlab.training_run import how_made
+from proxlab.training_run import how_made, open_split
 
 NAME = "crate-completion"
 CONFIG = TrainConfig(clip=1.0)
@@ -65,7 +67,7 @@ def completion_error(estimate: Tensor, clean: Tensor, condition: Tensor) -> Tens
     return ((estimate - clean).square().mean((1, 2, 3)) / usual).mean()
 
 
-def held_out_figures(model: Completion, images: list[Tensor]) -> dict[str, float]:
+def held_out_figures(model: Completion, images: Sequence[Tensor]) -> dict[str, float]:
     """PSNR of all pixels: half of them missing, and boxes of 32 x 32, at noise 0.01.
 
     Boxes are a third of the side where an image is too small for three.
@@ -102,8 +104,8 @@ def train_completion(
     """
     out, config = Path(out or NAME), config or CONFIG
     check_unmade(out, NAME, resume)
-    folder = data or find_data("bsds400")
-    images, held_out = hold_out(load_gray(folder))
+    found = data or find_data("bsds400")
+    images, held_out, said, ahead = open_split(open_gray, found, device, progress)
     task = Task(Completion(architecture or CrateConfig(), config.sigma_range, NAME)).to(device)
     finished, spent = train(
         task,
@@ -116,12 +118,13 @@ def train_completion(
         minutes=minutes,
         resume=resume,
         progress=progress,
+        ahead=ahead,
     )
     if not finished:
         return None
     about = {
         "what": "gray photographs, CRATE trained on masked images: fills in and denoises",
-        "data": f"{len(images)} images of {Path(folder).name}",
+        "data": said,
         **how_made(NAME, config, spent, device),
         "held_out_completed": held_out_figures(task.model, held_out),
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,13 +10,13 @@ from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.data import load_gray
 from proxlab.datasets import find_data
 from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.gradient_step import GradientStep, curvature
 from proxlab.losses import balanced_squared_error
 from proxlab.metrics import LEVELS
 from proxlab.mixture_config import MixtureConfig
+from proxlab.photographs import open_gray
 from proxlab.prox_penalty import ProxPenalty
 from proxlab.recipes import Recipe, lpn, unet
 from proxlab.rivals import UNetConfig
@@ -63,7 +64,7 @@ def crate_gray_step(
     return train_and_save(
         "crate-gray-step",
         f"gray photographs, gradient step on the potential of {start}, squared loss and curvature",
-        load_gray,
+        open_gray,
         (model, model.parameter_groups(config.learning_rate)),
         config,
         data or find_data("bsds400"),
@@ -78,7 +79,7 @@ def crate_gray_step(
     )
 
 
-def shorten(model: GradientStep, held_out: list[Tensor]) -> dict:
+def shorten(model: GradientStep, held_out: Sequence[Tensor]) -> dict:
     """Set the length of the model's step by the largest curvature found; for its card, by level.
 
     Looked at are every fourth of the images, noisy and as they are.
@@ -112,7 +113,7 @@ def _dncnn(architecture: DnCNNConfig, config: TrainConfig) -> tuple[nn.Module, l
 crate_gray = Recipe(
     "crate-gray",
     "gray photographs, CRATE encoder and decoder, squared loss",
-    load_gray,
+    open_gray,
     _crate,
     CrateConfig(),
     TrainConfig(clip=CLIP, learning_rate=6e-3),
@@ -120,7 +121,7 @@ crate_gray = Recipe(
 unet_gray_wide = Recipe(
     "unet-gray-wide",
     "gray photographs, unconstrained network of the size of crate-gray, squared loss",
-    load_gray,
+    open_gray,
     unet,
     UNetConfig(channels=1, widths=(29, 48, 74, 109)),
     # at the default rate, as its smaller sisters have it, it was lost before the 1000th step
@@ -129,7 +130,7 @@ unet_gray_wide = Recipe(
 lpn_gray_wide = Recipe(
     "lpn-gray-wide",
     "gray photographs, learned proximal network of the size of crate-gray, squared loss",
-    load_gray,
+    open_gray,
     lpn,
     MixtureConfig(components=40, bases=48, kept=36),
     TrainConfig(clip=CLIP),
@@ -137,7 +138,7 @@ lpn_gray_wide = Recipe(
 dncnn_gray = Recipe(
     "dncnn-gray",
     "gray photographs, DnCNN of the size of crate-gray, squared loss",
-    load_gray,
+    open_gray,
     _dncnn,
     DnCNNConfig(),
     TrainConfig(clip=CLIP),

@@ -1,5 +1,6 @@
-"""Training images: a folder read once into memory, a part held out, patches drawn from the rest."""
+"""Training images: those of a folder, a part held out, patches drawn from the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,14 +8,15 @@ import torch
 from torch import Tensor
 
 from proxlab.ct_slices import read_slice
-from proxlab.images import list_images, read_image
+from proxlab.images import list_images
+from proxlab.stored_images import StoredImages, read_levels
 
 HELD_OUT_EVERY = 20
 
 
 def load_gray(folder: str | Path) -> list[Tensor]:
     """Every image of a folder as gray levels 0 .. 255, uint8 [H, W], ordered by name."""
-    return [_to_bytes(read_image(path, gray=True).pixels)[0] for path in list_images(folder)]
+    return [read_levels(path, gray=True) for path in list_images(folder)]
 
 
 def load_color(folder: str | Path) -> list[Tensor]:
@@ -22,13 +24,7 @@ def load_color(folder: str | Path) -> list[Tensor]:
 
     Raises ValueError for a gray image: three equal channels are no colours to learn or test on.
     """
-    images = []
-    for path in list_images(folder):
-        pixels = read_image(path).pixels
-        if pixels.shape[1] != 3:
-            raise ValueError(f"{path} is gray; remove it, or use a gray model for this folder")
-        images.append(_to_bytes(pixels))
-    return images
+    return [read_levels(path, gray=False) for path in list_images(folder)]
 
 
 def load_ct(folder: str | Path) -> list[Tensor]:
@@ -41,39 +37,45 @@ def load_ct(folder: str | Path) -> list[Tensor]:
 
 
 def hold_out(
-    images: list[Tensor], every: int = HELD_OUT_EVERY
-) -> tuple[list[Tensor], list[Tensor]]:
-    """(training, held out): each `every`-th image is kept for choosing settings."""
-    return [x for i, x in enumerate(images) if i % every], images[::every]
+    images: Sequence[Tensor], every: int = HELD_OUT_EVERY
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """(training, held out): each `every`-th image is kept for choosing settings; none is read."""
+    kept = [i for i in range(len(images)) if i % every]
+    if isinstance(images, StoredImages):
+        return images.part(kept), images[::every]
+    return [images[i] for i in kept], images[::every]
 
 
 class Patches:
     """Random square patches of images, turned and mirrored, as floats in [0, 1].
 
     The images are uint8 or floats in [0, 1], all gray [H, W] or all in colour [3, H, W]. Raises
-    ValueError for none, for a mixture of the two, and for one that is smaller than `size`.
+    ValueError for none, for a mixture of the two, and for one that is smaller than `size`; of
+    images that stay on disk the headers tell.
     """
 
-    def __init__(self, images: list[Tensor], size: int):
-        small = [tuple(x.shape) for x in images if min(x.shape[-2:]) < size]
-        if small or not images:
+    def __init__(self, images: Sequence[Tensor], size: int):
+        stored = isinstance(images, StoredImages)
+        shapes = images.shapes if stored else [tuple(x.shape) for x in images]
+        small = [shape for shape in shapes if min(shape[-2:]) < size]
+        if small or not shapes:
             raise ValueError(
                 f"patches of {size} pixels need images at least as large, got "
                 f"{small[0] if small else 'none'}; use larger images or a smaller patch"
             )
-        kinds = {tuple(x.shape[:-2]): list(x.shape) for x in images}
+        kinds = {shape[:-2]: list(shape) for shape in shapes}
         if len(kinds) > 1 or not set(kinds) <= {(), (3,)}:
             raise ValueError(
                 "images for patches are all [H, W] or all [3, H, W], got "
                 f"{' and '.join(map(str, kinds.values()))}; convert them"
             )
         self.images = images
+        self.channels = 3 if len(shapes[0]) == 3 else 1
         self.size = size
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """[count, 1 or 3, size, size]; the generator alone decides which."""
-        channels = 3 if self.images[0].ndim == 3 else 1
-        patches = torch.empty(count, channels, self.size, self.size)
+        patches = torch.empty(count, self.channels, self.size, self.size)
         for patch in patches:
             x = self.images[_below(len(self.images), generator)]
             top = _below(x.shape[-2] - self.size + 1, generator)
@@ -109,7 +111,3 @@ def as_floats(image: Tensor) -> Tensor:
 
 def _below(n: int, generator: torch.Generator) -> int:
     return int(torch.randint(n, (1,), generator=generator))
-
-
-def _to_bytes(pixels: Tensor) -> Tensor:
-    return (pixels[0] * 255).round().to(torch.uint8)

@@ -3,13 +3,15 @@
 import contextlib
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
+
+from proxlab.shards import ImageFile
 
 
 @contextlib.contextmanager
-def decoding(path: Path) -> Iterator[None]:
+def decoding(path: ImageFile) -> Iterator[None]:
     """Turn whatever a decoder raises into one sentence, and drop its own remarks then.
 
     Remarks of a decoder that succeeds go where the caller sends warnings: under `python -W error`
@@ -29,7 +31,14 @@ def decoding(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Log records and warnings wait for the end of the block; an exception takes their place."""
+    """Log records and warnings wait for the end of the block; an exception takes their place.
+
+    In the main thread only: filters of warnings are of the whole process, and of two threads that
+    change and restore them by turns the last leaves behind what it found in the middle.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     loggers = [logging.getLogger(n) for n in ("tifffile", "PIL.TiffImagePlugin", "pydicom")]
     records: list[logging.LogRecord] = []
     hold = records.append  # As a filter its None means: drop the record.

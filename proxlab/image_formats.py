@@ -1,16 +1,19 @@
 """Stored image files, decoded to arrays of exactly the values they hold, and encoded from them."""
 
+import contextlib
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from proxlab.decoder_failures import decoding
 from proxlab.dicom import read_hounsfield as read_hounsfield  # where it was
+from proxlab.shards import ImageFile
 
 
-def stored_pixels(path: Path) -> np.ndarray:
+def stored_pixels(path: ImageFile) -> np.ndarray:
     """Pixels as the file holds them, [H, W, C], C = 1 or 3, checked for what no reader accepts."""
     kind = path.suffix.lower()
     if kind == ".npy":
@@ -39,7 +42,7 @@ def stored_pixels(path: Path) -> np.ndarray:
     return stored
 
 
-def check_numbers(path: str | Path, array: np.ndarray) -> None:
+def check_numbers(path: str | ImageFile, array: np.ndarray) -> None:
     if array.dtype.kind not in "buif":
         raise ValueError(f"{path} holds values of type {array.dtype}; save real numbers")
     bad = int((~np.isfinite(array)).sum())
@@ -47,10 +50,24 @@ def check_numbers(path: str | Path, array: np.ndarray) -> None:
         raise ValueError(f"{path} holds {bad} values NaN or infinite; replace them first")
 
 
-def read_npy(path: Path) -> np.ndarray:
+def read_npy(path: ImageFile) -> np.ndarray:
     # Not np.load, which takes any unknown content for a pickle and says so.
     with decoding(path), path.open("rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
+
+
+@contextlib.contextmanager
+def open_picture(path: ImageFile) -> Iterator:
+    """A PNG, JPEG or TIFF file as Pillow's image, of which only the header is read yet."""
+    from PIL import Image, UnidentifiedImageError
+
+    with path.open("rb") as file:
+        try:
+            image = Image.open(file, formats=("PNG", "JPEG", "TIFF"))
+        except UnidentifiedImageError:
+            raise ValueError("no PNG, JPEG or TIFF file") from None
+        with image:
+            yield image
 
 
 def encode(path: Path, kind: str, array: np.ndarray) -> None:
@@ -72,14 +89,12 @@ def encode(path: Path, kind: str, array: np.ndarray) -> None:
         Image.fromarray(array).save(path, "PNG" if kind == ".png" else "JPEG", **options)
 
 
-def _read_pillow(path: Path) -> np.ndarray:
+def _read_pillow(path: ImageFile) -> np.ndarray:
     """PNG, JPEG, and TIFF of at most 8 bits a channel: [H, W] or [H, W, 3]."""
-    from PIL import Image
-
     with decoding(path):
         with path.open("rb") as file:
             head = file.read(26)
-        with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
+        with open_picture(path) as image:
             image.load()
             mode, key = image.mode, image.info.get("transparency")
             # A second picture in a JPEG (MPO) is a preview; in a PNG it is an animation.
@@ -108,17 +123,15 @@ def _read_pillow(path: Path) -> np.ndarray:
     return _upright(_opaque(path, planes), turn)
 
 
-def _read_deep_png(path: Path) -> np.ndarray:
+def _read_deep_png(path: ImageFile) -> np.ndarray:
     """PNG with 16 bits in each of several channels, [H, W, 3] or [H, W, 4].
 
     Pillow keeps the upper byte of each sample only, and no other reader at hand keeps both. But
     told that the lower byte comes first, it keeps the other one: two readings give all 16 bits.
     """
-    from PIL import Image
-
     halves = []
     for order in ("B", "L"):
-        with Image.open(path, formats=("PNG",)) as image:
+        with open_picture(path) as image:
             (tile,) = image.tile
             if tile.args not in ("RGB;16B", "RGBA;16B"):
                 raise ValueError(f"16-bit samples of kind {tile.args} are not supported")
@@ -127,11 +140,11 @@ def _read_deep_png(path: Path) -> np.ndarray:
     return halves[0] * 256 + halves[1]
 
 
-def _read_tiff(path: Path) -> np.ndarray:
+def _read_tiff(path: ImageFile) -> np.ndarray:
     """TIFF, [H, W] or [H, W, 3]; Pillow would cut 16-bit colours to 8, so those go elsewhere."""
     import tifffile
 
-    with decoding(path), tifffile.TiffFile(path) as tiff:
+    with decoding(path), path.open("rb") as file, tifffile.TiffFile(file) as tiff:
         pages, page = len(tiff.pages), tiff.pages.first
         photometric, depth, axes = int(page.photometric), page.bitspersample, page.axes
         tag = page.tags.get("Orientation")
@@ -164,7 +177,7 @@ def _unless_gray(rgba: np.ndarray) -> np.ndarray:
     return rgba[..., 2:] if is_gray else rgba
 
 
-def _opaque(path: Path, planes: np.ndarray) -> np.ndarray:
+def _opaque(path: ImageFile, planes: np.ndarray) -> np.ndarray:
     """[H, W, C] without its alpha channel, the last of 2 or 4, if that hides nothing."""
     if planes.shape[2] not in (2, 4):
         return planes

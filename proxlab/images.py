@@ -14,6 +14,7 @@ from torch import Tensor
 from proxlab.dicom import read_hounsfield, write_hounsfield
 from proxlab.files import writing
 from proxlab.image_formats import encode, stored_pixels
+from proxlab.shards import ImageFile, Member
 
 READABLE = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
 WRITABLE = {
@@ -46,7 +47,7 @@ class LoadedImage(NamedTuple):
     """Depth of the file: 8, 16, or 32 for floats; pass it on to `write_image`."""
     kind: str
     """Suffix of the file, lower case: ".png"."""
-    source: Path
+    source: ImageFile
     scale: tuple[float, float]
     """The values of the file that became 0 and 1: (0, 255), or Hounsfield units for DICOM."""
     clipped: float
@@ -54,7 +55,7 @@ class LoadedImage(NamedTuple):
 
 
 def read_image(
-    path: str | Path, gray: bool | None = None, *, unbounded: bool = False
+    path: str | ImageFile, gray: bool | None = None, *, unbounded: bool = False
 ) -> LoadedImage:
     """Read PNG, JPEG, TIFF (8 or 16 bit, float), npy (uint8, uint16, float), or a DICOM CT slice.
 
@@ -70,7 +71,7 @@ def read_image(
     Raises ValueError: no such file, damaged, CMYK, transparent pixels, several pages, another data
     type, NaN or infinity, floats outside [0, 1].
     """
-    path = existing(path, READABLE)
+    path = path if isinstance(path, Member) else existing(path, READABLE)
     kind, clipped = path.suffix.lower(), 0.0
     if kind == ".dcm":
         stored, bits, scale = read_hounsfield(path), 16, HOUNSFIELD

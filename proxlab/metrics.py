@@ -37,7 +37,7 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
 
 
 def denoising_psnr(
-    model: nn.Module, images: list[Tensor], seed: int = 0, levels: Sequence[float] = LEVELS
+    model: nn.Module, images: Sequence[Tensor], seed: int = 0, levels: Sequence[float] = LEVELS
 ) -> dict[str, float]:
     """Mean PSNR by noise level, of 255, over images [H, W] or [3, H, W], uint8 or in [0, 1]."""
     figures = {}

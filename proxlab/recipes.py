@@ -1,7 +1,7 @@
 """How each shipped model was made: data, architecture, loss, schedule. `proxlab train NAME`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
 from proxlab.crate_denoiser import CrateConfig
-from proxlab.data import load_color, load_ct, load_gray
+from proxlab.data import load_ct
 from proxlab.datasets import find_data
 from proxlab.dncnn import DnCNNConfig
 from proxlab.images import HOUNSFIELD
@@ -19,6 +19,7 @@ from proxlab.losses import ProximalMatching, balanced_absolute_error
 from proxlab.lpn import LPN
 from proxlab.metrics import LEVELS
 from proxlab.mixture_config import MixtureConfig
+from proxlab.photographs import open_color, open_gray
 from proxlab.rivals import UNetConfig, UNetDenoiser
 from proxlab.stages import Stage
 from proxlab.train import TrainConfig
@@ -38,8 +39,8 @@ class Recipe:
     name: str
     what: str
     """For its card and for `proxlab models`."""
-    load: Callable[[Path], list[Tensor]]
-    """Of a folder of photographs."""
+    load: Callable[[Path], Sequence[Tensor]]
+    """Of a folder, and of photographs of tar shards too."""
     build: Callable[[Any, TrainConfig], tuple[nn.Module, list[dict]]]
     """From an architecture, the model and its parameters as an optimiser takes them."""
     architecture: Architecture
@@ -63,7 +64,7 @@ class Recipe:
         progress: bool = False,
         device: str = "cpu",
     ) -> Path | None:
-        """Train on the images of the folder `data` (that of PROXLAB_DATA if None) in `out`.
+        """Train on the images at `data` (the folder of PROXLAB_DATA if None) in the folder `out`.
 
         Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`.
         """
@@ -109,7 +110,7 @@ def lpn_gray_pm(
     return train_and_save(
         "lpn-gray-pm",
         f"gray photographs, learned proximal network, {start} then proximal matching",
-        load_gray,
+        open_gray,
         (model, model.potential.parameter_groups(config.learning_rate)),
         config,
         data or find_data("bsds400"),
@@ -148,28 +149,28 @@ def unet(architecture: UNetConfig, config: TrainConfig) -> tuple[nn.Module, list
 lpn_gray = Recipe(
     "lpn-gray",
     "gray photographs, learned proximal network, squared loss",
-    load_gray,
+    open_gray,
     lpn,
     MixtureConfig(),
 )
 lpn_gray_small = Recipe(
     "lpn-gray-small",
     "gray photographs, small learned proximal network, squared loss",
-    load_gray,
+    open_gray,
     lpn,
     MixtureConfig(components=32, bases=4),
 )
 lpn_gray_large = Recipe(
     "lpn-gray-large",
     "gray photographs, learned proximal network of three times the parameters, squared loss",
-    load_gray,
+    open_gray,
     lpn,
     MixtureConfig(components=32, bases=16, kept=32),
 )
 lpn_color = Recipe(
     "lpn-color",
     "colour photographs, learned proximal network, squared loss",
-    load_color,
+    open_color,
     lpn,
     MixtureConfig(bases=6, kept=48, channels=3),
 )
@@ -187,28 +188,28 @@ lpn_ct = Recipe(
 unet_gray = Recipe(
     "unet-gray",
     "gray photographs, unconstrained network, squared loss",
-    load_gray,
+    open_gray,
     unet,
     UNetConfig(channels=1),
 )
 unet_gray_small = Recipe(
     "unet-gray-small",
     "gray photographs, unconstrained network of the size of lpn-gray-small, squared loss",
-    load_gray,
+    open_gray,
     unet,
     UNetConfig(channels=1, widths=(7, 12, 18, 27)),
 )
 unet_gray_large = Recipe(
     "unet-gray-large",
     "gray photographs, unconstrained network of the size of lpn-gray-large, squared loss",
-    load_gray,
+    open_gray,
     unet,
     UNetConfig(channels=1, widths=(15, 25, 38, 56)),
 )
 unet_color = Recipe(
     "unet-color",
     "colour photographs, unconstrained network, squared loss",
-    load_color,
+    open_color,
     unet,
     UNetConfig(channels=3, widths=(18, 30, 48, 72)),
 )

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from proxlab.draws import Pairs, draws
 from proxlab.files import writing
 from proxlab.stages import Loss, Stage, loss_name, stage_at
 
@@ -70,11 +71,6 @@ class Loop(Protocol):
     evaluate_every: int
 
 
-Pairs = Callable[[int, torch.Generator], tuple[Tensor, Tensor, Tensor]]
-"""(batch, generator) -> (target, input, condition): `NoisyPatches.draw` of clean images, or other.
-The condition is what the network is told beside its input: noise levels [B], or rows [B, ...]."""
-
-
 def train(
     model: nn.Module,
     groups: list[dict],
@@ -87,6 +83,7 @@ def train(
     minutes: float = math.inf,
     resume: bool = False,
     progress: bool = False,
+    ahead: int = 0,
 ) -> tuple[bool, float]:
     """Train `model` in place to its averaged weights; (finished?, minutes spent in all).
 
@@ -94,9 +91,10 @@ def train(
     its parameters as an optimiser takes them at `config.learning_rate`. `loss(estimate, target,
     condition)` is one, or stages whose steps add up to `config.steps`; each starts Adam afresh, its
     memory being of another loss. `out` is a folder: `state.pt` holds everything needed to go on,
-    `log.jsonl` a line per evaluation. Stops after `minutes` with the state saved. Raises ValueError
-    for a folder that holds a run when not told to `resume`, or a run of another configuration, and
-    for stages of another length; FloatingPointError if the loss is NaN.
+    `log.jsonl` a line per evaluation. Stops after `minutes` with the state saved. `ahead` steps are
+    drawn in advance, which changes none. Raises ValueError for a folder that holds a run when not
+    told to `resume`, or a run of another configuration, and for stages of another length;
+    FloatingPointError if the loss is NaN.
     """
     stages = [Stage(loss, config.learning_rate, config.steps)] if callable(loss) else list(loss)
     if sum(stage.steps for stage in stages) != config.steps:
@@ -134,13 +132,12 @@ def train(
             }
             torch.save(state, path)
 
-    with _bar(progress, first, config.steps) as bar:
-        for step in range(first, config.steps):
+    steps = draws(pairs, config.batch, config.seed, range(first, config.steps), ahead)
+    with _bar(progress, first, config.steps) as bar, closing(steps):
+        for step, drawn in steps:
             stage, within = stage_at(stages, step)
             if within == 0:
                 optimiser.state.clear()
-            generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-            drawn = pairs(config.batch, generator)
             target, given, condition = (a.to(device) for a in drawn)
             value = stage.loss(model(given, condition), target, condition)
             if not value.isfinite():

@@ -1,23 +1,27 @@
 """From a folder of images to a model file with its card: what all recipes share."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.data import NoisyPatches, Patches, hold_out
+from proxlab.draws import spare_threads
 from proxlab.losses import balanced_squared_error
 from proxlab.metrics import LEVELS, denoising_psnr
 from proxlab.stages import Stage
+from proxlab.stored_images import StoredImages
 from proxlab.train import Loop, Loss, TrainConfig, check_unmade, train
 
 
 def train_and_save(
     name: str,
     what: str,
-    load: Callable[[Path], list[Tensor]],
+    load: Callable[[Path], Sequence[Tensor]],
     untrained: tuple[nn.Module, list[dict]],
     config: TrainConfig,
     data: Path,
@@ -27,7 +31,7 @@ def train_and_save(
     scale: dict | None = None,
     loss: Loss | list[Stage] = balanced_squared_error,
     options: str = "",
-    finish: Callable[[nn.Module, list[Tensor]], dict] | None = None,
+    finish: Callable[[nn.Module, Sequence[Tensor]], dict] | None = None,
     minutes: float,
     resume: bool,
     progress: bool,
@@ -41,8 +45,7 @@ def train_and_save(
     already, and as `proxlab.train.train`.
     """
     check_unmade(out, name, resume)
-    images, held_out = hold_out(load(data))
-    folder = "/".join(Path(data).parts[-2:]) if Path(data).name == "train" else Path(data).name
+    images, held_out, said, ahead = open_split(load, data, device, progress)
     model, groups = untrained
     finished, spent = train(
         model.to(device),
@@ -55,18 +58,55 @@ def train_and_save(
         minutes=minutes,
         resume=resume,
         progress=progress,
+        ahead=ahead,
     )
     if not finished:
         return None
     found = finish(model, held_out) if finish else {}
     about = {
         "what": what,
-        "data": f"{len(images)} images of {folder}",
+        "data": said,
         **how_made(name, config, spent, device, options),
         "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
     }
     about |= found | (scale or {})
     return checkpoints.save(out / name, model, about, overwrite=True)
+
+
+class Split(NamedTuple):
+    """Images to train on and those held out."""
+
+    images: Sequence[Tensor]
+    held_out: Sequence[Tensor]
+    said: str
+    """For the card: "380 images of bsds400"."""
+    ahead: int
+    """Steps to draw in advance."""
+
+
+def open_split(
+    load: Callable[[Path], Sequence[Tensor]], data: Path, device: str, progress: bool
+) -> Split:
+    """What `load` finds at `data`, divided; with `progress`, stderr is told if it stays on disk.
+
+    It is then decoded ahead where a GPU trains; else training has the cores already.
+    """
+    found = load(data)
+    images, held_out = hold_out(found)
+    place = Path(data)
+    # Of a part of a data set, "train" or "shard-0000.tar", the name alone says little.
+    part = place.name == "train" or not place.is_dir()
+    said = f"{len(images)} images of {'/'.join(place.parts[-2:]) if part else place.name}"
+    if not isinstance(found, StoredImages):
+        return Split(images, held_out, said, 0)
+    if progress:
+        print(
+            f"{len(found)} images are {found.nbytes / 2**30:.3g} GiB decoded: they are read as "
+            f"they are drawn, and the last {found.cache.most / 2**30:.3g} GiB kept",
+            file=sys.stderr,
+        )
+    on_gpu = torch.device(device).type == "cuda"
+    return Split(images, held_out, said, spare_threads() if on_gpu else 0)
 
 
 def how_made(name: str, config: Loop, minutes: float, device: str, options: str = "") -> dict:

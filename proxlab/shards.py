@@ -1,0 +1,147 @@
+"""Image files inside tar shards, found once by their headers and then read by their offsets.
+
+The layout is webdataset's: shard-000000.tar with members 000123.jpg, beside them what else belongs
+to sample 000123 (.json, .cls), which is passed over. That package itself reads shards from start to
+end and shuffles what a buffer holds, so that a draw depends on all draws before it; here it is to
+depend on (seed, step) alone, and any member is read at any time.
+"""
+
+import glob
+import io
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
+
+
+class Member(NamedTuple):
+    """A file inside an uncompressed tar file; it has what decoders use of a `Path`."""
+
+    shard: Path
+    name: str
+    offset: int
+    size: int
+    """Bytes, as is `offset`."""
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        assert mode == "rb", "members are read only"
+        return io.BufferedReader(_Section(self))
+
+    def __str__(self) -> str:
+        return f"{self.name} in {self.shard}"
+
+
+ImageFile = Path | Member
+
+
+def find_shards(place: Path) -> list[Path]:
+    """The tar files by name: one file, those of a folder, or of a pattern ("train/a-*.tar").
+
+    Raises ValueError for a pattern that finds nothing, and for a file that is no .tar.
+    """
+    if place.is_dir():
+        return sorted(p for p in place.glob("*.tar") if not p.name.startswith("."))
+    found = [place] if place.exists() else sorted(map(Path, glob.glob(str(place))))
+    if not found:
+        raise ValueError(
+            f"{place} does not exist; give a folder of images or of .tar shards, one .tar, or a "
+            "pattern in quotes such as 'shard-*.tar'"
+        )
+    odd = [path for path in found if path.suffix.lower() != ".tar" or not path.is_file()]
+    if odd:
+        raise ValueError(
+            f"{odd[0]} is no .tar file; give a folder of images, or shards, which are tar files "
+            "that are not compressed"
+        )
+    return found
+
+
+def list_members(shard: Path, suffixes: tuple[str, ...]) -> list[Member]:
+    """The image files of a shard, those with one of the `suffixes`, in the order they lie there.
+
+    Raises ValueError: no tar file or a compressed one, damaged, cut short, without any image, with
+    two images of one sample, an empty image or a link.
+    """
+    try:
+        tar = tarfile.open(shard, "r:")
+    except tarfile.TarError as error:
+        raise ValueError(
+            f"{shard} is no tar file, compressed, or damaged ({error}); unpack or copy it again"
+        ) from None
+    with tar:
+        try:
+            entries = tar.getmembers()
+        except tarfile.TarError as error:
+            last = tar.members[-1].name if tar.members else "nothing"
+            raise ValueError(
+                f"{shard} is damaged or cut short in {last} or after it ({error}); copy it again"
+            ) from None
+    members, end = {}, 0
+    for entry in entries:
+        end = entry.offset_data + (-(-entry.size // 512) * 512 if entry.isreg() else 0)
+        path = PurePosixPath(entry.name)
+        if entry.isdir() or path.name.startswith(".") or path.suffix.lower() not in suffixes:
+            continue
+        member = Member(shard, entry.name, entry.offset_data, entry.size)
+        if not entry.isreg() or entry.issparse():
+            raise ValueError(f"{member} is a link or a sparse file; write the image itself")
+        if not entry.size:
+            raise ValueError(f"{member} is empty (0 bytes); write the shard again")
+        # A sample is what has the name up to the first dot of the file's.
+        sample = str(path.parent / path.name.split(".")[0])
+        if sample in members:
+            raise ValueError(
+                f"{shard} holds two images of sample {sample}, {members[sample].name} and "
+                f"{member.name}; keep one of them"
+            )
+        members[sample] = member
+    _check_end(shard, end, entries[-1].name if entries else "nothing")
+    if not members:
+        raise ValueError(f"{shard} holds no image; looked for members {', '.join(suffixes)}")
+    return list(members.values())
+
+
+def _check_end(shard: Path, end: int, last: str) -> None:
+    """What `tarfile` takes for the end is one: it stops at a damaged header without a word."""
+    with shard.open("rb") as file:
+        file.seek(end)
+        rest = file.read(2**20)
+    if not rest:
+        raise ValueError(f"{shard} is cut short in {last} or after it; copy it again")
+    if rest.strip(b"\0"):
+        raise ValueError(
+            f"{shard} is damaged after {last}, or several tar files in one; write it again"
+        )
+
+
+class _Section(io.RawIOBase):
+    """The bytes of a member, as a file of its own."""
+
+    def __init__(self, member: Member):
+        self._file = member.shard.open("rb", buffering=0)
+        self._first, self._size, self._at = member.offset, member.size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer) -> int:
+        left = max(0, self._size - self._at)
+        self._file.seek(self._first + self._at)
+        got = self._file.readinto(memoryview(buffer)[:left])
+        self._at += got
+        return got
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

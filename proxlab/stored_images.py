@@ -1,0 +1,109 @@
+"""Images that stay on disk: a sequence that reads what is asked for and keeps the most recent."""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from proxlab.image_headers import read_shape
+from proxlab.images import read_image
+from proxlab.shards import ImageFile
+
+
+def read_levels(path: ImageFile, gray: bool) -> Tensor:
+    """An image file as levels 0 .. 255, uint8: [H, W] if `gray`, else [3, H, W].
+
+    Raises as `read_image`, and ValueError if it is gray and to be in colour.
+    """
+    pixels = read_image(path, gray=gray or None).pixels[0]
+    _check_colours(path, len(pixels), gray)
+    levels = (pixels * 255).round().to(torch.uint8)
+    return levels[0] if gray else levels
+
+
+class RecentImages:
+    """At most so many bytes of images by key, the longest unused dropped first; for any thread."""
+
+    def __init__(self, most: int):
+        if most < 0:
+            raise ValueError(f"a cache holds at least 0 bytes, got {most}")
+        self.most = most
+        self.held = 0
+        """Bytes."""
+        self._images: OrderedDict[object, Tensor] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: object) -> Tensor | None:
+        with self._lock:
+            if key not in self._images:
+                return None
+            self._images.move_to_end(key)
+            return self._images[key]
+
+    def put(self, key: object, image: Tensor) -> None:
+        """Keep it, unless it is larger than the whole cache or there already."""
+        with self._lock:
+            if image.nbytes > self.most or key in self._images:
+                return
+            while self.held + image.nbytes > self.most:
+                self.held -= self._images.popitem(last=False)[1].nbytes
+            self._images[key] = image
+            self.held += image.nbytes
+
+
+class StoredImages(Sequence[Tensor]):
+    """Image files as `read_levels` reads them, one at a time and whenever it is asked for.
+
+    `shapes` are known from the start, by the headers. `most` bytes of decoded images are kept, the
+    most recent ones, by this and all its parts together; an image must not be changed in place.
+    Raises as `read_levels`, at once what a header shows and the rest when an image is read.
+    """
+
+    def __init__(self, files: Iterable[ImageFile], gray: bool, most: int):
+        self.files = tuple(files)
+        self.gray = gray
+        self.cache = RecentImages(most)
+        self.shapes = [self._shape(path) for path in self.files]
+
+    def _shape(self, path: ImageFile) -> tuple[int, ...]:
+        channels, *sides = read_shape(path)
+        _check_colours(path, channels, self.gray)
+        return tuple(sides) if self.gray else (channels, *sides)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all images, decoded."""
+        return sum(torch.Size(shape).numel() for shape in self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int | slice) -> "Tensor | StoredImages":
+        if isinstance(index, slice):
+            return self.part(range(len(self))[index])
+        path = self.files[index]
+        image = self.cache.get(path)
+        if image is None:
+            image = read_levels(path, self.gray)
+            if image.shape != self.shapes[index]:
+                raise ValueError(
+                    f"{path} is {list(image.shape)}, but {list(self.shapes[index])} by its header "
+                    "or when it was looked at first; save it anew, and start again"
+                )
+            self.cache.put(path, image)
+        return image
+
+    def part(self, indices: Iterable[int]) -> "StoredImages":
+        """Those images, in that order, by the same cache."""
+        chosen, part = list(indices), copy.copy(self)
+        part.files = tuple(self.files[i] for i in chosen)
+        part.shapes = [self.shapes[i] for i in chosen]
+        return part
+
+
+def _check_colours(path: ImageFile, channels: int, gray: bool) -> None:
+    if channels != 3 and not gray:
+        raise ValueError(f"{path} is gray; remove it, or use a gray model for this folder")
