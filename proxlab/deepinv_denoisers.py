@@ -117,11 +117,7 @@ def bm3d() -> DenoiserPrior:
             "bm3d needs the package of that name, which is free for non-commercial use alone; "
             "install it with pip install 'proxlab[bm3d]'"
         )
-    return DenoiserPrior(_BM3D(), (1 / 255, 1.0), name="bm3d", default_weight=BM3D_WEIGHT)
-
-
-BM3D_WEIGHT = 0.35
-"""In `proxlab.restore`."""
+    return DenoiserPrior(_BM3D(), (1 / 255, 1.0), name="bm3d", default_weight=LEARNED_WEIGHT)
 
 
 class _BM3D(Denoiser):
