@@ -21,17 +21,18 @@ def named_prior(name: str) -> Any:
     prior, or a class or function that gives one when called without arguments.
     """
     place, colon, rest = name.partition(":")
-    if name.endswith(".safetensors") or (not colon and name != "bm3d"):
-        return load(name)
-    if place in ("bm3d", "deepinv"):
+    if name == "bm3d" or place == "deepinv" and colon:
         from proxlab.deepinv_denoisers import bm3d, pretrained
 
         return pretrained(rest) if colon else bm3d()
-    return _imported(name, place, rest)
+    if colon and not name.endswith(".safetensors"):
+        return _imported(name, place, rest)
+    return load(name)
 
 
 def _imported(name: str, place: str, attribute: str) -> Any:
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does; a command's own path lacks it
+    here = str(Path.cwd())
+    sys.path.insert(0, here)  # as `python -m` does; a command's own path lacks it
     try:
         thing = getattr(import_module(place), attribute)
         # a class has `prox` too, unbound
@@ -43,7 +44,7 @@ def _imported(name: str, place: str, attribute: str) -> Any:
             "module in the working folder or installed, a prior or a function without arguments"
         ) from error
     finally:
-        sys.path.pop(0)
+        sys.path.remove(here)
     if not callable(getattr(made, "prox", None)):
         raise ValueError(f"{name} is a {type(made).__name__}; a prior has a method prox(v, sigma)")
     return made
