@@ -4,36 +4,62 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 from proxlab.cli import device
 from proxlab.compare_case import Settings
 from proxlab.compare_figure import draw_comparison
 from proxlab.compare_report import report
 from proxlab.compare_rows import ROWS
+from proxlab.compare_settings import read_settings, write_settings
+from proxlab.compare_shards import own_device, team
 from proxlab.compare_table import latex, markdown
-from proxlab.comparison import compare
+from proxlab.compare_tuning import tune
+from proxlab.comparison import compare, find_problem, load_priors
 from proxlab.files import writing
 
 
 def compare_files(args: Namespace) -> None:
     """Raises ValueError for what cannot be compared, and RuntimeError where cases failed."""
-    priors, problems = args.priors.split(","), args.problems.split(",")
-    failed: list[dict] = []
-    settings = Settings(steps=args.steps, tol=args.tol)
-    with _bar(args.quiet) as bar:
-        rows = compare(
+    priors, problems = load_priors(args.priors.split(",")), args.problems.split(",")
+    solvers, failed = args.solvers.split(","), []
+    default = Settings(steps=args.steps, tol=args.tol)
+    ours = team()
+    run = partial(compare, device=own_device(device(args.device)), team=ours)
+    settings, known = None, [find_problem(name) for name in problems]
+    if args.tune is not None:
+        folder = args.out / "tuning"
+        settings = tune(run, priors, known, args.tune, folder, solvers[0], default)
+        if ours.rank == 0:
+            write_settings(args.out / "settings.json", settings, known)
+    elif args.settings is not None:
+        settings = read_settings(args.settings, known, default)
+    with _bar(args.quiet or ours.rank > 0) as bar:
+        rows = run(
             priors,
             problems,
             args.images,
             args.out,
             noises=_numbers("--noises", args.noises, float) if args.noises else (),
             seeds=_numbers("--seeds", args.seeds, int),
-            solvers=args.solvers.split(","),
-            default=settings,
+            solvers=solvers,
+            settings=settings,
+            default=default,
             resume=args.resume,
-            device=device(args.device),
             watch=lambda row: _seen(row, failed, bar),
         )
+    if ours.rank > 0:
+        return  # the first has seen all rows
+    _write(rows, args)
+    if failed:
+        first = failed[0]
+        raise RuntimeError(
+            f"{len(failed)} cases failed, first {first['prior']} on {first['problem']} of "
+            f"{first['image']}: {first['error']}; --resume tries them again"
+        )
+
+
+def _write(rows: list[dict], args: Namespace) -> None:
     if rows:
         made = {
             "table.md": markdown(rows),
@@ -47,12 +73,6 @@ def compare_files(args: Namespace) -> None:
             draw_comparison(path, rows, args.out)
     if not args.quiet and rows:
         print(markdown(rows) + f"\nreport: {args.out / 'report.html'}   rows: {args.out / ROWS}")
-    if failed:
-        first = failed[0]
-        raise RuntimeError(
-            f"{len(failed)} cases failed, first {first['prior']} on {first['problem']} of "
-            f"{first['image']}: {first['error']}; --resume tries them again"
-        )
 
 
 def _seen(row: dict, failed: list[dict], bar) -> None:

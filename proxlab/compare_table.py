@@ -103,7 +103,21 @@ def markdown(rows: Sequence[Row]) -> str:
                 said.append(f"- `{name}` {entry.behind:.2f} ± {entry.error:.2f} dB{p}")
         ends = (f"`{name}` {e.rested} of {e.restorations}" for name, e in entries.items())
         said.append(f"- came to rest: {', '.join(ends)}")
+        used = (_settings(name, rows, column) for name in entries)
+        said.append(f"- settings: {'; '.join(used)}")
     return "\n".join(lines + said) + "\n"
+
+
+def _settings(prior: str, rows: Sequence[Row], column: Column) -> str:
+    """What a prior was used with in a column, and what that was chosen on."""
+    found = {}
+    for row in rows:
+        if row["prior"] == prior and column_of(row) == column:
+            s = row["settings"]
+            weight = "own" if s["weight"] is None else f"{s['weight']:.3g}"
+            chosen = f" ({s['tuned_on']})" if s["tuned_on"] else ""
+            found[f"weight {weight}, {s['steps']} steps{chosen}"] = None
+    return f"`{prior}` {' or '.join(found)}"
 
 
 def latex(rows: Sequence[Row]) -> str:

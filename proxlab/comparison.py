@@ -4,7 +4,7 @@ Rows are lines of a JSON file, appended one by one, so that an interrupt loses n
 comparison that goes on runs what has no row yet, and what failed once more.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -17,6 +17,8 @@ from proxlab.classical import TV
 from proxlab.compare_case import Case, Settings, parameters, run_case
 from proxlab.compare_problems import PROBLEMS, Problem
 from proxlab.compare_rows import ROWS, append, environment, key_of, read_rows
+from proxlab.compare_settings import SHIPPED, read_settings
+from proxlab.compare_shards import Alone, Team, gather, part
 from proxlab.files import check_folder, write_json
 from proxlab.images import list_images, read_image, write_image
 from proxlab.named_priors import named_prior
@@ -89,50 +91,78 @@ def compare(
     resume: bool = False,
     device: str = "cpu",
     watch: Callable[[dict[str, Any]], object] | None = None,
+    team: Alone | Team | None = None,
 ) -> list[dict[str, Any]]:
     """Run every case that has no row in the folder `out` yet; all rows, in the order of the cases.
 
     priors: names as `proxlab.named_priors` takes them, or objects by name; problems:
     names of `PROBLEMS`, or objects; images: a folder, read as gray levels; noises: in place of each
-    problem's own; settings: by (prior, problem), and `default` of the others. Rows go to
-    `out`/results.jsonl, restored images to `out`/images. `watch` sees each new row. Raises
-    ValueError for an unknown name, and where `out` holds rows and is not to `resume`.
+    problem's own; settings: by (prior, problem), those shipped if None, and `default` of the
+    others, whose steps are the most and whose tolerance is that of the shipped. Rows go to
+    `out`/results.jsonl, restored images to `out`/images. `watch` sees each new row. `team`: the
+    processes to share the cases with, each of which calls this alike; the first of them watches the
+    others' rows when all are done. Raises ValueError for an unknown name, and where `out` holds
+    rows and is not to `resume`.
     """
+    problems, default = [find_problem(p) for p in problems], default or Settings()
+    if settings is None:
+        settings = {} if noises else read_settings(SHIPPED, problems, default)
     plan = Comparison(
-        priors if isinstance(priors, Mapping) else _loaded(priors),
-        [_problem(p) for p in problems],
+        priors if isinstance(priors, Mapping) else load_priors(priors),
+        problems,
         list_images(images),
         noises,
         seeds,
         solvers,
-        settings or {},
-        default or Settings(),
+        settings,
+        default,
     )
     out = Path(out)
     check_folder(out)
-    rows = read_rows(out / ROWS)
-    if rows and not resume:
+    team = team or Alone()
+    team.begin()
+    before = gather(out) if team.rank == 0 else []
+    if before and not resume:
         raise ValueError(f"{out} holds a comparison; resume it, or choose another folder")
-    finished = {key_of(row): row for row in rows if "error" not in row}
-    _run(plan, finished, out, device, watch)
+    finished = set(team.agree(list(_finished(before))))
+    todo = [pair for pair in plan.cases() if pair[0].key not in finished]
+    for row in _run(plan, team.share(todo), out, team, device):
+        if watch is not None:
+            watch(row)
+    team.end(out)
+    rows = read_rows(out / ROWS)
+    for row in rows[len(before) :]:
+        if watch is not None and team.rank == 0 < row["process"]:
+            watch(row)
+    finished = _finished(rows)
     return [finished[case.key] for case, _ in plan.cases() if case.key in finished]
 
 
-def _run(plan: Comparison, finished: dict, out: Path, device: str, watch) -> None:
+def _finished(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By the keys of their cases."""
+    return {key_of(row): row for row in rows if "error" not in row}
+
+
+def _run(
+    plan: Comparison,
+    todo: Iterable[tuple[Case, Problem]],
+    out: Path,
+    team: Alone | Team,
+    device: str,
+) -> Iterator[dict[str, Any]]:
+    """The row of each case when it is on the disk."""
     out.mkdir(parents=True, exist_ok=True)
     for prior in plan.priors.values():
         if isinstance(prior, torch.nn.Module):
             prior.to(device)
     truths: dict[str, Tensor] = {}
-    for case, problem in plan.cases():
-        if case.key in finished:
-            continue
+    for case, problem in todo:
         if case.image not in truths:
             path = next(p for p in plan.images if p.name == case.image)
             truths = {case.image: read_image(path, gray=True).pixels}
         prior, truth = plan.priors[case.prior], truths[case.image]
         outcome = run_case(case, problem, prior, truth, device)
-        row = outcome.row | {"device": device} | environment()
+        row = outcome.row | {"device": device, "process": team.rank} | environment()
         if outcome.image is not None:
             folder = out / pictures(row)
             folder.mkdir(parents=True, exist_ok=True)
@@ -142,11 +172,8 @@ def _run(plan: Comparison, finished: dict, out: Path, device: str, watch) -> Non
                 if name == label(row):  # the PNG's; figures are of the restoration itself
                     row["clipped"] = clipped
             write_json(folder / f"{label(row)}.json", outcome.curves, overwrite=True)
-        append(out / ROWS, row)
-        if "error" not in row:
-            finished[case.key] = row
-        if watch is not None:
-            watch(row)
+        append(out / part(team), row)
+        yield row
 
 
 def pictures(row: dict[str, Any]) -> Path:
@@ -161,7 +188,7 @@ def label(row: dict[str, Any]) -> str:
     return f"{row['prior'].replace(':', '-')}-{row['solver']}"
 
 
-def _loaded(names: Sequence[str]) -> dict[str, Any]:
+def load_priors(names: Sequence[str]) -> dict[str, Any]:
     """By what they are called in the rows: names, and of a file its stem."""
     called = [Path(n).stem if str(n).endswith(".safetensors") else str(n) for n in names]
     if twice := {n for n in called if called.count(n) > 1}:
@@ -173,7 +200,8 @@ def _loaded(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _problem(problem: str | Problem) -> Problem:
+def find_problem(problem: str | Problem) -> Problem:
+    """By its name in `PROBLEMS`; an object as it is. Raises ValueError for an unknown name."""
     if not isinstance(problem, str):
         return problem
     if problem not in PROBLEMS:

@@ -27,6 +27,8 @@ STEP = 0.1
 """eta, of ISTA."""
 THRESHOLD = 0.1
 """lambda at first."""
+STRIP = 4096
+"""Tokens whose layer is computed at once, where no gradient is asked for: what caches hold."""
 
 
 class SubspaceAttention(nn.Module):
@@ -47,11 +49,11 @@ class SubspaceAttention(nn.Module):
         self.places = nn.Parameter(_nearness(heads, windows))
         """B_k, [K, offsets]."""
 
-    def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
-        """`level` [B, levels]."""
+    def forward(self, tokens: Tensor, level: Tensor, above: int = 0, below: int = 0) -> Tensor:
+        """`level` [B, levels]; `above` and `below` as `Windows.attend`."""
         inside = F.linear(tokens, self.U.flatten(0, 1))
         sharp = self.sharpness(level).exp()
-        joined = self.windows.attend(inside, self.heads, sharp, self.places)
+        joined = self.windows.attend(inside, self.heads, sharp, self.places, above, below)
         return F.linear(joined, self.W)
 
 
@@ -87,11 +89,14 @@ class EncoderLayer(nn.Module):
         self.attention = SubspaceAttention(width, heads, windows, levels)
         self.coding = SparseCoding(width, levels, smoothing)
 
-    def compress(self, tokens: Tensor, level: Tensor) -> Tensor:
-        return tokens + self.attention(self.before(tokens), level)
+    def compress(self, tokens: Tensor, level: Tensor, above: int = 0, below: int = 0) -> Tensor:
+        """[B, h, w, d] -> the same, without the rows `above` and `below`, see `Windows.attend`."""
+        inner = tokens[:, above : tokens.shape[1] - below]
+        return inner + self.attention(self.before(tokens), level, above, below)
 
-    def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
-        return self.coding(self.between(self.compress(tokens, level)), level)
+    def forward(self, tokens: Tensor, level: Tensor, above: int = 0, below: int = 0) -> Tensor:
+        """As `compress`."""
+        return self.coding(self.between(self.compress(tokens, level, above, below)), level)
 
 
 class DecoderLayer(nn.Module):
@@ -103,9 +108,31 @@ class DecoderLayer(nn.Module):
         self.D = nn.Parameter(torch.eye(width))
         self.attention = SubspaceAttention(width, heads, windows, levels)
 
-    def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, level: Tensor, above: int = 0, below: int = 0) -> Tensor:
+        """As the encoder's."""
         tokens = F.linear(self.before(tokens), self.D)
-        return tokens - self.attention(self.between(tokens), level)
+        inner = tokens[:, above : tokens.shape[1] - below]
+        return inner - self.attention(self.between(tokens), level, above, below)
+
+
+def by_strips(
+    layer: EncoderLayer | DecoderLayer, tokens: Tensor, level: Tensor, most: int = STRIP
+) -> Tensor:
+    """layer(tokens, level), some rows at a time: the same, and as fast for a large map as a small.
+
+    A row needs its neighbours for attention alone. At most `most` tokens, or a window's rows.
+    """
+    batch, h, w, _ = tokens.shape
+    windows = layer.attention.windows
+    rows = max(1, most // (batch * w * windows.side)) * windows.side
+    if rows >= h:
+        return layer(tokens, level)
+    made = torch.empty_like(tokens)
+    for top in range(0, h, rows):
+        end = min(top + rows, h)
+        first, last = max(0, top - windows.margin), min(h, end + windows.margin)
+        made[:, top:end] = layer(tokens[:, first:last], level, top - first, last - end)
+    return made
 
 
 def _orthogonal(rows: int, columns: int) -> Tensor:

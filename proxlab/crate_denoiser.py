@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from deepinv.models import Denoiser
 from torch import Tensor, nn
 
-from proxlab.crate import DecoderLayer, EncoderLayer
+from proxlab.crate import DecoderLayer, EncoderLayer, by_strips
 from proxlab.crate_windows import Windows
 from proxlab.prior_arguments import LEARNED_WEIGHT, network_images
 
@@ -153,8 +153,10 @@ class CrateDenoiser(Denoiser):
     def image(self, tokens: Tensor, s: Tensor, size: tuple[int, int]) -> Tensor:
         """What the layers make of them, [B, channels, H, W]: the noise, in its own units."""
         level = _features(s)
+        # caches are a CPU's concern, and a backward pass would keep every strip anyway
+        at_once = torch.is_grad_enabled() or tokens.device.type != "cpu"
         for layer in (*self.encoder, *self.decoder):
-            tokens = layer(tokens, level)
+            tokens = layer(tokens, level) if at_once else by_strips(layer, tokens, level)
         whole = self.head(self.last(tokens).permute(0, 3, 1, 2))
         return whole[..., : size[0], : size[1]]
 

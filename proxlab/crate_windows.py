@@ -31,45 +31,62 @@ class Windows:
         line = torch.arange(1 - reach, reach)
         return torch.cartesian_prod(line, line).float()
 
-    def attend(self, inside: Tensor, heads: int, sharp: Tensor, places: Tensor) -> Tensor:
+    @property
+    def margin(self) -> int:
+        """How far beyond its window a token looks."""
+        return self.side // 2
+
+    def attend(
+        self,
+        inside: Tensor,
+        heads: int,
+        sharp: Tensor,
+        places: Tensor,
+        above: int = 0,
+        below: int = 0,
+    ) -> Tensor:
         """softmax(b y^T y + B) y of each head: queries, keys and values are one.
 
-        inside: [B, h, w, K p]; sharp: b, [B, K]; places: B, [K, M], by `offsets`. Returns
-        [B, h, w, K p].
+        inside: [B, h, w, K p]; sharp: b, [B, K]; places: B, [K, M], by `offsets`. The first `above`
+        and the last `below` rows, each 0 or `margin`, are a strip's neighbours: seen, and asked
+        nothing. Returns [B, h - above - below, w, K p].
         """
-        b, h, w, _ = inside.shape
+        b, w = inside.shape[0], inside.shape[2]
+        h = inside.shape[1] - above - below
         there = torch.ones_like(inside[:1, :, :, :1])
-        inside, there = self._whole(inside), self._whole(there)
-        asking = inside * sharp.repeat_interleave(inside.shape[3] // heads, 1)[:, None, None]
+        asking = inside[:, above : above + h]
+        asking = asking * sharp.repeat_interleave(inside.shape[3] // heads, 1)[:, None, None]
+        asking = self._padded(asking, 0, 0, 0)
+        rows, columns = asking.shape[1] // self.side, asking.shape[2] // self.side
         asking = asking.unflatten(2, (-1, self.side)).unflatten(1, (-1, self.side))
-        asking, seen = _by_head(asking, heads), _by_head(self._seen(inside), heads)
-        bias = places[:, self._index(places.device)] + self._absent(there, b)
+        asking, seen = _by_head(asking, heads), _by_head(self._seen(inside, above, below), heads)
+        bias = places[:, self._index(places.device)] + self._absent(there, above, below, b)
         if torch.is_grad_enabled():  # twice as fast as the fused kernel's way back
             joined = (asking @ seen.mT + bias).softmax(-1) @ seen
         else:
             joined = F.scaled_dot_product_attention(asking, seen, seen, attn_mask=bias, scale=1.0)
-        rows, columns = inside.shape[1] // self.side, inside.shape[2] // self.side
         joined = joined.view(b, rows, columns, heads, self.side, self.side, -1)
-        return joined.permute(0, 1, 4, 2, 5, 3, 6).reshape_as(inside)[:, :h, :w]
+        joined = joined.permute(0, 1, 4, 2, 5, 3, 6)
+        return joined.reshape(b, rows * self.side, columns * self.side, -1)[:, :h, :w]
 
-    def _whole(self, tokens: Tensor) -> Tensor:
-        """The map, made up to whole windows by nothing."""
-        down, right = (-n % self.side for n in tokens.shape[1:3])
-        return F.pad(tokens, (0, 0, 0, right, 0, down))
+    def _padded(self, tokens: Tensor, margin: int, above: int, below: int) -> Tensor:
+        """Made up to whole windows and a margin around them, by nothing."""
+        down = -(tokens.shape[1] - above - below) % self.side
+        right = -tokens.shape[2] % self.side
+        return F.pad(tokens, (0, 0, margin, margin + right, margin - above, margin - below + down))
 
-    def _seen(self, inside: Tensor) -> Tensor:
+    def _seen(self, inside: Tensor, above: int, below: int) -> Tensor:
         """The tokens around each window, [B, rows, 2 side, columns, 2 side, K p]; 0 beyond."""
-        margin = self.side // 2
-        inside = F.pad(inside, (0, 0, margin, margin, margin, margin))
+        inside = self._padded(inside, self.margin, above, below)
         for axis in (1, 3):  # rows, then columns, which have moved by then
             cut = inside.unflatten(axis, (-1, self.side))
             n = cut.shape[axis] - 1
             inside = torch.cat([cut.narrow(axis, 0, n), cut.narrow(axis, 1, n)], axis + 1)
         return inside
 
-    def _absent(self, there: Tensor, batch: int) -> Tensor:
+    def _absent(self, there: Tensor, above: int, below: int, batch: int) -> Tensor:
         """-inf for keys beyond the map, else 0, [B rows columns, 1, 1, (2 side)^2]."""
-        there = _by_head(self._seen(there), 1)[..., 0]
+        there = _by_head(self._seen(there, above, below), 1)[..., 0]
         nothing = torch.zeros_like(there).masked_fill_(there == 0, -torch.inf)
         return nothing[:, :, None].repeat(batch, 1, 1, 1)
 

@@ -24,6 +24,11 @@ def rows(figures, seeds=(0,)):
             "seconds": 2.0,
             "certified": prior == "a",
             "stopped": "tolerance" if prior == "a" else "max_steps",
+            "settings": {
+                "weight": 0.25 if prior == "a" else None,
+                "steps": 60,
+                "tuned_on": "weight, on 4 images" if prior == "a" else "",
+            },
         }
         for prior, values in figures.items()
         for i, value in enumerate(values)
@@ -53,6 +58,9 @@ def test_small_steady_differences_are_wins_and_larger_unsteady_ones_are_not():
     assert "| `steady` | 29.39 ±" in said and "| `unsteady` | **29.38** ±" in said
     assert "`steady` 0.04 ± 0.00 dB, p = 0.016" in said
     assert "- came to rest: `a` 8 of 8, `steady` 0 of 8, `unsteady` 0 of 8" in said
+    assert (
+        "- settings: `a` weight 0.25, 60 steps (weight, on 4 images); `steady` weight own" in said
+    )
 
 
 def test_two_noises_of_an_image_are_not_two_images():

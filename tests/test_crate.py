@@ -7,7 +7,7 @@ from skimage.data import camera
 
 from proxlab import checkpoints
 from proxlab.coding_rate import coding_rate, compressed_rate
-from proxlab.crate import STEP, DecoderLayer, EncoderLayer, SubspaceAttention
+from proxlab.crate import STEP, DecoderLayer, EncoderLayer, SubspaceAttention, by_strips
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.crate_windows import Windows
 from proxlab.white_box import layer_rates
@@ -101,6 +101,17 @@ def test_codes_are_non_negative_and_a_decoder_runs_the_other_way():
     assert torch.allclose(back(z, level), out - back.attention(back.between(out), level))
 
 
+@pytest.mark.parametrize("kind", [EncoderLayer, DecoderLayer])
+@pytest.mark.parametrize("most", [1, 2 * 6 * 8, 2 * 6 * 12, 10**6])  # 4, 8, 12 and all 18 rows
+def test_a_layer_by_strips_is_the_layer(kind, most):
+    layer, level, tokens = random(kind(8, 2, Windows(4), 3)), numbers(2, 3), numbers(2, 18, 6, 8)
+    seen = []
+    layer.attention.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[1]))
+    found = by_strips(layer, tokens, level, most)
+    assert len(seen) == {1: 5, 96: 3, 144: 2, 10**6: 1}[most] and max(seen) <= most // 12 + 8
+    assert torch.allclose(found, layer(tokens, level), atol=1e-12)
+
+
 @pytest.fixture(scope="module")
 def model():
     return random(CrateDenoiser(SMALL), 0.05).float().eval().requires_grad_(False)
@@ -115,6 +126,14 @@ def test_takes_any_size_and_any_company(model, size):
     assert together.shape == v.shape
     assert torch.allclose(together, alone, atol=1e-5)
     assert not torch.allclose(together, model.prox(v, 0.1), atol=1e-3)
+
+
+def test_a_large_image_is_no_other_without_gradients(model, monkeypatch):
+    v = torch.rand(1, 1, 30, 60, generator=torch.Generator().manual_seed(0))
+    whole = model.prox(v.clone().requires_grad_(), 0.1)
+    monkeypatch.setattr(by_strips, "__defaults__", (4 * 15,))  # four rows of tokens of eight
+    with torch.no_grad():
+        assert torch.allclose(model.prox(v, 0.1), whole, atol=1e-5)
 
 
 def test_colours_are_taken_one_by_one_or_together(model):

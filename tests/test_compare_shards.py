@@ -1,0 +1,139 @@
+"""Processes share cases so that each is run once, whatever moment one of them is lost at."""
+
+import json
+import threading
+import time
+from multiprocessing import get_context
+
+import pytest
+import torch
+from PIL import Image
+from skimage.data import camera
+from torch.distributed import FileStore, HashStore
+
+from proxlab.compare_case import Settings
+from proxlab.compare_rows import ROWS, key_of, read_rows
+from proxlab.compare_shards import Alone, Team, gather, own_device, part, team
+from proxlab.comparison import compare
+
+CASES = 8
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "photographs"
+    made.mkdir()
+    for i in range(2):
+        Image.fromarray(camera()[100 * i : 100 * i + 32, 200:232]).save(made / f"{i}.png")
+    return made
+
+
+class Slow:
+    def __init__(self, share):
+        self.share = share
+
+    def prox(self, v, sigma):
+        time.sleep(0.005)
+        return self.share * v
+
+
+def run(folder, out, team=None, watch=None):
+    priors = {"a": Slow(0.9), "b": Slow(0.8)}
+    return compare(
+        priors,
+        ["deblur", "inpaint"],
+        folder,
+        out,
+        default=Settings(steps=3),
+        resume=True,
+        watch=watch,
+        team=team,
+    )
+
+
+def one_of_two(folder, out, store, rank):
+    torch.set_num_threads(1)
+    run(folder, out, Team(FileStore(str(store), 2), rank, 2))
+
+
+def figures(rows):
+    return {key_of(row): row["psnr"] for row in rows}
+
+
+def test_each_is_taken_once_and_a_slow_process_takes_fewer():
+    store, taken = HashStore(), {0: [], 1: []}
+
+    def work(rank):
+        ours = Team(store, rank, 2)
+        ours.begin()
+        assert ours.agree(["done"] if rank == 0 else []) == ["done"]
+        for item in ours.share(range(40)):
+            taken[rank].append(item)
+            time.sleep(0.01 if rank else 0.001)
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken[0] + taken[1]) == list(range(40))
+    assert len(taken[0]) > 2 * len(taken[1]) > 0
+
+
+def test_two_processes_do_what_one_does(folder, tmp_path):
+    alone = run(folder, tmp_path / "alone")
+    fork, out = get_context("fork"), tmp_path / "shared"
+    other = fork.Process(target=one_of_two, args=(folder, out, tmp_path / "store", 1))
+    other.start()
+    seen = []
+    rows = run(folder, out, Team(FileStore(str(tmp_path / "store"), 2), 0, 2), seen.append)
+    other.join(20)
+    assert other.exitcode == 0 and figures(rows) == figures(alone) and len(rows) == CASES
+    assert {row["process"] for row in rows} == {0, 1}
+    assert sorted(map(key_of, seen)) == sorted(map(key_of, rows))
+    assert len(read_rows(out / ROWS)) == CASES and not list(out.glob("part-*"))
+
+
+def test_killed_at_any_moment_no_finished_case_is_lost_and_none_run_twice(folder, tmp_path):
+    fork, generator = get_context("fork"), torch.Generator().manual_seed(0)
+    for count in (1, 2):
+        out, finished = tmp_path / f"of {count}", {}
+        for attempt in range(10):
+            store = tmp_path / f"store {count} {attempt}"
+            if count == 1:
+                workers = [fork.Process(target=run, args=(folder, out))]
+            else:
+                given = [(folder, out, store, rank) for rank in (0, 1)]
+                workers = [fork.Process(target=one_of_two, args=each) for each in given]
+            for worker in workers:
+                worker.start()
+            time.sleep(0.3 * float(torch.rand((), generator=generator)))
+            for worker in workers:  # the first is lost, then torchrun stops the other
+                worker.kill()
+                worker.join()
+            rows = [row for path in sorted(out.glob(f"*{ROWS}")) for row in read_rows(path)]
+            now = {key_of(row): row for row in rows}
+            assert all(now[key] == row for key, row in finished.items())
+            finished = now
+        rows = run(folder, out)
+        assert all(row in rows for row in finished.values())
+        assert len(read_rows(out / ROWS)) == len(rows) == CASES
+        assert 0 < len(finished)
+
+
+def test_rows_in_two_files_after_an_interrupt_are_gathered_once(tmp_path):
+    rows = [{"a": i} for i in range(4)]
+    (tmp_path / ROWS).write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
+    (tmp_path / f"part-0-{ROWS}").write_text(json.dumps(rows[1]) + "\n")
+    (tmp_path / f"part-1-{ROWS}").write_text(json.dumps(rows[3]) + '\n{"unfin')
+    assert gather(tmp_path) == rows == read_rows(tmp_path / ROWS)
+    assert [path.name for path in tmp_path.iterdir()] == [ROWS]
+    assert gather(tmp_path / "nowhere") == []
+
+
+def test_without_torchrun_a_process_is_alone(monkeypatch):
+    assert isinstance(team(), Alone) and part(team()) == ROWS
+    assert own_device("cuda") == "cuda"
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert own_device("cuda") == "cuda:3" and own_device("cpu") == "cpu"
