@@ -25,6 +25,7 @@ from proxlab.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig
 from proxlab.rivals import UNetConfig, UNetDenoiser
+from proxlab.wavelets import Wavelets
 
 SHIPPED = Path(__file__).parent / "weights"
 POTENTIALS = {
@@ -76,8 +77,8 @@ def save(path: str | Path, model: Model, about: dict, overwrite: bool = False) -
     return path
 
 
-def load(name: str | Path) -> Prior | TV | Identity:
-    """A prior by name: a shipped model, "tv", "none", or the path of a .safetensors file.
+def load(name: str | Path) -> Prior | TV | Wavelets | Identity:
+    """A prior by name: a shipped model, "tv", "wavelets", "none", or a path to a .safetensors file.
 
     An unconstrained network (`UNetDenoiser`, `CrateDenoiser`) is a denoiser without a value.
 
@@ -86,9 +87,11 @@ def load(name: str | Path) -> Prior | TV | Identity:
     """
     if name == "tv":
         return TV()
+    if name == "wavelets":
+        return Wavelets()
     if name == "none":
         return Identity()
-    return _load(name, PRIORS, "prior", ("tv", "none"))
+    return _load(name, PRIORS, "prior", ("tv", "wavelets", "none"))
 
 
 def load_diffusion(name: str | Path) -> DiffusionModel:
@@ -115,7 +118,10 @@ def _path_of(name: str | Path, kinds: tuple[str, ...], what: str, others: tuple[
     if path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt"):
         raise ValueError(f"{path} may be a pickle, which can run code; give a .safetensors file")
     names = ", ".join([*others, *(n for n, card in models().items() if card["kind"] in kinds)])
-    raise ValueError(f"no {what} is called {name!r}; known are {names}, or a .safetensors file")
+    more = "; the commands know bm3d, deepinv:NAME and MODULE:ATTRIBUTE too" * (what == "prior")
+    raise ValueError(
+        f"no {what} is called {name!r}; known are {names}, or a .safetensors file{more}"
+    )
 
 
 def _load(

@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     holes.add_argument("--missing", type=float, help="fraction of pixels missing at random")
     holes.add_argument("--box", help="missing rectangle Y,X,H,W")
     restore.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
-    restore.add_argument("--prior", help="name or file (default: lpn-gray, for ct lpn-ct)")
+    restore.add_argument(
+        "--prior",
+        help="of `proxlab models`, a file or MODULE:ATTRIBUTE (default: lpn-gray, for ct lpn-ct)",
+    )
     restore.add_argument("--start", help="completion that inpainting starts from, name or file")
     restore.add_argument("--solver", default="admm", choices=["pgd", "fista", "admm", "drs", "hqs"])
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")
@@ -125,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     compare = commands.add_parser("compare", parents=[shared], help="compare priors on images")
-    compare.add_argument("--priors", required=True, help="names or .safetensors files, by commas")
+    compare.add_argument("--priors", required=True, help="names as of --prior, by commas")
     compare.add_argument("--problems", required=True, help="of deblur, inpaint, boxes, ct")
     compare.add_argument("--images", type=Path, required=True, help="folder, read as gray levels")
     compare.add_argument("--out", type=Path, required=True, help="folder of rows and tables")
@@ -166,7 +169,14 @@ def _demo(args: argparse.Namespace) -> None:
 def _models(args: argparse.Namespace) -> None:
     from proxlab.checkpoints import models
 
-    print(f"{'tv':16s} total variation (deepinv)\n{'none':16s} no prior")
+    for name, what in (
+        ("tv", "total variation (deepinv)"),
+        ("wavelets", "soft thresholding in an orthogonal basis"),
+        ("none", "no prior"),
+        ("bm3d", "BM3D, with pip install 'proxlab[bm3d]'"),
+        ("deepinv:NAME", "pretrained DRUNet, GSDRUNet, FFDNet or DnCNN of deepinv, or NAME-color"),
+    ):
+        print(f"{name:16s} {what}")
     for name, card in models().items():
         print(f"{name:16s} {card.get('what', '')}; {card['parameters']:,} parameters")
         print(f"{'':16s} trained on {card.get('data', 'unknown data')}", end="")

@@ -20,6 +20,7 @@ from proxlab.compare_problems import Problem
 from proxlab.data_terms import start
 from proxlab.metrics import psnr, ssim
 from proxlab.peak_memory import PeakMemory
+from proxlab.perceptual import lpips
 from proxlab.restoration import Restoration, restore
 
 
@@ -148,6 +149,7 @@ def run_case(case: Case, problem: Problem, prior, truth: Tensor, device: str = "
         "psnr_plain": float(psnr(plain, truth)),
         "psnr": float(psnr(image, truth)),
         "ssim": float(ssim(image, truth)),
+        "lpips": None if (seen := lpips(image, truth)) is None else float(seen),
         **_found(result, case.solver),
         "evaluations": count[0],
         "seconds": seconds,

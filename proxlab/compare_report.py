@@ -84,7 +84,9 @@ def _measurement(
     versions.append(version("no prior", PLAIN, rows[0]["psnr_plain"], "where solvers start"))
     for row in rows:
         verdict = "certified" if row["certified"] else f"not certified: {row['doubt']}"
-        said = f"SSIM {row['ssim']:.3f}, {row['iterations']} steps of {row['solver']}, {verdict}"
+        seen = "" if row.get("lpips") is None else f"LPIPS {row['lpips']:.3f}, "
+        steps = f"{row['iterations']} steps of {row['solver']}"
+        said = f"SSIM {row['ssim']:.3f}, {seen}{steps}, {verdict}"
         curves = json.loads((folder / f"{label(row)}.json").read_text())
         versions.append(version(row["prior"], label(row), row["psnr"], said, curves))
     with Image.open(folder / f"{TRUTH}.png") as image:

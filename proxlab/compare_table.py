@@ -39,6 +39,8 @@ class Entry(NamedTuple):
     spread: float
     """Standard deviation over images, 0 for one image."""
     ssim: float
+    lpips: float | None
+    """None where a restoration of the column has none."""
     seconds: float
     """Mean of a restoration."""
     behind: float
@@ -70,7 +72,7 @@ def summarise(rows: Sequence[Row]) -> dict[Column, dict[str, Entry]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """A table with a line for each prior, PSNR +- spread / SSIM, and below it the differences."""
+    """A line for each prior, PSNR +- spread / SSIM (/ LPIPS), and below it the differences."""
     table = summarise(rows)
     priors = list(dict.fromkeys(row["prior"] for row in rows))
     lines = ["| prior | " + " | ".join(map(str, table)) + " |", "| --- |" + " --- |" * len(table)]
@@ -81,11 +83,12 @@ def markdown(rows: Sequence[Row]) -> str:
                 cells.append("-")
                 continue
             strong = "**" if entry.best else ""
-            cells.append(
-                f"{strong}{entry.mean:.2f}{strong} ± {entry.spread:.2f} / {entry.ssim:.3f}"
-            )
+            others = _others(entry)
+            cells.append(f"{strong}{entry.mean:.2f}{strong} ± {entry.spread:.2f} / {others}")
         lines.append(f"| `{prior}` | " + " | ".join(cells) + " |")
     said = [""]
+    if any(entry.lpips is not None for own in table.values() for entry in own.values()):
+        said += ["PSNR in dB ± spread over images / SSIM / LPIPS (lower is better)", ""]
     for column, entries in table.items():
         if not entries:
             said.append(f"{column}: the priors have no image in common")
@@ -134,7 +137,7 @@ def latex(rows: Sequence[Row]) -> str:
                 continue
             figure = f"{entry.mean:.2f}"
             figure = rf"\textbf{{{figure}}}" if entry.best else figure
-            cells.append(rf"{figure} $\pm$ {entry.spread:.2f} / {entry.ssim:.3f}")
+            cells.append(rf"{figure} $\pm$ {entry.spread:.2f} / {_others(entry)}")
         lines.append(rf"{_escaped(prior)} & " + " & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -146,8 +149,11 @@ def column_of(row: Row) -> Column:
 
 def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
     shared = [i for i in next(iter(priors.values())) if all(i in rows for rows in priors.values())]
+    own_rows = [row for rows in priors.values() for i in shared for row in rows[i]]
+    seen = all(row.get("lpips") is not None for row in own_rows)
+    kinds = ("psnr", "ssim", "lpips") if seen else ("psnr", "ssim")
     figures = {
-        name: {k: [mean(row[k] for row in rows[i]) for i in shared] for k in ("psnr", "ssim")}
+        name: {k: [mean(row[k] for row in rows[i]) for i in shared] for k in kinds}
         for name, rows in priors.items()
         if shared
     }
@@ -162,6 +168,7 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
             mean(own["psnr"]),
             stdev(own["psnr"]) if len(shared) > 1 else 0.0,
             mean(own["ssim"]),
+            mean(own["lpips"]) if seen else None,
             mean(row["seconds"] for i in shared for row in priors[name][i]),
             mean(away[name]),
             stdev(away[name]) / sqrt(len(shared)) if len(shared) > 1 else 0.0,
@@ -173,6 +180,10 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
         )
         for name, own in figures.items()
     }
+
+
+def _others(entry: Entry) -> str:
+    return f"{entry.ssim:.3f}" + ("" if entry.lpips is None else f" / {entry.lpips:.3f}")
 
 
 def _p(differences: list[float]) -> float | None:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from proxlab.checkpoints import load
 from proxlab.classical import TV
 from proxlab.compare_case import Case, Settings, parameters, run_case
 from proxlab.compare_problems import PROBLEMS, Problem
@@ -22,6 +21,7 @@ from proxlab.compare_settings import SHIPPED, read_settings
 from proxlab.compare_shards import Alone, Team, gather, part
 from proxlab.files import check_folder, write_json
 from proxlab.images import list_images, read_image, write_image
+from proxlab.named_priors import named_prior
 from proxlab.restoration import ALGORITHMS
 
 PLAIN, TRUTH = "plain", "truth"
@@ -95,7 +95,7 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Run every case that has no row in the folder `out` yet; all rows, in the order of the cases.
 
-    priors: names or .safetensors files as `proxlab.load` takes them, or objects by name; problems:
+    priors: names as `proxlab.named_priors` takes them, or objects by name; problems:
     names of `PROBLEMS`, or objects; images: a folder, read as gray levels; noises: in place of each
     problem's own; settings: by (prior, problem), those shipped if None, and `default` of the
     others, whose steps are the most and whose tolerance is that of the shipped. Rows go to
@@ -185,7 +185,7 @@ def pictures(row: dict[str, Any]) -> Path:
 
 def label(row: dict[str, Any]) -> str:
     """What a restoration is called there."""
-    return f"{row['prior']}-{row['solver']}"
+    return f"{row['prior'].replace(':', '-')}-{row['solver']}"
 
 
 def load_priors(names: Sequence[str]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def load_priors(names: Sequence[str]) -> dict[str, Any]:
         raise ValueError(f"two priors are called {', '.join(sorted(twice))}; rename a file")
     return {
         # a few inner steps from the last dual lead to the same minimum as many, ten times sooner
-        name: TV(max_steps=15) if given == "tv" else load(given)
+        name: TV(max_steps=15) if given == "tv" else named_prior(given)
         for name, given in zip(called, names, strict=True)
     }
 

@@ -25,7 +25,7 @@ class DenoiserPrior(Denoiser):
 
     `argument` turns sigma, in image units, into what the denoiser is to be handed: a threshold
     `lambda s: 8 * s**2` for TVDenoiser, say; sigma itself if None. `sigma_range` are the levels
-    that it may be asked for, `name` is for messages.
+    that it may be asked for, `name` is for messages, `default_weight` is that in `proxlab.restore`.
 
     What happens to an image does not depend on its batch: a network is set to evaluation and runs
     on the batch, anything without weights runs image by image, on a copy of its own for each, since
@@ -39,6 +39,7 @@ class DenoiserPrior(Denoiser):
         sigma_range: tuple[float, float] = (0.0, 1.0),
         argument: Callable[[float], float] | None = None,
         name: str | None = None,
+        default_weight: float = 1.0,
     ):
         super().__init__()
         if not isinstance(denoiser, Denoiser):
@@ -56,6 +57,7 @@ class DenoiserPrior(Denoiser):
         self.sigma_range = (low, high)
         self.argument = argument
         self.name = name or type(denoiser).__name__
+        self.default_weight = default_weight
         self._copies: list[tuple[tuple, Denoiser]] = []
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
@@ -86,7 +88,9 @@ class DenoiserPrior(Denoiser):
 
     def select(self, index: Tensor) -> "DenoiserPrior":
         """The same prior for those images of the batch, each with its own last state."""
-        chosen = DenoiserPrior(self.denoiser, self.sigma_range, self.argument, self.name)
+        chosen = DenoiserPrior(
+            self.denoiser, self.sigma_range, self.argument, self.name, self.default_weight
+        )
         if self._copies:
             chosen._copies = [self._copies[i] for i in index.tolist()]
         return chosen

@@ -16,6 +16,7 @@ from proxlab.dicom import check_source
 from proxlab.files import check_writable, write_json
 from proxlab.images import WRITABLE, LoadedImage, read_image, write_image
 from proxlab.metrics import psnr, ssim
+from proxlab.named_priors import named_prior
 from proxlab.restoration import Restoration, restore
 from proxlab.restore_problem import Problem, pixel_problem
 from proxlab.sinograms import beside, check_sinogram_writable, write_sinogram
@@ -36,7 +37,7 @@ def restore_file(args: argparse.Namespace) -> None:
         problem = ct_problem.simulated(args, loaded, generator)
     else:
         problem = pixel_problem(args, loaded, generator)
-    prior = load(args.prior or _default_prior(args.problem))
+    prior = named_prior(args.prior or _default_prior(args.problem))
     first = _completion(args.start) if args.start else None
     where = device(args.device)
     if isinstance(prior, torch.nn.Module):

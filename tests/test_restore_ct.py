@@ -147,7 +147,7 @@ def test_the_default_prior(here, monkeypatch, capsys):
         asked.append(name)
         raise ValueError("asked")
 
-    monkeypatch.setattr(restore_command, "load", load)
+    monkeypatch.setattr(restore_command, "named_prior", load)
     quick = FAST.replace("--prior none", "")
     refuse(f"restore y.npy ct {quick}", capsys)
     refuse(f"restore y.npy ct {quick} --prior tv", capsys)
