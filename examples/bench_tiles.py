@@ -3,9 +3,10 @@
     PROXLAB_DATA=... python examples/bench_tiles.py [--priors lpn-gray] [--size 1024] [--side 512]
 
 A mosaic of photographs of bsds400 with noise 25/255. Reach in pixels; pixels computed for one of
-the image, here and for a tile inside a larger one; seconds and memory beyond what the prior and the
-image take, of the whole and of tiles, each in a process of its own; and the error of tiles, largest
-and at the seams (`proxlab.seam_error`), with the prior's reach and with half of it.
+the image, here and for a tile inside a larger one; seconds of the processor (all its threads, what
+else it runs left out) and memory beyond what the prior and the image take, of the whole and of
+tiles, each in a process of its own; and the error of tiles, largest and at the seams
+(`proxlab.seam_error`), with the prior's reach and with half of it.
 """
 
 import argparse
@@ -63,9 +64,9 @@ def prox(
     if side is not None:
         prior = Tiled(prior, side, reach=reach)
     with PeakMemory() as memory, torch.no_grad():
-        start = time.perf_counter()
+        start = time.process_time()
         x = prior.prox(v, SIGMA)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
     return x, seconds, nan if memory.peak is None else memory.peak
 
 
