@@ -163,8 +163,8 @@ def seam_error(
 ) -> SeamError:
     """How far `Tiled(prior, side)` is from the prior itself on images v [B, C, H, W].
 
-    Changes are those from v to its prox; where it changes nothing, errors are not divided. About
-    1e-6 is rounding in float32. Takes the memory of the whole image, so measure on a part of a
+    Changes are those from v to its prox; where it changes nothing, errors are not divided. Up to
+    1e-5 is rounding in float32. Takes the memory of the whole image, so measure on a part of a
     large one, two tiles or more on a side. Raises as `Tiled` and as the prior.
     """
     tiled = Tiled(prior, side, reach=reach, alignment=alignment)
