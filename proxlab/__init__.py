@@ -21,6 +21,8 @@ _PUBLIC = {
     "ExplicitPrior": "explicit_prior",
     "DenoiserPrior": "denoiser_prior",
     "DenoiserDiffusion": "mean_prox",
+    "Tiled": "tiled",
+    "seam_error": "tiled",
 }
 _MODULES = ("operators", "data_terms", "metrics", "images", "checkpoints", "classical")
 __all__ = [*_PUBLIC, *_MODULES]

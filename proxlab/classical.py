@@ -14,6 +14,7 @@ class TV:
     The prox is deepinv's (an over-relaxed primal-dual iteration, to relative changes of `crit`).
     Each image is solved by itself, started from its last dual when called again at the same place
     of a batch of the same shape; the result is inexact, and so is a descent certified with it.
+    Every pixel depends on all of the image, so `proxlab.Tiled` refuses it.
     """
 
     name = "tv"
@@ -66,6 +67,8 @@ class Identity:
     name = "none"
     exact, convex = True, True
     sigma_range = (0.0, 1.0)
+    reach, alignment, has_parts = 0, 1, True
+    """See `proxlab.Tiled`."""
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """v."""
@@ -78,6 +81,12 @@ class Identity:
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """v, and zeros [B] in float64."""
         return v, self.value(v, sigma)
+
+    def prox_and_part(
+        self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        """v, and zeros, [B] in float64."""
+        return self.prox_and_value(v, sigma)
 
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Zeros, [B] in float64."""

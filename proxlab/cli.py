@@ -84,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         "--prior",
         help="of `proxlab models`, a file or MODULE:ATTRIBUTE (default: lpn-gray, for ct lpn-ct)",
     )
+    restore.add_argument(
+        "--tile", type=int, metavar="SIDE", help="run the prior on tiles of so many pixels"
+    )
     restore.add_argument("--start", help="completion that inpainting starts from, name or file")
     restore.add_argument("--solver", default="admm", choices=["pgd", "fista", "admm", "drs", "hqs"])
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")

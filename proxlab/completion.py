@@ -47,6 +47,16 @@ class Completion(Denoiser):
             torch.manual_seed(config.seed + 1)
             nn.init.normal_(self.holes.weight, std=1 / config.patch)
 
+    @property
+    def reach(self) -> int:
+        """Of `prox`, the network's; where pixels are missing, filling them in knows no bound."""
+        return self.config.reach
+
+    @property
+    def alignment(self) -> int:
+        """Pixels from one line at which an image may be cut to the next."""
+        return self.config.alignment
+
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""
         return self.prox(x, sigma)

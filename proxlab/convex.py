@@ -35,6 +35,9 @@ from proxlab.mixture import Level, Mixture
 from proxlab.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
 from proxlab.tiles import images_at_once
 from proxlab.window_parts import WINDOW, by_means, by_pixels
+from proxlab.windows import STRIDE
+
+EVERYWHERE = slice(None), slice(None)
 
 
 class MixturePotential(nn.Module):
@@ -56,6 +59,22 @@ class MixturePotential(nn.Module):
         self.fine_mixture = Mixture(fine, left, context=True)
         self.coarse_mixture = Mixture(coarse, 0)
 
+    @property
+    def reach(self) -> int:
+        """How far beyond a block the gradient depends on pixels and on where the image ends.
+
+        A window that touches the block sees WINDOW - STRIDE pixels beyond it at most. One that has
+        its middle, FINE pixels, a context away from the block is heard there still, and hears of
+        windows another context away, each of which counts by where its 20 pixels lie.
+        """
+        context = STRIDE * (self.config.context // 2)
+        return max(WINDOW, (WINDOW + FINE) // 2 + 2 * context) - STRIDE
+
+    @property
+    def alignment(self) -> int:
+        """Windows start at every second pixel, counted from the first."""
+        return STRIDE
+
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
         return torch.lerp(self._run(v, sigma, want_gap=False)[0], v, self.alpha)
@@ -66,12 +85,24 @@ class MixturePotential(nn.Module):
         The gap is summed from what each window lacks, not from its two large terms: few digits are
         lost however low the noise.
         """
-        grad, gap = self._run(v, sigma, want_gap=True)
+        return self.gradient_and_part(v, sigma, EVERYWHERE)
+
+    def gradient_and_part(
+        self, v: Tensor, sigma: Tensor, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        """grad psi, and what those rows and columns of pixels hold of the gap, [B] in float64.
+
+        They hold what is lacking in the windows that have their middle there; middles beyond a
+        border count as on it. The parts that make up an image add up to `gradient_and_gap`.
+        """
+        grad, gaps = self._run(v, sigma, want_gap=True)
+        own = gaps[(..., *windows.owned(WINDOW, v.shape[-2:], part))]
+        gap = own.sum((1, 2), dtype=torch.float64)
         return torch.lerp(grad, v, self.alpha), (1 - self.alpha) * gap
 
     def value(self, v: Tensor, sigma: Tensor) -> Tensor:
         """psi, [B], zero at v = 0. Autograd through it is the slow twin of `gradient`."""
-        gap = self._run(v, sigma, want_gap=True)[1]
+        gap = self._run(v, sigma, want_gap=True)[1].sum((1, 2), dtype=torch.float64)
         return v.square().sum((1, 2, 3), dtype=torch.float64) / 2 - (1 - self.alpha) * gap
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
@@ -84,7 +115,7 @@ class MixturePotential(nn.Module):
         ]
 
     def _run(self, v: Tensor, sigma: Tensor, want_gap: bool) -> tuple[Tensor, Tensor | None]:
-        """The gradient of psi' and, if wanted, |v|^2 / 2 - psi'."""
+        """The gradient of psi' and, if wanted, |v|^2 / 2 - psi' by windows, [B, h, w]."""
         filters = self._filters(v)
         pixels, means = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
         done = [

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from proxlab.crate import DecoderLayer, EncoderLayer, by_strips
 from proxlab.crate_windows import Windows
-from proxlab.prior_arguments import LEARNED_WEIGHT, network_images
+from proxlab.prior_arguments import LEARNED_WEIGHT, network_images, up_to
 
 SPREAD = 0.1
 """Standard deviation of an image in a neighbourhood, about."""
@@ -66,6 +66,23 @@ class CrateConfig:
             )
         if not 0 <= self.smoothing < math.inf:
             raise ValueError(f"smoothing is a width, at least 0, got {self.smoothing}")
+
+    @property
+    def alignment(self) -> int:
+        """Pixels from one window of attention to the next, the first begins with the image."""
+        return self.stride * self.side
+
+    @property
+    def reach(self) -> int:
+        """Pixels beyond an aligned block that the network sees, made up to whole windows.
+
+        Patches overhang the block on both sides, on the way out and on the way in; between them
+        lie the tokens that the layers of encoder and decoder see.
+        """
+        over = (self.patch - self.stride) // 2
+        touching = -(-over // self.stride)
+        tokens = Windows(self.side).beyond(touching, 2 * self.layers)
+        return up_to(tokens * self.stride + over, self.alignment)
 
 
 class Layer(NamedTuple):
@@ -115,6 +132,16 @@ class CrateDenoiser(Denoiser):
     def channels(self) -> int:
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return self.config.channels
+
+    @property
+    def reach(self) -> int:
+        """Pixels beyond an aligned block on which its estimate depends. See `proxlab.Tiled`."""
+        return self.config.reach
+
+    @property
+    def alignment(self) -> int:
+        """Pixels from one line at which an image may be cut to the next."""
+        return self.config.alignment
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""

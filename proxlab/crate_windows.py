@@ -25,6 +25,15 @@ class Windows:
         if self.side < 2 or self.side % 2:
             raise ValueError(f"windows have an even side of at least 2 tokens, got {self.side}")
 
+    def beyond(self, tokens: int, layers: int) -> int:
+        """How many tokens beyond a window some layers see, from the `tokens` next to it.
+
+        The windows that hold those tokens count whole, a layer more adds a window on each side,
+        and the last one sees half a window further.
+        """
+        windows = -(-tokens // self.side) + layers - 1
+        return windows * self.side + self.side // 2
+
     def offsets(self) -> Tensor:
         """Where a key may lie from a query, [M, 2] rows and columns, in the order of biases."""
         reach = 3 * self.side // 2

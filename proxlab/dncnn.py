@@ -62,6 +62,14 @@ class DnCNNDenoiser(Denoiser):
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return self.config.channels
 
+    @property
+    def reach(self) -> int:
+        """Pixels beyond a block on which its estimate depends: one a convolution."""
+        return self.config.depth
+
+    alignment = 1
+    """An image may be cut anywhere."""
+
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""
         return self.prox(x, sigma)

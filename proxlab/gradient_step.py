@@ -36,6 +36,8 @@ class GradientStep(Denoiser):
     default_weight = LEARNED_WEIGHT
     exact, convex = False, False
     """It is a prox where no eigenvalue of a grad^2 g is above 1, which nothing guarantees."""
+    has_parts = True
+    """`prox_and_part` is known."""
 
     def __init__(
         self,
@@ -63,6 +65,20 @@ class GradientStep(Denoiser):
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return self.config.channels
 
+    @property
+    def reach(self) -> int:
+        """Twice that of the network N: a pixel moves v - N(v) so far away, which sees as far on.
+
+        At most, and up to one alignment more than the least: a block is seen from farther away by
+        the rim of other blocks alone.
+        """
+        return 2 * self.config.reach
+
+    @property
+    def alignment(self) -> int:
+        """Pixels from one line at which an image may be cut to the next."""
+        return self.config.alignment
+
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""
         return self.prox(x, sigma)
@@ -76,8 +92,18 @@ class GradientStep(Denoiser):
 
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """f(v), and R_sigma there, [B] in float64, in one pass. Raises as `prox`."""
-        slope, g = self._slope(v, sigma)
-        r = self.length * g - (self.length * slope).square().sum((1, 2, 3), dtype=g.dtype) / 2
+        return self.prox_and_part(v, sigma, (slice(None), slice(None)))
+
+    def prox_and_part(
+        self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        """f(v), and what those rows and columns hold of R_sigma there, [B] in float64.
+
+        The parts that make up an image add up to R_sigma. Raises as `prox`.
+        """
+        slope, g = self._slope(v, sigma, part)
+        here = (self.length * slope)[(..., *part)]
+        r = self.length * g - here.square().sum((1, 2, 3), dtype=g.dtype) / 2
         return v - self.length * slope, r
 
     def slope(self, v: Tensor, sigma: float | Tensor) -> Tensor:
@@ -102,14 +128,21 @@ class GradientStep(Denoiser):
         return self.network.parameter_groups(learning_rate)
 
     @full_precision()
-    def _slope(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """grad g [B, C, H, W] and g [B] in float64, at v."""
+    def _slope(
+        self,
+        v: Tensor,
+        sigma: float | Tensor,
+        part: tuple[slice, slice] = (slice(None), slice(None)),
+    ) -> tuple[Tensor, Tensor]:
+        """grad g [B, C, H, W], and what a part of the image holds of g, [B] in float64, at v."""
         asked = v.requires_grad or any(p.requires_grad for p in self.network.parameters())
         keep = torch.is_grad_enabled() and asked
         with torch.enable_grad():
             z = v if keep and v.requires_grad else v.detach().requires_grad_()
-            g = (z - self.network.prox(z, sigma)).square().sum((1, 2, 3), dtype=torch.float64) / 2
-            (slope,) = torch.autograd.grad(g.sum(), z, create_graph=keep)
+            squares = (z - self.network.prox(z, sigma)).square()
+            total = squares.sum(dtype=torch.float64) / 2
+            (slope,) = torch.autograd.grad(total, z, create_graph=keep)
+            g = squares[(..., *part)].sum((1, 2, 3), dtype=torch.float64) / 2
         return slope, g if keep else g.detach()
 
 

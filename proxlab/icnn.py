@@ -15,6 +15,7 @@ For images the matrices are convolutions, some with a stride, v enters each laye
 its size, and psi is a sum over all positions, whatever their number.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from proxlab.icnn_config import ImageICNNConfig, VectorICNNConfig
 from proxlab.potential import REFERENCE
+from proxlab.prior_arguments import up_to
 
 DEGREE = 2
 """Biases and readouts (before their softplus) are polynomials of log s of this degree."""
@@ -78,6 +80,29 @@ class ImageICNN(nn.Module):
         self.config = config
         self.channels = config.channels
         self.layers = _Layers(config, config.channels, 3, config.strides, QUIET)
+
+    @property
+    def reach(self) -> int:
+        """Pixels beyond an aligned block on which the gradient depends, made up to whole strides.
+
+        Unit i of a layer with jump J, the product of strides so far, sees J i - before ..
+        J i + after of the image, through the layer below or the means of v; the gradient at a pixel
+        sees what the units see that see this pixel.
+        """
+        jump, before, after, most = 1, 1, 1, 2
+        for stride in self.config.strides:
+            before, after = before + jump, after + jump
+            jump *= stride
+            before, after = max(before, jump), max(after, 2 * jump - 1)
+            left = after // jump * jump + before
+            right = (before - 1) // jump * jump + after + 1
+            most = max(most, left, right)
+        return up_to(most, jump)
+
+    @property
+    def alignment(self) -> int:
+        """Pixels from one unit of the last layer to the next."""
+        return math.prod(self.config.strides)
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, the shape of v, at noise levels [B]."""

@@ -52,6 +52,19 @@ class LPN(Denoiser):
         return getattr(self.potential, "channels", 1)
 
     @property
+    def reach(self) -> int | None:
+        """Pixels beyond an aligned block on which its prox depends, as the potential says.
+
+        None where it takes images of one size only. See `proxlab.Tiled`.
+        """
+        return getattr(self.potential, "reach", None)
+
+    @property
+    def alignment(self) -> int:
+        """Pixels from one line at which an image may be cut to the next."""
+        return getattr(self.potential, "alignment", 1)
+
+    @property
     def alpha(self) -> float:
         """Strong convexity of the potential, 0 where it claims none."""
         return float(getattr(self.potential, "alpha", 0.0))
@@ -86,6 +99,25 @@ class LPN(Denoiser):
         scaled = gray / s
         x, gap = self.potential.gradient_and_gap(scaled, s.flatten())
         return (s * x).view_as(v), self._value_at(x, scaled, gap, s, len(v))
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether `prox_and_part` is known; the potential must be a sum over windows."""
+        return hasattr(self.potential, "gradient_and_part")
+
+    @full_precision()
+    def prox_and_part(
+        self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        """The prox x of R_sigma at v, and what those rows and columns hold of R_sigma(x), [B].
+
+        The parts that make up an image add up to R_sigma(x). Raises as `prox`.
+        """
+        gray, s = self._gray(v, sigma)
+        scaled = gray / s
+        x, gap = self.potential.gradient_and_part(scaled, s.flatten(), part)
+        here = (..., *part)
+        return (s * x).view_as(v), self._value_at(x[here], scaled[here], gap, s, len(v))
 
     @full_precision()
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:

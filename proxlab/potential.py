@@ -15,7 +15,9 @@ REFERENCE = 25 / 255
 class Potential(Protocol):
     """psi(v, s), convex in v at every s; an nn.Module, with what it was built from as `config`.
 
-    One that takes images of a single size says so by an attribute `fixed_size`, True.
+    One that takes images of a single size says so by an attribute `fixed_size`, True. Any other may
+    have `reach` and `alignment`, by which images are cut (`proxlab.tiled`), and
+    `gradient_and_part(v, sigma, part)`, as `gradient_and_gap` for what rows and columns hold of it.
     """
 
     channels: int

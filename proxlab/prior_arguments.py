@@ -45,6 +45,11 @@ def noise_levels(
     return s.expand(len(v))
 
 
+def up_to(n: int, multiple: int) -> int:
+    """n, or the next multiple above it."""
+    return -(-n // multiple) * multiple
+
+
 def network_images(
     name: str, v: Tensor, sigma: float | Tensor, known: tuple[float, float], channels: int
 ) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from proxlab.named_priors import named_prior
 from proxlab.restoration import Restoration, restore
 from proxlab.restore_problem import Problem, pixel_problem
 from proxlab.sinograms import beside, check_sinogram_writable, write_sinogram
+from proxlab.tiled import Tiled
 from proxlab.tomography import Tomography
 
 
@@ -38,6 +39,8 @@ def restore_file(args: argparse.Namespace) -> None:
     else:
         problem = pixel_problem(args, loaded, generator)
     prior = named_prior(args.prior or _default_prior(args.problem))
+    if args.tile is not None:
+        prior = Tiled(prior, args.tile)
     first = _completion(args.start) if args.start else None
     where = device(args.device)
     if isinstance(prior, torch.nn.Module):

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from deepinv.models import Denoiser, DRUNet
 from torch import Tensor
 
-from proxlab.prior_arguments import LEARNED_WEIGHT, network_images
+from proxlab.prior_arguments import LEARNED_WEIGHT, network_images, up_to
 
-MULTIPLE = 8
+HALVINGS = 3
+MULTIPLE = 2**HALVINGS
 """Sides that three halvings divide."""
 SMALLEST = 32
 """Below this side deepinv's DRUNet pads by itself, in another way in training than after it."""
@@ -71,6 +72,25 @@ class UNetDenoiser(Denoiser):
     def channels(self) -> int:
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return self.config.channels
+
+    @property
+    def reach(self) -> int:
+        """Pixels beyond an aligned block on which its estimate depends, made up to whole cells.
+
+        A block has two 3 x 3 convolutions. Backwards from the output: the last convolution and the
+        blocks at full scale, then halved and widened at each coarser scale, down to the body; then
+        doubled and widened at each finer one, up to the first convolution.
+        """
+        wider = 2 * self.config.blocks
+        cells = 1 + wider
+        for _ in range(HALVINGS):
+            cells = ceil(cells / 2) + wider
+        for _ in range(HALVINGS):
+            cells = 2 * cells + wider
+        return up_to(cells + 1, MULTIPLE)
+
+    alignment = MULTIPLE
+    """Pixels from one line at which an image may be cut to the next, those of a coarsest cell."""
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""

@@ -1,7 +1,7 @@
 """What the windows of a mixture potential add to its gradient: by their pixels, by their means.
 
 Each function computes a sum over windows, band by band and tile by tile (`proxlab.tiles`), and the
-energies that the windows lack of |v|^2 / 2 in all, which is how psi is known to all its digits.
+energies that each window lacks of |v|^2 / 2, which is how psi is known to all its digits.
 Windows lie on a grid, q [h, w] says how much each counts.
 """
 
@@ -30,7 +30,7 @@ class Pixels(NamedTuple):
     left: Tensor
     """The slopes by the energies of tapered windows, [B, 1, h'', w'']."""
     lacking: Tensor | None
-    """In all, [B] in float64."""
+    """By each window, [B, h, w]."""
 
 
 def by_pixels(
@@ -49,7 +49,8 @@ def by_pixels(
     both as far as windows reach; `filters` are [bases * kept, 4 C, 4, 4], `context` the averages k,
     [kept + 1, 1, side, side].
     """
-    back, left, lacking = torch.zeros_like(blocks), torch.zeros_like(whole), 0.0
+    back, left = torch.zeros_like(blocks), torch.zeros_like(whole)
+    lacking = blocks.new_zeros(len(blocks), *q.shape)
     flat = mixture.flat(level) if want_lacking else None
     kept, reach, more = len(context) - 1, context.shape[-1] - 1, FINE // 2 - 1
     start, everywhere, lends = INSET - reach // 2, slice(0, q.shape[1]), shares(q, reach + 1)
@@ -84,7 +85,7 @@ def by_pixels(
                 # What a window lends and nobody counts, near the border, is lacking too.
                 unseen = level.share / 2 * (whole[here][:, 0] - around[beside].sum(1)).flatten(1)
                 each = slopes.deficit + (unseen - flat) * count.flatten()
-                lacking = lacking + each.sum(1, dtype=torch.float64)
+                lacking[:, rows, columns] = each.view(-1, *count.shape)
         lent = F.conv_transpose2d(lent, context, groups=kept + 1) * share
         back[under] += adjoint(first * (lent[:, :-1] - lent[:, -1:]), seen_by)
         left[near] += lent[:, -1:]
@@ -98,7 +99,7 @@ def by_means(
 
     `means` are [B, C, h', w']; `filters` [16, 1, 4, 4] give d / 4 first, then the c.
     """
-    up, lacking = torch.zeros_like(means), 0.0
+    up, lacking = torch.zeros_like(means), means.new_zeros(len(means), *q.shape)
     flat, reach = mixture.flat(level) if want_lacking else None, 2 * (COARSE - 1)
     for rows in lines_at_once(len(q), means, filters, level.weights):
         under, count = behind(rows, slice(0, q.shape[1]), reach), q[rows].flatten()
@@ -111,7 +112,7 @@ def by_means(
         up[under] += part.view_as(means[under]) / SHARE
         if want_lacking:
             each = slopes.deficit - flat * count
-            lacking = lacking + each.sum(1, dtype=torch.float64)
+            lacking[:, rows] = each.view(-1, *q[rows].shape)
     return up, lacking if want_lacking else None
 
 

@@ -46,6 +46,23 @@ def multiplicity(size: int, height: int, width: int, like: Tensor) -> Tensor:
     return along(height)[:, None] * along(width)
 
 
+def owned(size: int, shape: tuple[int, int], part: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Which windows of an image [H, W] have their middle in `part` of it, rows and columns.
+
+    Middles beyond a border count as on it: every window belongs to one pixel.
+    """
+
+    def along(length: int, within: slice) -> slice:
+        first, last, _ = within.indices(length)
+        number = [-(-(edge + size // 2 - STRIDE) // STRIDE) for edge in (first, last)]
+        return slice(
+            number[0] if first > 0 else 0, number[1] if last < length else _count(length, size)
+        )
+
+    rows, columns = (along(*pair) for pair in zip(shape, part, strict=True))
+    return rows, columns
+
+
 def overlaps(size: int) -> int:
     """How many windows of this size cover a pixel."""
     return (size // STRIDE) ** 2
