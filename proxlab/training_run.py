@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from proxlab import checkpoints
+from proxlab import checkpoints, processes
 from proxlab.data import NoisyPatches, Patches, hold_out
 from proxlab.losses import balanced_squared_error
 from proxlab.metrics import LEVELS, denoising_psnr
@@ -58,15 +58,19 @@ def train_and_save(
     )
     if not finished:
         return None
-    found = finish(model, held_out) if finish else {}
-    about = {
-        "what": what,
-        "data": f"{len(images)} images of {folder}",
-        **how_made(name, config, spent, device, options),
-        "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
-    }
-    about |= found | (scale or {})
-    return checkpoints.save(out / name, model, about, overwrite=True)
+
+    def save() -> Path:
+        found = finish(model, held_out) if finish else {}
+        about = {
+            "what": what,
+            "data": f"{len(images)} images of {folder}",
+            **how_made(name, config, spent, device, options),
+            "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
+        }
+        about |= found | (scale or {})
+        return checkpoints.save(out / name, model, about, overwrite=True)
+
+    return processes.first_makes(save)
 
 
 def how_made(name: str, config: Loop, minutes: float, device: str, options: str = "") -> dict:
@@ -77,4 +81,5 @@ def how_made(name: str, config: Loop, minutes: float, device: str, options: str 
         "steps": config.steps,
         "minutes": round(minutes, 1),
         "device": torch.cuda.get_device_name(device) if on_gpu else device,
+        **({"processes": processes.count()} if processes.count() > 1 else {}),
     }
