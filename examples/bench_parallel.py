@@ -2,10 +2,12 @@
 
     python examples/bench_parallel.py [--recipe lpn-gray-small] [--processes 2] [--device cpu]
 
-torchrun trains a recipe from scratch in one process and in several, on the same whole batches, a
-core or a CUDA device each. Printed are the largest difference between the losses of the whole
-batch at any step, relative to that loss and as it is, and the efficiency: the time of one process
-over that of K, times K. Images: scikit-image's photographer, or the folder --data.
+torchrun trains a recipe from scratch in one process and in K, on the same whole batches, a core or
+a CUDA device each. Printed are the largest difference between the losses of the whole batch at any
+step, relative to that loss, and the efficiency: the time of one process over that of K, times K.
+Sums in another order are rounded otherwise, and training enlarges that, the more the higher its
+rate: beside it stands the difference between two trainings in one process, one of which has the
+images of each batch in reverse. Images: scikit-image's photographer, or the folder --data.
 """
 
 import argparse
@@ -20,7 +22,7 @@ from typing import NamedTuple
 
 import torch
 from skimage.data import camera
-from torch import Tensor
+from torch import Generator, Tensor
 
 from proxlab import crate_recipes, processes, recipes
 from proxlab.data import NoisyPatches, Patches, load_gray
@@ -57,14 +59,18 @@ def record(args: argparse.Namespace) -> None:
     """Train, in each process that torchrun started; a file with its shares and its time."""
     recipe = RECIPES[args.recipe]
     config = TrainConfig(
-        args.steps, args.batch, args.patch, learning_rate=recipe.config.learning_rate, clip=1.0,
+        args.steps, args.batch, args.patch, learning_rate=args.rate, clip=1.0,
         checkpoint_every=args.steps,
     )  # fmt: skip
     images = load_gray(args.data) if args.data else [torch.from_numpy(camera())]
     loss = Recorded(config.batch)
+    draw = NoisyPatches(Patches(images, config.patch), config.sigma_range).draw
+
+    def pairs(count: int, generator: Generator) -> tuple[Tensor, ...]:
+        return tuple(x.flip(0) if args.reverse else x for x in draw(count, generator))
+
     with processes.joined(args.device) as place:
         model, groups = recipe.build(recipe.architecture, config)
-        pairs = NoisyPatches(Patches(images, config.patch), config.sigma_range).draw
         model.to(place)
         start = time.perf_counter()
         train(model, groups, pairs, loss, config, args.record / "run")
@@ -89,6 +95,11 @@ def trained(count: int, argv: list[str]) -> Trained:
     return Trained(losses, max(one.seconds for one in found))
 
 
+def difference(one: Trained, other: Trained) -> float:
+    """The largest of all steps, relative to the loss of `one` there."""
+    return max(abs(a - b) / abs(a) for a, b in zip(one.losses, other.losses, strict=True))
+
+
 def main(argv: list[str] | None = None) -> tuple[float, float] | None:
     """Print, and return the largest relative difference of a loss and the efficiency."""
     argv = sys.argv[1:] if argv is None else argv
@@ -98,25 +109,30 @@ def main(argv: list[str] | None = None) -> tuple[float, float] | None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=8, help="of all processes together")
     parser.add_argument("--patch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1e-3, help="of learning")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--data", type=Path, help="a folder of images")
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--reverse", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.record:
         return record(args)
     alone, together = trained(1, argv), trained(args.processes, argv)
-    pairs = list(zip(alone.losses, together.losses, strict=True))
-    plain = max(abs(a - b) for a, b in pairs)
-    relative = max(abs(a - b) / abs(a) for a, b in pairs)
+    found, rounding = (
+        difference(alone, other) for other in (together, trained(1, [*argv, "--reverse"]))
+    )
     efficiency = alone.seconds / (args.processes * together.seconds)
-    print(f"{args.recipe}, {args.steps} steps, batch {args.batch}, {args.device}")
-    print(f"loss from {alone.losses[0]:.3f} to {alone.losses[-1]:.3f}")
-    print(f"largest difference at a step: {relative:.1e} of the loss, {plain:.1e} as it is")
+    print(f"{args.recipe}, {args.steps} steps at {args.rate:g}, batch {args.batch}, {args.device}")
+    print(
+        f"loss from {alone.losses[0]:.3f} to {alone.losses[-1]:.3f}, largest difference at a step:"
+    )
+    print(f"  {args.processes} processes and 1: {found:.1e}")
+    print(f"  1 process, batches in reverse: {rounding:.1e}")
     print(
         f"{alone.seconds:.1f} s by 1 process, {together.seconds:.1f} s by {args.processes}: "
         f"efficiency {100 * efficiency:.0f} %"
     )
-    return relative, efficiency
+    return found, efficiency
 
 
 if __name__ == "__main__":

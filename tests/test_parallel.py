@@ -123,8 +123,10 @@ def run(out, batch, loss=STAGES, minutes=math.inf, resume=False, mistake=None):
 
 def difference(one, other):
     """Largest relative difference, by norm, of the weights of two runs."""
-    pairs = [(torch.tensor(one[1][k]), torch.tensor(other[1][k])) for k in one[1]]
-    return max(float((a - b).norm() / a.norm()) for a, b in pairs)
+    weights = [
+        [torch.tensor(run[1][k], dtype=torch.float64) for k in one[1]] for run in (one, other)
+    ]
+    return max(float((a - b).norm() / a.norm()) for a, b in zip(*weights, strict=True))
 
 
 @pytest.mark.parametrize("batch", [4, 5])
@@ -256,4 +258,4 @@ def test_the_bench_compares_losses_step_by_step(monkeypatch, capsys):
     words = "--recipe unet-gray-small --steps 3 --batch 3 --patch 16".split()
     relative, efficiency = module.main(words)
     assert 0 < relative < 1e-4 and efficiency > 0
-    assert "unet-gray-small, 3 steps, batch 3, cpu" in capsys.readouterr().out
+    assert "unet-gray-small, 3 steps at 0.001, batch 3, cpu" in capsys.readouterr().out
