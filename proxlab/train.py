@@ -104,7 +104,9 @@ def train(
     length, for a batch smaller than the number of processes and a loss they cannot share;
     FloatingPointError if the loss is NaN.
     """
-    first_process, part = processes.rank() == 0, slice(processes.rank(), None, processes.count())
+    first_process = processes.rank() == 0
+    # every so many images, so that the first of a batch, which a penalty looks at, are shared too
+    part = slice(processes.rank(), None, processes.count())
     if config.batch < processes.count():
         raise ValueError(
             f"a batch of {config.batch} is too small for {processes.count()} processes; start at "
