@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxlab import checkpoints
+from proxlab import checkpoints, processes
 from proxlab.completion import Completion
 from proxlab.crate_denoiser import CrateConfig
 from proxlab.data import NoisyPatches, Patches
@@ -122,13 +122,17 @@ def train_completion(
     )
     if not finished:
         return None
-    about = {
-        "what": "gray photographs, CRATE trained on masked images: fills in and denoises",
-        "data": said,
-        **how_made(NAME, config, spent, device),
-        "held_out_completed": held_out_figures(task.model, held_out),
-    }
-    return checkpoints.save(out / NAME, task.model, about, overwrite=True)
+
+    def save() -> Path:
+        about = {
+            "what": "gray photographs, CRATE trained on masked images: fills in and denoises",
+            "data": said,
+            **how_made(NAME, config, spent, device),
+            "held_out_completed": held_out_figures(task.model, held_out),
+        }
+        return checkpoints.save(out / NAME, task.model, about, overwrite=True)
+
+    return processes.first_makes(save)
 
 
 def _mask(size: int, generator: torch.Generator) -> Tensor:

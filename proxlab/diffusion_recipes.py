@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from proxlab import checkpoints
+from proxlab import checkpoints, processes
 from proxlab.cifar import load_cifar10
 from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion_net import DiffusionNetConfig
@@ -115,13 +115,17 @@ class DiffusionRecipe:
         )
         if not finished:
             return None
-        about = {
-            "what": self.what,
-            "data": f"{len(images):,} images of {self.data}",
-            **how_made(self.name, config, spent, device),
-            "held_out_noise_error": noise_error(model, drawn),
-        }
-        return checkpoints.save(out / self.name, model, about, overwrite=True)
+
+        def save() -> Path:
+            about = {
+                "what": self.what,
+                "data": f"{len(images):,} images of {self.data}",
+                **how_made(self.name, config, spent, device),
+                "held_out_noise_error": noise_error(model, drawn),
+            }
+            return checkpoints.save(out / self.name, model, about, overwrite=True)
+
+        return processes.first_makes(save)
 
 
 def proximal_stages(config: DiffusionTraining) -> list[Stage]:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxlab import checkpoints
+from proxlab import checkpoints, processes
 from proxlab.digit_classifier import NAME, SIDE, DigitClassifier, DigitClassifierConfig
 from proxlab.digits import Digits, load_digits
 from proxlab.train import check_unmade, train
@@ -107,14 +107,18 @@ def train_digit_classifier(
     )
     if not finished:
         return None
-    about = {
-        "what": "MNIST digits, a classifier whose features judge generated digits",
-        "data": f"{len(digits.labels)} training digits of MNIST",
-        **how_made(NAME, config, spent, device),
-        "held_out_accuracy": accuracy(model, held_out),
-        "test_accuracy": accuracy(model, load_digits("test", data)),
-    }
-    return checkpoints.save(out / NAME, model, about, overwrite=True)
+
+    def save() -> Path:
+        about = {
+            "what": "MNIST digits, a classifier whose features judge generated digits",
+            "data": f"{len(digits.labels)} training digits of MNIST",
+            **how_made(NAME, config, spent, device),
+            "held_out_accuracy": accuracy(model, held_out),
+            "test_accuracy": accuracy(model, load_digits("test", data)),
+        }
+        return checkpoints.save(out / NAME, model, about, overwrite=True)
+
+    return processes.first_makes(save)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, condition: Tensor) -> Tensor:

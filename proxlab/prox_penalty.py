@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from proxlab.train import Loss
+from proxlab.loss_shares import share
+from proxlab.stages import Loss
 from solvers.protocols import dot, per_image
 
 TARGET = 0.8
@@ -35,14 +36,21 @@ class ProxPenalty:
         self.loss, self.slope, self.weight = loss, slope, weight
 
     def __call__(self, estimate: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+        return self.share(estimate, clean, sigma, slice(None))
+
+    def share(self, estimate: Tensor, clean: Tensor, sigma: Tensor, part: slice) -> Tensor:
+        """What the images `part` add, see `proxlab.loss_shares`: to the penalty those looked at."""
+        value = share(self.loss, estimate, clean, sigma, part)
         x, s = clean[:COUNT, :, :SIDE, :SIDE], sigma[:COUNT]
         # seeded by the levels that were drawn: an interrupted training goes on with the same noise
         generator = torch.Generator().manual_seed(int(float(sigma.double().sum()) * 2**40))
         noise = torch.randn(x.shape, generator=generator).to(x)
-        share = torch.rand(len(x), 1, 1, 1, generator=generator).to(x)
-        v = x + share * s.view(-1, 1, 1, 1) * noise
-        excess = (top_curvature(self.slope, v, s) - TARGET).clamp(min=0)
-        return self.loss(estimate, clean, sigma) + self.weight * excess.square().mean()
+        way = torch.rand(len(x), 1, 1, 1, generator=generator).to(x)
+        v = (x + way * s.view(-1, 1, 1, 1) * noise)[part]
+        if not len(v):
+            return value
+        excess = (top_curvature(self.slope, v, s[part]) - TARGET).clamp(min=0)
+        return value + self.weight * (excess.square().mean() * (len(v) / len(x)))
 
 
 def top_curvature(

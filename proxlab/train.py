@@ -1,14 +1,15 @@
 """The one training loop: a network, pairs, a loss or several in turn; resumable after a kill.
 
 Every step draws from a generator seeded by (seed, step) alone, so that a run which was interrupted
-and resumed ends with the same weights, bit for bit, as one that was not.
+and resumed ends with the same weights, bit for bit, as one that was not. Several processes
+(`proxlab.processes`) each draw the whole batch and train on a part of it; the gradients of the
+parts are added up before they are clipped, so that all take the step of one process, to rounding.
 """
 
 import json
 import math
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
@@ -18,9 +19,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from proxlab import processes
 from proxlab.draws import Pairs, draws
 from proxlab.files import writing
+from proxlab.loss_shares import check_shares, share
 from proxlab.stages import Loss, Stage, loss_name, stage_at
+from proxlab.training_state import restore_state
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,20 @@ def train(
     its parameters as an optimiser takes them at `config.learning_rate`. `loss(estimate, target,
     condition)` is one, or stages whose steps add up to `config.steps`; each starts Adam afresh, its
     memory being of another loss. `out` is a folder: `state.pt` holds everything needed to go on,
-    `log.jsonl` a line per evaluation. Stops after `minutes` with the state saved. `ahead` steps are
-    drawn in advance, which changes none. Raises ValueError for a folder that holds a run when not
-    told to `resume`, or a run of another configuration, and for stages of another length;
-    FloatingPointError if the loss is NaN.
+    `log.jsonl` a line per evaluation; of several processes the first evaluates and writes, and says
+    when time is up. Stops after `minutes` with the state saved. `ahead` steps are drawn in advance,
+    which changes none. Raises ValueError for a folder that holds a run when not told to `resume`,
+    or a run of another configuration, for stages of another length, for a batch smaller than the
+    number of processes and a loss they cannot share; FloatingPointError if the loss is NaN.
     """
+    first_process = processes.rank() == 0
+    # every so many images, so that the first of a batch, which a penalty looks at, are shared too
+    part = slice(processes.rank(), None, processes.count())
+    if config.batch < processes.count():
+        raise ValueError(
+            f"a batch of {config.batch} is too small for {processes.count()} processes; start at "
+            "most as many as it has images, or make it larger (--batch)"
+        )
     stages = [Stage(loss, config.learning_rate, config.steps)] if callable(loss) else list(loss)
     if sum(stage.steps for stage in stages) != config.steps:
         raise ValueError(
@@ -106,6 +119,7 @@ def train(
     if not callable(loss):
         described["stages"] = [[loss_name(s.loss), s.learning_rate, s.steps] for s in stages]
     device = next(model.parameters()).device
+    processes.copy_first(model.state_dict().values())
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimiser.param_groups]
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
@@ -116,7 +130,12 @@ def train(
             raise ValueError(
                 f"{out} already holds a training run; resume it or choose another folder"
             )
-        first, spent = _restore(state_file, described, model, optimiser, average)
+        first, spent = restore_state(state_file, described, model, optimiser, average)
+    if first != (there := processes.first_says(first)):
+        raise ValueError(
+            f"process {processes.rank()} finds {first} steps done in {out} and the first process "
+            f"{there}; all processes need the same folder"
+        )
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
@@ -133,19 +152,23 @@ def train(
             torch.save(state, path)
 
     steps = draws(pairs, config.batch, config.seed, range(first, config.steps), ahead)
-    with _bar(progress, first, config.steps) as bar, closing(steps):
+    with _bar(progress and first_process, first, config.steps) as bar, closing(steps):
         for step, drawn in steps:
             stage, within = stage_at(stages, step)
             if within == 0:
                 optimiser.state.clear()
             target, given, condition = (a.to(device) for a in drawn)
-            value = stage.loss(model(given, condition), target, condition)
-            if not value.isfinite():
-                raise FloatingPointError(
-                    f"the loss is {float(value.detach())} at step {step}; lower the rate"
-                )
+            if processes.count() > 1 and (within == 0 or step == first):
+                check_shares(stage.loss, model, (target, given, condition))
+            estimate = model(given[part], condition[part])
+            value = share(stage.loss, estimate, target, condition, part)
             optimiser.zero_grad()
             value.backward()
+            total = processes.add_up(model, value)
+            if not total.isfinite():
+                raise FloatingPointError(
+                    f"the loss is {float(total)} at step {step}; lower the rate"
+                )
             if config.clip < math.inf:
                 nn.utils.clip_grad_norm_(model.parameters(), config.clip)
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
@@ -156,13 +179,17 @@ def train(
             done = step + 1
             if bar is not None:
                 bar.update()
-            if evaluate and (done % config.evaluate_every == 0 or done == config.steps):
+            due = done % config.evaluate_every == 0 or done == config.steps
+            if evaluate and due and first_process:
                 with _averaged(model, average), open(log_file, "a") as log:
                     figures = evaluate(model)
                     minutes_now = spent + (time.monotonic() - started) / 60
                     log.write(json.dumps({"step": done, "minutes": minutes_now} | figures) + "\n")
             out_of_time = (time.monotonic() - started) / 60 >= minutes
-            if done % config.checkpoint_every == 0 or done == config.steps or out_of_time:
+            if minutes < math.inf:
+                out_of_time = bool(processes.first_says(out_of_time))
+            due = done % config.checkpoint_every == 0 or done == config.steps or out_of_time
+            if due and first_process:
                 save(done)
             if out_of_time and done < config.steps:
                 return False, spent + (time.monotonic() - started) / 60
@@ -204,38 +231,6 @@ class _averaged:
 
     def __exit__(self, *_) -> None:
         self.model.load_state_dict(self.saved)
-
-
-def _restore(path: Path, described: dict, model, optimiser, average) -> tuple[int, float]:
-    state = _read_state(path)
-    if state["config"] != described:
-        raise ValueError(
-            f"{path} was made with another configuration, {state['config']}; resume with that one "
-            "or choose another folder"
-        )
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    for name, value in state["average"].items():
-        average[name].copy_(value)
-    return state["step"], state["minutes"]
-
-
-def _read_state(path: Path) -> dict:
-    """No code in the file is run. On other content torch raises whatever it stumbles over."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(path, weights_only=True, map_location="cpu")
-        lacking = {"config", "step", "minutes", "model", "average", "optimiser"} - set(state)
-        if lacking:
-            raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
-    except Exception as error:
-        reason = str(error).split(". ")[0].split("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"{path} is damaged or not the state of a training run ({reason}); remove it, or "
-            "choose another folder"
-        ) from error
-    return state
 
 
 def _as_json(config: Loop) -> dict:

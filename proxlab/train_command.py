@@ -1,11 +1,21 @@
-"""`proxlab train`: the recipe that is named, with what the command line says of it."""
+"""`proxlab train`: the recipe that is named, with what the command line says of it.
+
+Started by torchrun it trains data-parallel: `torchrun --nproc-per-node 2 -m proxlab train RECIPE`.
+"""
 
 from argparse import Namespace
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from proxlab import completion_training, crate_recipes, diffusion_recipes, digit_training, recipes
+from proxlab import (
+    completion_training,
+    crate_recipes,
+    diffusion_recipes,
+    digit_training,
+    processes,
+    recipes,
+)
 from proxlab.cli import CLASSIFIER, COMPLETION, CRATES, DIFFUSIONS, device
 from proxlab.files import check_folder
 from proxlab.train import TrainConfig
@@ -25,16 +35,18 @@ def train_recipe(args: Namespace) -> None:
     recipe, config = _recipe(args.recipe, args.start)
     told = {"steps": args.steps, "batch": args.batch}
     config = replace(config, **{name: value for name, value in told.items() if value is not None})
-    path = recipe(
-        args.data,
-        out,
-        config=config,
-        minutes=args.minutes,
-        resume=args.resume,
-        progress=not args.quiet,
-        device=device(args.device),
-    )
-    if not args.quiet:
+    with processes.joined(device(args.device)) as place:
+        path = recipe(
+            args.data,
+            out,
+            config=config,
+            minutes=args.minutes,
+            resume=args.resume,
+            progress=not args.quiet,
+            device=place,
+        )
+        first = processes.rank() == 0
+    if first and not args.quiet:
         print(path or f"stopped after {args.minutes} minutes; go on with --resume")
 
 

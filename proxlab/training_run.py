@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from proxlab import checkpoints
+from proxlab import checkpoints, processes
 from proxlab.data import NoisyPatches, Patches, hold_out
 from proxlab.draws import spare_threads
 from proxlab.losses import balanced_squared_error
@@ -62,15 +62,19 @@ def train_and_save(
     )
     if not finished:
         return None
-    found = finish(model, held_out) if finish else {}
-    about = {
-        "what": what,
-        "data": said,
-        **how_made(name, config, spent, device, options),
-        "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
-    }
-    about |= found | (scale or {})
-    return checkpoints.save(out / name, model, about, overwrite=True)
+
+    def save() -> Path:
+        found = finish(model, held_out) if finish else {}
+        about = {
+            "what": what,
+            "data": said,
+            **how_made(name, config, spent, device, options),
+            "held_out_psnr": denoising_psnr(model, held_out, levels=levels),
+        }
+        about |= found | (scale or {})
+        return checkpoints.save(out / name, model, about, overwrite=True)
+
+    return processes.first_makes(save)
 
 
 class Split(NamedTuple):
@@ -117,4 +121,5 @@ def how_made(name: str, config: Loop, minutes: float, device: str, options: str 
         "steps": config.steps,
         "minutes": round(minutes, 1),
         "device": torch.cuda.get_device_name(device) if on_gpu else device,
+        **({"processes": processes.count()} if processes.count() > 1 else {}),
     }

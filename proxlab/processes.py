@@ -1,0 +1,105 @@
+"""The processes that torchrun started: which of them this one is, and what they do together.
+
+    torchrun --nproc-per-node 2 -m proxlab train lpn-gray
+
+A process that was started otherwise is alone: it is the first of one, and nothing is sent.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+PATIENCE = timedelta(days=1)
+"""The first process evaluates while the others wait; if one fails, torchrun ends the others."""
+
+Made = TypeVar("Made")
+
+
+@contextmanager
+def joined(device: str) -> Iterator[str]:
+    """Inside, the processes of torchrun are a group; gives the device of this one.
+
+    On "cuda" each process of a machine has a device of its own and NCCL adds up, on "cpu" gloo.
+    Raises ValueError where a machine has fewer devices than processes.
+    """
+    if not (dist.is_available() and dist.is_torchelastic_launched()):
+        yield device
+        return
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        place, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if place >= there:
+            raise ValueError(
+                f"each process needs a CUDA device of its own, but this is number {place + 1} on a "
+                f"machine that has {there}; start at most {there} (--nproc-per-node {there}), or "
+                "use --device cpu"
+            )
+        torch.cuda.set_device(place)
+        device = f"cuda:{place}"
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """The number of this process, from 0; the first is 0."""
+    return dist.get_rank() if _in_group() else 0
+
+
+def count() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if _in_group() else 1
+
+
+def add_up(model: nn.Module, value: Tensor) -> Tensor:
+    """Add up the gradients in `model` over the processes, in place, and a scalar: the sum of it.
+
+    One sum after the backward pass, where torch's DistributedDataParallel averages during it: that
+    is right for equal shares alone, and it neither supports `torch.autograd.grad`, which the
+    networks here call in their forward pass, nor knows of what a loss asks of a model by itself.
+    """
+    value = value.detach()
+    if count() == 1:
+        return value
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    bucket = torch.cat([*(grad.flatten() for grad in grads), value.flatten().to(grads[0])])
+    dist.all_reduce(bucket)
+    sizes = [p.numel() for p in parameters]
+    for p, total in zip(parameters, bucket[:-1].split(sizes), strict=True):
+        p.grad = total.view_as(p).to(p)
+    return bucket[-1]
+
+
+def copy_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrite tensors, on all processes of the same shapes, by those of the first one."""
+    if count() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
+
+
+def first_says(number: int) -> int:
+    """The number that the first process has here."""
+    said = torch.tensor(int(number))
+    copy_first([said])
+    return int(said)
+
+
+def first_makes(make: Callable[[], Made]) -> Made:
+    """What `make` returns, called by the first process alone; all others wait and are told."""
+    made = [make() if rank() == 0 else None]
+    if count() > 1:
+        dist.broadcast_object_list(made, 0)
+    return made[0]
+
+
+def _in_group() -> bool:
+    return dist.is_available() and dist.is_initialized()
