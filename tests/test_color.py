@@ -125,7 +125,7 @@ RESTORE = [
 def toy(photos, monkeypatch):
     """The command, its prior replaced by one that mixes channels, among photographs."""
     monkeypatch.chdir(photos)
-    monkeypatch.setattr(restore_command, "load", lambda name: colour_prior())
+    monkeypatch.setattr(restore_command, "named_prior", lambda name: colour_prior())
     np.save("mask.npy", (np.indices((36, 40)).sum(0) % 3 > 0).astype(np.uint8))
     Image.fromarray(camera()[:36, :40]).save("gray.png")
 

@@ -45,11 +45,9 @@ def cache(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
     monkeypatch.setattr(socket, "create_connection", refused)
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     yield tmp_path / "hub" / "checkpoints"
-    torch.hub.set_dir(before)
 
 
 @pytest.fixture

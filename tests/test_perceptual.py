@@ -27,12 +27,10 @@ def cache(tmp_path, monkeypatch):
         raise AssertionError("a download")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", refused)
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     perceptual._metric.cache_clear()
     yield tmp_path / "hub" / "checkpoints"
-    torch.hub.set_dir(before)
     perceptual._metric.cache_clear()
 
 
