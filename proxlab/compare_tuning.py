@@ -2,7 +2,7 @@
 
 What is chosen is the weight of the prior and, of one whose restorations nothing makes come to rest,
 the number of steps, by a search that goes uphill in the mean PSNR: the weight by factors of sqrt 2,
-the steps doubled. Every restoration it makes is a row in the folder `tuning`, so that it resumes as
+the steps doubled or halved. Every restoration it makes is a row in the folder `tuning`, so that it resumes as
 a comparison does, and can be read again.
 """
 
@@ -20,8 +20,8 @@ from proxlab.images import list_images, read_image, write_image
 MOST_IMAGES = 4
 SIDE = 160
 """Of the middles of images that are looked at, pixels: the choice is not of their size."""
-FIRST_STEPS = 30
-"""Of a prior whose steps are chosen; a little more than the descent of `restore`."""
+FIRST_STEPS, LEAST_STEPS = 15, 4
+"""Of a prior whose steps are chosen: plug-and-play with a descent of levels needs few [Zhang21]."""
 GAIN = 0.01
 """dB; a move that gains less is not worth a setting that needs explaining."""
 
@@ -103,8 +103,10 @@ def _moves(here: Settings, first: Settings, most_steps: int | None) -> Iterator[
     for step in (-1, 1):
         # from the first weight each time, so that ways to a setting agree on its digits
         yield dataclasses.replace(here, weight=first.weight * 2 ** ((exponent + step) / 2))
-    if most_steps is not None and here.steps < most_steps:
-        yield dataclasses.replace(here, steps=min(2 * here.steps, most_steps))
+    if most_steps is not None:
+        for steps in (here.steps // 2, min(2 * here.steps, most_steps)):
+            if steps != here.steps and steps >= LEAST_STEPS:
+                yield dataclasses.replace(here, steps=steps)
 
 
 def _crops(folder: Path, out: Path) -> Path:
