@@ -7,6 +7,7 @@ comparison that goes on runs what has no row yet, and what failed once more.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from proxlab.compare_rows import ROWS, append, environment, key_of, read_rows
 from proxlab.compare_settings import SHIPPED, read_settings
 from proxlab.compare_shards import Alone, Team, gather, part
 from proxlab.files import check_folder, write_json
+from proxlab.image_headers import read_shape
 from proxlab.images import list_images, read_image, write_image
 from proxlab.named_priors import named_prior
 from proxlab.restoration import ALGORITHMS
@@ -125,7 +127,10 @@ def compare(
     if before and not resume:
         raise ValueError(f"{out} holds a comparison; resume it, or choose another folder")
     finished = set(team.agree(list(_finished(before))))
+    pixels = {path.name: prod(read_shape(path)[1:]) for path in plan.images}
     todo = [pair for pair in plan.cases() if pair[0].key not in finished]
+    # the longest first, so that none is left to one process when the others are done
+    todo.sort(key=lambda pair: -pixels[pair[0].image])
     for row in _run(plan, team.share(todo), out, team, device):
         if watch is not None:
             watch(row)

@@ -87,6 +87,10 @@ class Windows:
     def _seen(self, inside: Tensor, above: int, below: int) -> Tensor:
         """The tokens around each window, [B, rows, 2 side, columns, 2 side, K p]; 0 beyond."""
         inside = self._padded(inside, self.margin, above, below)
+        if not torch.is_grad_enabled():  # a view; its way back is slower than that of copies
+            size = 2 * self.side
+            cut = inside.unfold(1, size, self.side).unfold(2, size, self.side)
+            return cut.permute(0, 1, 4, 2, 5, 3)
         for axis in (1, 3):  # rows, then columns, which have moved by then
             cut = inside.unflatten(axis, (-1, self.side))
             n = cut.shape[axis] - 1
