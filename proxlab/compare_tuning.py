@@ -2,8 +2,8 @@
 
 What is chosen is the weight of the prior and, of one whose restorations nothing makes come to rest,
 the number of steps, by a search that goes uphill in the mean PSNR: the weight by factors of sqrt 2,
-the steps doubled or halved. Every restoration it makes is a row in the folder `tuning`, so that it resumes as
-a comparison does, and can be read again.
+the steps doubled or halved. Every restoration it makes is a row in the folder `tuning`, so that it
+resumes as a comparison does, and can be read again.
 """
 
 import dataclasses
