@@ -13,7 +13,7 @@ conditions a run goes ahead all the same, and `doubts` says what is lost.
 The default s = s_y sqrt(weight) / |A| is the largest for which PGD, ADMM and DRS are proved to
 converge with a nonconvex prior, tau = s^2 < 1 / L, L = |A^T A| / (weight s_y^2). Where that is
 below the least level that the prior knows, the least is taken and the run told not certified. With
-a convex prior, whose R_s / s^2 does not depend on s, ADMM and DRS take a larger s (`STRIDE`).
+a convex prior without certificates, TV, ADMM and DRS take a larger s (`STRIDE`).
 
 If R_s / s^2 is -log p, weight 1 is right and s the only choice: `examples/bench_calibration.py`
 prints what weight 1 loses to the best weight on photographs held out of the training set.
@@ -42,8 +42,8 @@ FIRST_LEVEL = 49 / 255
 ROUNDING = 1e-6
 """Relative error that certificates forgive, ten units in the last place of float32."""
 STRIDE = 8.0
-"""Of ADMM and DRS on convex sums, whose minimum is one whatever the step: at sqrt(1 / L) itself
-their residual was below 1e-4 with missing pixels still empty, 1 dB from where they end (TV)."""
+"""Of ADMM and DRS with TV, whose minimum is one whatever the step: at sqrt(1 / L) itself their
+residual was below 1e-4 with missing pixels still empty, 1 dB from where they end."""
 DESCENT = 24
 """Steps of that descent."""
 ASSUMED_NOISE = 0.01
@@ -179,11 +179,13 @@ def restore(
 def default_sigma(lipschitz: PerImage, prior, algorithm: Callable = solvers.pgd) -> float:
     """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest.
 
-    `STRIDE` times as much where the prior is convex and the algorithm takes any step.
+    `STRIDE` times as much where the prior is convex, the algorithm takes any step, and there is no
+    certificate to lose: the envelope that proves a descent falls for steps below 1 / L alone.
     """
     low, high = prior.sigma_range if _bounded(prior) else (1 / 255, 75 / 255)
     largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
-    free = getattr(prior, "convex", False) and PROVED[algorithm].limit(True) == math.inf
+    free = getattr(prior, "convex", False) and not getattr(prior, "exact", False)
+    free = free and PROVED[algorithm].limit(True) == math.inf
     stride = STRIDE if free and algorithm is not solvers.hqs else 1.0  # hqs minimises another sum
     return min(max(0.99 * stride / largest**0.5, low), high)
 
