@@ -103,21 +103,23 @@ def markdown(rows: Sequence[Row]) -> str:
                 said.append(f"- `{name}` {entry.behind:.2f} ± {entry.error:.2f} dB{p}")
         ends = (f"`{name}` {e.rested} of {e.restorations}" for name, e in entries.items())
         said.append(f"- came to rest: {', '.join(ends)}")
-        used = (_settings(name, rows, column) for name in entries)
-        said.append(f"- settings: {'; '.join(used)}")
+        said += _settings(list(entries), [row for row in rows if column_of(row) == column])
     return "\n".join(lines + said) + "\n"
 
 
-def _settings(prior: str, rows: Sequence[Row], column: Column) -> str:
-    """What a prior was used with in a column, and what that was chosen on."""
-    found = {}
+def _settings(priors: list[str], rows: list[Row]) -> list[str]:
+    """What the priors of a column were used with, and what that was chosen on."""
+    used: dict[str, dict[str, None]] = {prior: {} for prior in priors}
+    chosen: dict[str, dict[str, None]] = {}
     for row in rows:
-        if row["prior"] == prior and column_of(row) == column:
-            s = row["settings"]
-            weight = "own" if s["weight"] is None else f"{s['weight']:.3g}"
-            chosen = f" ({s['tuned_on']})" if s["tuned_on"] else ""
-            found[f"weight {weight}, {s['steps']} steps{chosen}"] = None
-    return f"`{prior}` {' or '.join(found)}"
+        s = row["settings"]
+        weight = "its own" if s["weight"] is None else f"{s['weight']:.3g}"
+        used[row["prior"]][f"weight {weight}, at most {s['steps']} steps"] = None
+        if s["tuned_on"]:
+            chosen.setdefault(s["tuned_on"], {})[f"`{row['prior']}`"] = None
+    lines = [f"`{prior}` {' or '.join(found)}" for prior, found in used.items()]
+    tuned = [f"{', '.join(names)}: {how}" for how, names in chosen.items()]
+    return [f"- {'; '.join(lines)}", *(f"- chosen for {each}" for each in tuned)]
 
 
 def latex(rows: Sequence[Row]) -> str:

@@ -58,9 +58,8 @@ def test_small_steady_differences_are_wins_and_larger_unsteady_ones_are_not():
     assert "| `steady` | 29.39 ±" in said and "| `unsteady` | **29.38** ±" in said
     assert "`steady` 0.04 ± 0.00 dB, p = 0.016" in said
     assert "- came to rest: `a` 8 of 8, `steady` 0 of 8, `unsteady` 0 of 8" in said
-    assert (
-        "- settings: `a` weight 0.25, 60 steps (weight, on 4 images); `steady` weight own" in said
-    )
+    assert "- `a` weight 0.25, at most 60 steps; `steady` weight its own, at most 60 steps" in said
+    assert "- chosen for `a`: weight, on 4 images" in said
 
 
 def test_two_noises_of_an_image_are_not_two_images():
