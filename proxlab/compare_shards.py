@@ -84,7 +84,12 @@ class Team:
 
 def team() -> Alone | Team:
     """That of this process: as torchrun started it, or alone."""
-    return Team(*next(rendezvous("env://"))) if is_torchelastic_launched() else Alone()
+    if not is_torchelastic_launched():
+        return Alone()
+    store, rank, count = next(rendezvous("env://"))
+    # torchrun keeps its store when it starts all again, and with it what the last attempt counted
+    attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
+    return Team(PrefixStore(f"attempt/{attempt}", store), rank, count)
 
 
 def own_device(device: str) -> str:

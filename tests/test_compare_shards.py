@@ -11,6 +11,7 @@ from PIL import Image
 from skimage.data import camera
 from torch.distributed import FileStore, HashStore
 
+from proxlab import compare_shards
 from proxlab.compare_case import Settings
 from proxlab.compare_rows import ROWS, key_of, read_rows
 from proxlab.compare_shards import Alone, Team, gather, own_device, part, team
@@ -129,6 +130,19 @@ def test_rows_in_two_files_after_an_interrupt_are_gathered_once(tmp_path):
     assert gather(tmp_path) == rows == read_rows(tmp_path / ROWS)
     assert [path.name for path in tmp_path.iterdir()] == [ROWS]
     assert gather(tmp_path / "nowhere") == []
+
+
+def test_after_a_loss_all_is_counted_anew(monkeypatch):
+    store = HashStore()  # torchrun's, which outlives an attempt
+    monkeypatch.setattr(compare_shards, "rendezvous", lambda url: iter([(store, 0, 1)]))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    for attempt, done in enumerate((["a"], ["a", "b"])):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(attempt))
+        ours = team()
+        for _ in range(2):  # comparisons, as a tuning makes them
+            ours.begin()
+            assert ours.agree(done) == done
+            assert list(ours.share("xyz")) == ["x", "y", "z"]
 
 
 def test_without_torchrun_a_process_is_alone(monkeypatch):
