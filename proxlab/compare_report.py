@@ -85,7 +85,9 @@ def _measurement(
     for row in rows:
         verdict = "certified" if row["certified"] else f"not certified: {row['doubt']}"
         seen = "" if row.get("lpips") is None else f"LPIPS {row['lpips']:.3f}, "
+        weight = row["settings"]["weight"]
         steps = f"{row['iterations']} steps of {row['solver']}"
+        steps += "" if weight is None else f" at weight {weight:.3g}"
         said = f"SSIM {row['ssim']:.3f}, {seen}{steps}, {verdict}"
         curves = json.loads((folder / f"{label(row)}.json").read_text())
         versions.append(version(row["prior"], label(row), row["psnr"], said, curves))
@@ -109,7 +111,7 @@ def _made(rows: Sequence[Row]) -> str:
     kinds = dict.fromkeys(
         f"{', '.join(f'{name} {v}' for name, v in row['versions'].items())}, "
         f"commit {row['commit'] or 'unknown'}, {row['device']} of {row['machine']}, "
-        f"{row['threads']} threads"
+        f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
         for row in rows
     )
     images = len({row["image"] for row in rows})
