@@ -12,10 +12,10 @@ from proxlab.compare_figure import draw_comparison
 from proxlab.compare_report import report
 from proxlab.compare_rows import ROWS
 from proxlab.compare_settings import read_settings, write_settings
-from proxlab.compare_shards import own_device, team
+from proxlab.compare_shards import gather, own_device, team
 from proxlab.compare_table import latex, markdown
 from proxlab.compare_tuning import tune
-from proxlab.comparison import compare, find_problem, load_priors
+from proxlab.comparison import check_new, compare, find_problem, load_priors
 from proxlab.files import writing
 
 
@@ -27,20 +27,28 @@ def compare_files(args: Namespace) -> None:
     ours = team()
     run = partial(compare, device=own_device(device(args.device)), team=ours)
     settings, known = None, [find_problem(name) for name in problems]
+    noises = _numbers("--noises", args.noises, float) if args.noises else []
     if args.tune is not None:
+        if ours.rank == 0:  # said before hours of tuning, not after them
+            check_new(gather(args.out), args.out, args.resume)
         folder = args.out / "tuning"
-        settings = tune(run, priors, known, args.tune, folder, solvers[0], default)
+        settings = tune(run, priors, known, args.tune, folder, solvers[0], default, noises)
         if ours.rank == 0:
-            write_settings(args.out / "settings.json", settings, known)
+            write_settings(args.out / "settings.json", settings, known, noises)
     elif args.settings is not None:
-        settings = read_settings(args.settings, known, default)
+        settings = read_settings(args.settings, known, default, noises)
+        if not any(prior in priors for prior, _ in settings):
+            raise ValueError(
+                f"{args.settings} has no settings of {args.priors} on {args.problems} at this "
+                "noise; choose them with --tune, or leave out --settings"
+            )
     with _bar(args.quiet or ours.rank > 0) as bar:
         rows = run(
             priors,
             problems,
             args.images,
             args.out,
-            noises=_numbers("--noises", args.noises, float) if args.noises else (),
+            noises=noises,
             seeds=_numbers("--seeds", args.seeds, int),
             solvers=solvers,
             settings=settings,

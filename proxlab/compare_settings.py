@@ -14,16 +14,19 @@ SHIPPED = Path(__file__).with_name("compare_settings.json")
 
 
 def write_settings(
-    path: Path, settings: Mapping[tuple[str, str], Settings], problems: Sequence[Problem]
+    path: Path,
+    settings: Mapping[tuple[str, str], Settings],
+    problems: Sequence[Problem],
+    noises: Sequence[float] = (),
 ) -> None:
-    """By (prior, problem); replaces the file."""
+    """By (prior, problem), chosen at `noises` or each problem's own; replaces the file."""
     of = {problem.name: problem for problem in problems}
     entries = [
         {
             "prior": prior,
             "problem": name,
             "parameters": parameters(of[name]),
-            "noises": of[name].levels,
+            "noises": list(noises or of[name].levels),
             "settings": dataclasses.asdict(found),
         }
         for (prior, name), found in settings.items()
@@ -32,9 +35,9 @@ def write_settings(
 
 
 def read_settings(
-    path: Path, problems: Sequence[Problem], default: Settings
+    path: Path, problems: Sequence[Problem], default: Settings, noises: Sequence[float] = ()
 ) -> dict[tuple[str, str], Settings]:
-    """Those that are of these very problems, by (prior, problem).
+    """Those that are of these very problems, at `noises` or their own, by (prior, problem).
 
     Steps are at most those of `default`, and the tolerance is its. Raises ValueError for a file
     that does not hold settings.
@@ -46,7 +49,7 @@ def read_settings(
             problem, settings = of.get(entry["problem"]), Settings(**entry["settings"])
             if problem is None or entry["parameters"] != parameters(problem):
                 continue
-            if tuple(entry["noises"]) == tuple(problem.levels):
+            if list(entry["noises"]) == list(noises or problem.levels):
                 steps = min(settings.steps, default.steps)
                 settings = dataclasses.replace(settings, steps=steps, tol=default.tol)
                 found[entry["prior"], problem.name] = settings

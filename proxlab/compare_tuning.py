@@ -37,13 +37,16 @@ def tune(
     out: Path,
     solver: str,
     default: Settings,
+    noises: Sequence[float] = (),
 ) -> dict[tuple[str, str], Settings]:
     """By (prior, problem); rows go to `out`, an own folder. `default.steps` are never exceeded.
+
+    At `noises`, or each problem's own. Where every restoration fails nothing is chosen.
 
     Looks at 4 images of `folder`; in one of 60 or more only at every 20th, which training here
     holds out. Raises ValueError if it holds no image, or all are smaller than 16 pixels.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     crops = _crops(folder, out / folder.name)
     count = len(list_images(crops))
     found = {}
@@ -58,12 +61,13 @@ def tune(
                     crops,
                     out,
                     solvers=[solver],
+                    noises=noises,
                     settings={},
                     default=settings,
                     resume=True,
                 )
                 # a failure is no figure, and settings under which one image fails are not chosen
-                whole = len(rows) == count * len(problem.levels)
+                whole = len(rows) == count * len(noises or problem.levels)
                 return sum(r["psnr"] for r in rows) / len(rows) if whole else -math.inf
 
             first = dataclasses.replace(
@@ -72,6 +76,8 @@ def tune(
                 steps=min(FIRST_STEPS, default.steps) if free else default.steps,
             )
             best = uphill(mean_psnr, first, default.steps if free else None)
+            if best is None:
+                continue
             chosen = "weight and steps" if free else "weight"
             found[name, problem.name] = dataclasses.replace(
                 best, tuned_on=f"{chosen}, by PSNR on {count} images of {folder.name}, {solver}"
@@ -81,8 +87,11 @@ def tune(
 
 def uphill(
     height: Callable[[Settings], float], first: Settings, most_steps: int | None
-) -> Settings:
-    """The settings from which no move gains `GAIN`; the steps stay if `most_steps` is None."""
+) -> Settings | None:
+    """The settings from which no move gains `GAIN`; the steps stay if `most_steps` is None.
+
+    None if all that was tried is -inf.
+    """
     known: dict[Settings, float] = {}
 
     def at(settings: Settings) -> float:
@@ -95,7 +104,7 @@ def uphill(
         best = better
         others = [s for s in _moves(best, first, most_steps) if at(s) > at(best) + GAIN]
         better = max(others, key=at, default=None)
-    return best
+    return best if at(best) > -math.inf else None
 
 
 def _moves(here: Settings, first: Settings, most_steps: int | None) -> Iterator[Settings]:

@@ -108,7 +108,7 @@ def compare(
     """
     problems, default = [find_problem(p) for p in problems], default or Settings()
     if settings is None:
-        settings = {} if noises else read_settings(SHIPPED, problems, default)
+        settings = read_settings(SHIPPED, problems, default, noises)
     plan = Comparison(
         priors if isinstance(priors, Mapping) else load_priors(priors),
         problems,
@@ -124,8 +124,7 @@ def compare(
     team = team or Alone()
     team.begin()
     before = gather(out) if team.rank == 0 else []
-    if before and not resume:
-        raise ValueError(f"{out} holds a comparison; resume it, or choose another folder")
+    check_new(before, out, resume)
     finished = set(team.agree(list(_finished(before))))
     pixels = {path.name: prod(read_shape(path)[1:]) for path in plan.images}
     todo = [pair for pair in plan.cases() if pair[0].key not in finished]
@@ -141,6 +140,12 @@ def compare(
             watch(row)
     finished = _finished(rows)
     return [finished[case.key] for case, _ in plan.cases() if case.key in finished]
+
+
+def check_new(rows: list[dict[str, Any]], out: Path, resume: bool) -> None:
+    """ValueError if the folder `out` has rows and is not to be resumed."""
+    if rows and not resume:
+        raise ValueError(f"{out} holds a comparison; resume it, or choose another folder")
 
 
 def _finished(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

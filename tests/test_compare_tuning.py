@@ -65,7 +65,7 @@ def test_what_hardly_gains_is_not_chosen():
 def fake(peaks, seen):
     """A comparison whose PSNR is best where `peaks` says, and fails at steps above 100."""
 
-    def compare(priors, problems, images, out, *, solvers, settings, default, resume):
+    def compare(priors, problems, images, out, *, solvers, noises, settings, default, resume):
         (name,), (problem,) = priors, problems
         paths = sorted(images.iterdir())
         seen.append((name, problem.name, [p.name for p in paths], solvers, default))
@@ -104,6 +104,10 @@ def test_each_prior_and_problem_has_its_own(tmp_path):
     assert (crop == camera()[25 : 25 + SIDE, 205 : 205 + SIDE]).all()
 
 
+def test_where_all_fails_nothing_is_chosen():
+    assert uphill(lambda s: -math.inf, Settings(weight=1.0), None) is None
+
+
 def test_images_too_small_are_refused(tmp_path):
     with pytest.raises(ValueError, match="too few to choose settings on; give a folder of larger"):
         tune(
@@ -132,6 +136,7 @@ def test_a_file_gives_back_what_is_of_the_same_problem(tmp_path):
     entries = json.loads(path.read_text())
     path.write_text(json.dumps([entries[0] | {"noises": [0.02]}]))
     assert read_settings(path, [problem], default) == {}
+    assert len(read_settings(path, [problem], default, [0.02])) == 1
     for damaged in ("{", '[{"prior": "lpn"}]', '[{"problem": "deblur", "settings": {"w": 1}}]'):
         path.write_text(damaged)
         with pytest.raises(ValueError, match="does not hold settings .* --tune"):
@@ -178,4 +183,18 @@ def test_the_command_tunes_and_takes_the_file_it_wrote(tmp_path, capsys):
     assert same["settings"] == row["settings"] and same["psnr"] == row["psnr"]
     with pytest.raises(SystemExit):
         main([*words.split(), *given, "--tune", str(train)])
+    third = ["--out", str(tmp_path / "third"), *given[2:]]
+    assert main([*words.split(), *third, "--noises", "0.05"]) == 1
+    assert "has no settings of none on deblur at this noise" in capsys.readouterr().err
+    before = (first / "settings.json").read_bytes()
+    assert main([*words.split(), "--out", str(first), "--tune", str(test)]) == 1
+    assert "holds a comparison; resume it" in capsys.readouterr().err
+    assert (first / "settings.json").read_bytes() == before
+    assert read_rows(first / "tuning" / ROWS) == tried
+    noisy = ["--out", str(tmp_path / "noisy"), "--noises", "0.05", "--tune", str(train)]
+    assert main([*words.split(), *noisy]) == 0
+    tried = read_rows(tmp_path / "noisy" / "tuning" / ROWS)
+    assert {row["noise"] for row in tried} == {0.05}
+    (entry,) = json.loads((tmp_path / "noisy" / "settings.json").read_text())
+    assert entry["noises"] == [0.05]
     assert compare_settings.SHIPPED.exists()
