@@ -133,7 +133,8 @@ def data_step(op: Tomography | Theirs, x: Tensor, rho: float) -> tuple[float, fl
     s, z, y = 1 / (rho * largest(op, x)), 0.9 * x, noisy(op.A(x))
     b = z + s * op.A_adjoint(y)
     normal = lambda u: u + s * op.A_adjoint_A(u)  # noqa: E731
-    exact = conjugate_gradient(normal, b, z, scale=dot(b, b).sqrt(), tol=3e-7, max_steps=400).x
+    left = lambda u: b - normal(u)  # noqa: E731
+    exact = conjugate_gradient(normal, left, z, scale=dot(b, b).sqrt(), tol=3e-7, max_steps=400).x
     if isinstance(op, Tomography):
         return until_good(lambda tol: data_term(y, op, 1.0, tol=tol).prox(z, s), exact)
     return until_good(lambda tol: op.prox_l2(z, y, s, max_iter=1000, tol=tol), exact)

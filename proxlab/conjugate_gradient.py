@@ -19,14 +19,14 @@ class Solution(NamedTuple):
 
     x: Image
     residual: PerImage
-    """|b - matrix(x)| / scale, recomputed; below tol unless max_steps or rounding came first."""
+    """Recomputed, over scale; below tol unless max_steps or rounding came first."""
     steps: PerImage
     """Products with the matrix spent on each image, besides those that recompute residuals."""
 
 
 def conjugate_gradient(
     matrix: Callable[[Image], Image],
-    b: Image,
+    residual: Callable[[Image], Image],
     x: Image,
     *,
     scale: PerImage,
@@ -34,8 +34,11 @@ def conjugate_gradient(
     max_steps: int,
     precondition: Callable[[Image], Image] | None = None,
 ) -> Solution:
-    """Solve matrix(x) = b for each image, matrix symmetric and positive definite, starting at x.
+    """Solve residual(x) = b - matrix(x) = 0 for each image, starting at x.
 
+    The matrix is symmetric and positive definite. `residual` is a function of its own because its
+    caller may know a more exact or cheaper way than by b and matrix: for least squares, A^T (y -
+    A x). Its last answer with the smallest norm is that of the solution.
     `precondition` is about the inverse of the matrix, linear, symmetric and positive definite too.
 
     Stops an image once its true residual is at most `tol * scale`, after max_steps of its own, or
@@ -46,14 +49,14 @@ def conjugate_gradient(
     """
     goal = tol * scale
     steps = torch.zeros_like(scale, dtype=torch.int64)
-    r = b - matrix(x)
+    r = residual(x)
     size = dot(r, r).sqrt()
     unfinished = size > goal
     while unfinished.any():
         budget = max_steps - steps
         swept, spent = _sweep(matrix, precondition, r, x, goal, unfinished, budget)
         steps = steps + spent
-        r_swept = b - matrix(swept)
+        r_swept = residual(swept)
         size_swept = dot(r_swept, r_swept).sqrt()
         better = size_swept < size
         x = torch.where(per_image(better, x).bool(), swept, x)
@@ -78,7 +81,7 @@ def _sweep(
     p = r if precondition is None else precondition(r)
     rz = dot(r, p)
     active = active & (budget > 0)
-    while active.any():
+    while True:
         q = matrix(p)
         pq = dot(p, q)
         active = active & (pq > 0)
@@ -89,7 +92,8 @@ def _sweep(
         rr = dot(r, r)
         # half the goal, so that the true residual, which is a little larger, meets it too
         active = active & (rr > (goal / 2) ** 2) & (steps < budget)
+        if not active.any():
+            return x, steps
         z = r if precondition is None else precondition(r)
         last, rz = rz, rr if precondition is None else dot(r, z)
         p = z + per_image(torch.where(active, rz / torch.where(active, last, 1), 0), r) * p
-    return x, steps

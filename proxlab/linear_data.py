@@ -56,9 +56,7 @@ class LinearData:
 
     def value(self, x: Image) -> PerImage:
         """f(x), float64 [B]."""
-        r = squares(self._misfit(x))
-        r = r if self.precision is None else r * self.precision
-        return self.weight * r.flatten(1).sum(1) / 2
+        return self._energy(self._misfit(x))
 
     def grad(self, x: Image) -> Image:
         """w A^T W (A x - y)."""
@@ -66,13 +64,23 @@ class LinearData:
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """argmin_x |x - v|^2 / 2 + tau f(x), to tol; warns once if that is not reached."""
+        return self.prox_and_value(v, tau)[0]
+
+    def prox_and_value(self, v: Image, tau: float | PerImage) -> tuple[Image, PerImage]:
+        """The prox x, and f(x), which its residual has computed."""
         s = scaled(tau, self.weight, v)
-        right = v + s * self.back
-        pull = s * (self.back - self._normal(checked(v, self.back.shape)))
-        helped = self._helped(s)
+        right = checked(v, self.back.shape) + s * self.back
+        helped, seen = self._helped(s), []
+
+        def residual(d: Image) -> Image:
+            misfit = self._misfit(v + d)
+            r = -s * self._back(misfit) - d
+            seen.append((dot(r, r), self._energy(misfit)))
+            return r
+
         solution = conjugate_gradient(
             lambda d: d + s * self._normal(d),
-            pull,
+            residual,
             torch.zeros_like(v) if self._change is None else self._change,
             scale=dot(right, right).sqrt().clamp(min=torch.finfo(v.dtype).tiny),
             tol=self.tol,
@@ -83,7 +91,8 @@ class LinearData:
         self.inner_steps += int(solution.steps.max())
         self._slow = self._slow | helped & (solution.steps > PATIENCE)
         self._report(solution.residual.detach().max().item(), int(solution.steps.max()))
-        return v + solution.x
+        sizes, values = (torch.stack(one) for one in zip(*seen, strict=True))
+        return v + solution.x, values.gather(0, sizes.argmin(0, keepdim=True))[0]
 
     def lipschitz(self, steps: int = 100) -> PerImage:
         """w |W^1/2 A|^2, [B], from above: the power method's estimate plus its residual."""
@@ -121,6 +130,11 @@ class LinearData:
         if any(p.ndim > 2 and len(p) == self._batch > 1 for p in self.op.buffers()):
             chosen._rows = rows.to(index.device)[index]
         return chosen
+
+    def _energy(self, misfit: Tensor) -> PerImage:
+        r = squares(misfit)
+        r = r if self.precision is None else r * self.precision
+        return self.weight * r.flatten(1).sum(1) / 2
 
     def _misfit(self, x: Image) -> Tensor:
         r = self._apply(self.op.A, checked(x, self.back.shape))

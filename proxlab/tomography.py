@@ -92,7 +92,7 @@ class Tomography(LinearPhysics):
         size = dot(right, right).sqrt().clamp(min=torch.finfo(y.dtype).tiny)
         found = conjugate_gradient(
             self.A_adjoint_A,
-            right,
+            lambda x: self.A_adjoint(y - self.A(x)),
             torch.zeros_like(right),
             scale=size,
             tol=tol,

@@ -15,38 +15,44 @@ from solvers.protocols import (
     narrow,
     per_image,
     prox_and_value,
+    prox_with_misfit,
     relative,
 )
-from solvers.schedules import Tau, at, steps_of
+from solvers.schedules import Tau, at, check_relaxation, steps_of
 
 
-def drs(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor | None, None]:
+def drs(
+    f: DataTerm, g: Prior, x: Image, *, tau: Tau, relaxation: float = 1.0
+) -> Generator[State, Tensor | None, None]:
     """min f + g by reflecting through prox_f before prox_g. [Lions79]
 
-    x = prox_{tau f}(v),   z = prox_{tau g}(2 x - v),   v = v + z - x,   v_0 = x.
+    x = prox_{tau f}(v),   z = prox_{tau g}(2 x - v),   v = v + relaxation (z - x),   v_0 = x.
 
-    With v = z - u these are the steps of `admm`, iterate for iterate. Convex f and g: any tau.
-    Convex f and nonconvex g: critical points in the limit for tau < 1/L, L the Lipschitz constant
-    of grad f, this order of the two proxes being part of the theorem [Themelis20, Sec. 4].
+    With v = h - u these are the steps of `admm`, iterate for iterate. Convex f and g: any tau and
+    0 < relaxation < 2 [Eckstein92]. Convex f and nonconvex g: critical points in the limit for
+    tau < 1/L, L the Lipschitz constant of grad f, and the same relaxations, this order of the two
+    proxes being part of the theorem [Themelis20, Sec. 4].
 
     Uses f.prox, f.value, g.prox. Residual |x - z| / |z|; objective f + g at z, which is State.x and
     need not decrease from step to step; merit the Douglas-Rachford envelope, which does and is
-    never below it, for tau < 1/L.
+    never below it, for tau < 1/L. Raises ValueError for a relaxation that is not in (0, 2).
     """
+    check_relaxation(relaxation)
     taus = steps_of(tau, x)
-    v = z = x
+    v = h = x
     for k in count():
         t, settled = at(taus, k)
         if 0 < k < len(taus):
-            # z - v is tau times the dual; it is the dual that must not jump
-            v = z + (v - z) * per_image(t / taus[k - 1], v)
-        x = f.prox(v, t)
+            # h - v is tau times the dual; it is the dual that must not jump
+            v = h + (v - h) * per_image(t / taus[k - 1], v)
+        x, misfit_of_x = prox_with_misfit(f, v, t)
         z, g_z = prox_and_value(g, torch.lerp(v, x, 2.0), t)
         gap = z - x
         misfit = f.value(z)
         objective = merit = None
         if g_z is not None:
-            objective, merit = misfit + g_z, envelope(f, g_z, x, x - v, gap, t)
-        v = v + gap
+            objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, x - v, gap, t)
+        h = torch.add(x, gap, alpha=relaxation)
+        v = torch.add(v, gap, alpha=relaxation)
         index = yield State(z, relative(gap, z), objective, misfit, settled, merit)
-        f, g, v, z, taus = narrow(index, f, g, v, z, taus)
+        f, g, v, h, taus = narrow(index, f, g, v, h, taus)

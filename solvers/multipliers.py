@@ -15,15 +15,19 @@ from solvers.protocols import (
     narrow,
     per_image,
     prox_and_value,
+    prox_with_misfit,
     relative,
 )
-from solvers.schedules import Tau, at, steps_of
+from solvers.schedules import Tau, at, check_relaxation, steps_of
 
 
-def admm(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor | None, None]:
-    """min f(x) + g(z) subject to x = z, scaled form, tau = 1/rho. [Boyd11, Sec. 3.1.1]
+def admm(
+    f: DataTerm, g: Prior, x: Image, *, tau: Tau, relaxation: float = 1.0
+) -> Generator[State, Tensor | None, None]:
+    """min f(x) + g(z) subject to x = z, scaled form, tau = 1/rho. [Boyd11, Sec. 3.1.1 and 3.4.3]
 
-    x = prox_{tau f}(z - u),   u = u + x - z,   z = prox_{tau g}(x + u),   z_0 = x, u_0 = 0.
+    x = prox_{tau f}(h - u),   u = u + x - h,   z = prox_{tau g}(x + u),
+    h = x + relaxation (z - x),   h_0 = x, u_0 = 0,   0 < relaxation < 2.
 
     This is Boyd's box with the prior as its first block (prior, data, dual), entered at the data
     step. Either order converges for convex f and g at any tau. For convex f and nonconvex g, a
@@ -31,25 +35,31 @@ def admm(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tenso
     dual follows the smooth block, so that u = -tau grad f(x): it needs tau < 1/L, L the Lipschitz
     constant of grad f. [Themelis20, Sec. 5], [Fang24, Sec. 3]
 
-    Uses f.prox, f.value, g.prox. Residual |x - z| / |z|: all that a step remembers is z - u, which
-    moves by z - x. Objective f + g at z, which is State.x and need not decrease from step to step;
-    what does for tau < 1/L is the merit, the augmented Lagrangian, which is never below it.
+    A relaxation above 1 goes further along each step and has the same limits and the same bounds
+    on tau (`solvers.conditions`); near 2 it may swing. [Eckstein92]
+
+    Uses f.prox, f.value, g.prox. Residual |x - z| / |z|: all that a step remembers is h - u, which
+    moves by relaxation (z - x). Objective f + g at z, which is State.x and need not decrease from
+    step to step; what does for tau < 1/L is the merit, the augmented Lagrangian, which is never
+    below it. Raises ValueError for a relaxation that is not in (0, 2).
     """
+    check_relaxation(relaxation)
     taus = steps_of(tau, x)
-    z, u = x, torch.zeros_like(x)
+    h, u = x, torch.zeros_like(x)
     for k in count():
         t, settled = at(taus, k)
         if 0 < k < len(taus):
             # u is tau times the dual; it is the dual that must not jump
             u = u * per_image(t / taus[k - 1], u)
-        v = z - u
-        x = f.prox(v, t)
+        v = h - u
+        x, misfit_of_x = prox_with_misfit(f, v, t)
         u = x - v
         z, g_z = prox_and_value(g, x + u, t)
         misfit = f.value(z)
         gap = z - x
         objective = merit = None
         if g_z is not None:
-            objective, merit = misfit + g_z, envelope(f, g_z, x, u, gap, t)
+            objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, u, gap, t)
+        h = torch.add(x, gap, alpha=relaxation)
         index = yield State(z, relative(gap, z), objective, misfit, settled, merit)
-        f, g, z, u, taus = narrow(index, f, g, z, u, taus)
+        f, g, h, u, taus = narrow(index, f, g, h, u, taus)

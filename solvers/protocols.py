@@ -15,6 +15,7 @@ Every algorithm here is an endless generator of `State`. It may be sent the posi
 that still matter (`narrow`), and otherwise knows nothing of stopping, printing or devices.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -29,6 +30,7 @@ PerImage = Tensor
 class DataTerm(Protocol):
     """f: smooth, with a closed-form or iterative prox. An algorithm uses only the methods it names.
 
+    An optional `prox_and_value(v, tau) -> (prox, f(prox) [B])` is asked where a prox knows both.
     An optional `select(index)` returns the term for those images alone, so that a batch can shrink
     as its images finish; see `narrow`.
     """
@@ -137,13 +139,24 @@ def dot(x: Image, y: Image) -> PerImage:
     return rows.sum(1, dtype=float_for_sums(x))
 
 
-def envelope(f: DataTerm, g_z: PerImage, x: Image, u: Image, gap: Image, tau) -> PerImage:
+def prox_with_misfit(
+    f: DataTerm, v: Image, tau: float | PerImage
+) -> tuple[Image, Callable[[], PerImage]]:
+    """x = prox_{tau f}(v), and f(x) when it is asked for; free where f knows both."""
+    if hasattr(f, "prox_and_value"):
+        x, f_x = f.prox_and_value(v, tau)
+        return x, lambda: f_x
+    x = f.prox(v, tau)
+    return x, lambda: f.value(x)
+
+
+def envelope(f_x: PerImage, g_z: PerImage, x: Image, u: Image, gap: Image, tau) -> PerImage:
     """f(x) + g(z) + <grad f(x), gap> + |gap|^2 / (2 tau), gap = z - x, u = -tau grad f(x). [B]
 
     The Douglas-Rachford envelope, which is ADMM's augmented Lagrangian [Themelis20, Sec. 2]. It is
     never below f + g at z as long as tau <= 1 / L, and equal to it once z = x.
     """
-    return f.value(x) + g_z + dot(gap, torch.sub(gap, u, alpha=2.0)) / (2 * tau)
+    return f_x + g_z + dot(gap, torch.sub(gap, u, alpha=2.0)) / (2 * tau)
 
 
 def relative(change: Image, x: Image) -> PerImage:

@@ -27,6 +27,12 @@ def at(taus: tuple[float | Tensor, ...], k: int) -> tuple[float | Tensor, bool]:
     return taus[min(k, len(taus) - 1)], len(taus) == 1 or k >= len(taus)
 
 
+def check_relaxation(relaxation: float) -> None:
+    """Raises ValueError unless 0 < relaxation < 2: at 2 a splitting need not come to rest."""
+    if not 0 < relaxation < 2:
+        raise ValueError(f"a relaxation lies between 0 and 2, got {relaxation}; 1 is none")
+
+
 def geometric(first: float, last: float, steps: int) -> list[float]:
     """`steps` numbers from first to last in equal ratios, ends included; one is just `last`."""
     if not (first > 0 and last > 0 and math.isfinite(first) and math.isfinite(last)):

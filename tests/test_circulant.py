@@ -154,7 +154,8 @@ def test_preconditioned_steps_are_the_best_of_their_krylov_space(steps):
     eye = torch.eye(12, dtype=torch.float64)
     matrix, near = root @ root.T + eye / 10, other @ other.T + eye
     limits = dict(scale=b.norm(dim=1), tol=1e-12)
-    solve = partial(conjugate_gradient, lambda x: x @ matrix, b, 0 * b, **limits)
+    left = lambda x: b - x @ matrix  # noqa: E731
+    solve = partial(conjugate_gradient, lambda x: x @ matrix, left, 0 * b, **limits)
     got = solve(max_steps=steps, precondition=lambda r: r @ near).x
     for k in range(2):
         assert relative(got[k : k + 1], krylov(matrix, near, b[k], steps)[None]) < 1e-10

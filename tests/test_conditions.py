@@ -49,15 +49,15 @@ def one(t: float) -> Quadratic:
     return quadratic(torch.tensor([[t]], dtype=torch.float64))
 
 
-def step_of(H: torch.Tensor, J: torch.Tensor) -> torch.Tensor:
+def step_of(H: torch.Tensor, J: torch.Tensor, relaxation: float = 1.0) -> torch.Tensor:
     """The matrix of a Douglas-Rachford step, from its definition."""
     eye = torch.eye(len(H)).to(H)
     P = torch.linalg.inv(eye + H)
-    return eye - P + J @ (2 * P - eye)
+    return eye + relaxation * (J @ (2 * P - eye) - P)
 
 
-def radius(H: torch.Tensor, J: torch.Tensor) -> float:
-    return float(torch.linalg.eigvals(step_of(H, J)).abs().max())
+def radius(H: torch.Tensor, J: torch.Tensor, relaxation: float = 1.0) -> float:
+    return float(torch.linalg.eigvals(step_of(H, J, relaxation)).abs().max())
 
 
 @pytest.mark.parametrize("t, lam", [(10, 2), (10, 1.2), (1.1, 20), (3, 3), (1.02, 1000)])
@@ -66,7 +66,7 @@ def test_above_the_bound_a_convex_sum_diverges(t, lam):
     hessian = torch.linalg.inv(J) - torch.eye(2).double() + H
     assert torch.linalg.eigvalsh(hessian)[0] > 0
     assert torch.linalg.eigvalsh(J)[[0, -1]].tolist() == pytest.approx([1e-3, lam])
-    assert radius(H, J) > 1.005
+    assert all(radius(H, J, relaxation) > 1.005 for relaxation in (1.0, 1.3, 1.7, 1.99))
     assert t > PROVED[admm].local(lam)
 
 
@@ -84,7 +84,7 @@ def test_the_authors_setting_run_on_its_counter_example(solver):
 
 def test_below_the_local_bound_nothing_diverges():
     rng = torch.Generator().manual_seed(0)
-    worst, seen = 0.0, 0
+    worst, beyond, seen = 0.0, 0.0, 0
     for trial in range(600):
         n = 2 + trial % 3
         lam = 1 + 10 ** float(3.5 * torch.rand(1, generator=rng) - 2)
@@ -96,8 +96,10 @@ def test_below_the_local_bound_nothing_diverges():
         H, Q = (h * PROVED[drs].local(lam)).diag(), U @ q.diag() @ U.T
         if torch.linalg.eigvalsh(H + Q)[0] > 1e-6:
             seen += 1
-            worst = max(worst, radius(H, torch.linalg.inv(Q + torch.eye(n).double())))
-    assert seen > 200 and worst < 1
+            J = torch.linalg.inv(Q + torch.eye(n).double())
+            worst = max(worst, *(radius(H, J, r) for r in (0.2, 1.0, 1.5, 1.9, 1.99)))
+            beyond = max(beyond, radius(H, J, 2.1))
+    assert seen > 200 and worst < 1 < beyond
 
 
 @pytest.mark.parametrize("t, rho", [(0.9, 0.85), (2.0, 0.79), (2.0, 0.81), (5.0, 0.5), (5.0, 0.7)])
@@ -149,6 +151,52 @@ def test_envelope_falls_as_proved_and_lies_above_the_objective(g, t):
         assert a.merit.item() == pytest.approx(d.merit.item(), rel=1e-9)
 
 
+class Point:
+    """g = 0 at 0 and infinite elsewhere."""
+
+    def prox(self, v, tau):
+        return 0 * v
+
+    def value(self, x):
+        return 0 * x.sum(1)
+
+
+def falls(f, g, v, tau: float, relaxation: float) -> list[tuple[float, float]]:
+    """What the envelope falls by at each step, and |x+ - x|^2 / tau, x the data term's prox."""
+    seen = []
+    for _ in range(30):
+        x = f.prox(v, tau)
+        z = g.prox(2 * x - v, tau)
+        seen.append((envelope(f.value(x), g.value(z), x, x - v, z - x, tau).item(), x))
+        v = v + relaxation * (z - x)
+    return [
+        (a - b, float((y - x).square().sum()) / tau)
+        for (a, x), (b, y) in zip(seen, seen[1:], strict=False)
+    ]
+
+
+def least_fall(t: float, r: float) -> float:
+    """As `solvers.conditions` has it."""
+    return min(2 - r, (1 - t) * (2 * (1 + t) - r)) / (2 * r)
+
+
+@pytest.mark.parametrize("r", [0.3, 1.0, 1.7, 1.95])
+@pytest.mark.parametrize("t", [0.3, 0.7, 0.99])
+@pytest.mark.parametrize("g", [L0(0.3), L1(0.2), Ridge(0.5)], ids=repr)
+def test_envelope_falls_by_what_is_proved_at_any_relaxation(g, t, r):
+    f = problem(scale=3.0)
+    tau = t / f.lipschitz()
+    steps = falls(f, g, f.y.new_ones(1, 20), tau, r)
+    assert all(fall >= least_fall(t, r) * moved - 1e-9 for fall, moved in steps)
+
+
+@pytest.mark.parametrize("t, r", [(0.9, 1.0), (0.9, 1.5), (0.6, 1.0), (0.999, 1.9)])
+def test_no_greater_fall_is_true_of_all(t, r):
+    """Equality where z stays and f bends by L: a bound without its -2 t^2, say, would break."""
+    for fall, moved in falls(one(t), Point(), ONES[:, :1], 1.0, r)[:5]:
+        assert fall == pytest.approx(least_fall(t, r) * moved, rel=1e-6, abs=1e-12)
+
+
 def test_envelope_against_its_definition_and_with_its_sign_turned():
     f, g, tau = problem(scale=3.0), L0(0.3), 0.9 / problem().lipschitz()
     v = f.y.new_ones(1, 20)
@@ -156,8 +204,8 @@ def test_envelope_against_its_definition_and_with_its_sign_turned():
     z = g.prox(2 * x - v, tau)
     gap = z - x
     slow = f.value(x) + g.value(z) + (f.grad(x) * gap).sum(1) + gap.square().sum(1) / (2 * tau)
-    assert envelope(f, g.value(z), x, x - v, gap, tau).item() == pytest.approx(slow.item())
-    turned = envelope(f, g.value(z), x, v - x, gap, tau)  # planted
+    assert envelope(f.value(x), g.value(z), x, x - v, gap, tau).item() == pytest.approx(slow.item())
+    turned = envelope(f.value(x), g.value(z), x, v - x, gap, tau)  # planted
     assert abs(turned - slow) > 1e-2
 
 

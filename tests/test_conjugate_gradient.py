@@ -1,5 +1,7 @@
 """Conjugate gradients end at a residual that is true, for each image of a batch."""
 
+from functools import partial
+
 import torch
 from pictures import image
 
@@ -13,7 +15,8 @@ def test_conjugate_gradients_report_the_true_residual_of_each_image():
         d, right = diagonal.to(dtype), b.to(dtype)
         scale = right.norm(dim=1).double().clamp(min=1e-30)
         limits = dict(scale=scale, tol=tol, max_steps=2000)
-        got = conjugate_gradient(lambda x, d=d: d * x, right, x.to(dtype), **limits)
+        matrix = partial(torch.mul, d)
+        got = conjugate_gradient(matrix, lambda x, b=right, d=d: b - d * x, x.to(dtype), **limits)
         true = (right.double() - d.double() * got.x.double()).norm(dim=1) / scale
         assert (got.residual - true).abs().max() < 1e-7 and got.steps[1] == 0
         assert (got.residual[0] <= tol) == (tol != 1e-12)

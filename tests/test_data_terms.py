@@ -9,6 +9,7 @@ import torch
 from deepinv import physics as dp
 from pictures import image, relative
 
+from proxlab import conjugate_gradient
 from proxlab.data_terms import CircularData, LinearData, MaskData, data_term
 from proxlab.operators import deblur, inpaint
 
@@ -167,6 +168,38 @@ def test_a_warm_start_is_cheaper_and_changes_nothing():
     assert max(again - cold, len(calls) - again) < 0.7 * cold
     assert relative(warm, data_term(p.y, p.op, noise=NOISE, tol=1e-9).prox(near, 0.01)) < 1e-7
     assert (p.op.tol, p.op.max_iter, p.op.solver) == (1e-4, 50, "lsqr")  # deepinv's would stay
+
+
+def test_its_value_comes_with_the_prox(monkeypatch):
+    p = problem("valid", tol=1e-6)
+    x, value = p.f.prox_and_value(p.v, TAU)
+    assert value.tolist() == pytest.approx(p.f.value(x).tolist(), rel=1e-12)
+    assert (value / p.f.value(p.v) - 1).abs().min() > 1e-3
+    assert torch.equal(x, data_term(p.y, p.op, noise=NOISE, tol=1e-6).prox(p.v, TAU))
+    # an image whose sweep made it worse keeps its start, and the value of its start
+    short = data_term(p.y, p.op, noise=NOISE, tol=1e-13, max_steps=1)
+    short.stopped_short.append(1.0)  # said before
+    sweep = conjugate_gradient._sweep
+
+    def worse(*args):
+        x, steps = sweep(*args)
+        return torch.cat([x[:1] + 100, x[1:]]), steps
+
+    monkeypatch.setattr(conjugate_gradient, "_sweep", worse)
+    x, value = short.prox_and_value(p.v, TAU)
+    assert torch.equal(x[0], p.v[0]) and not torch.equal(x[1], p.v[1])
+    assert value.tolist() == pytest.approx(short.value(x).tolist(), rel=1e-12)
+
+
+def test_a_start_that_is_good_enough_costs_one_product_each_way():
+    p, calls = problem("valid", tol=1e-6), []
+    there, back = p.op.A, p.op.A_adjoint
+    p.op.A = lambda x: (calls.append("A"), there(x))[1]
+    p.op.A_adjoint = lambda y: (calls.append("A^T"), back(y))[1]
+    p.f.prox(p.v, 0.01)
+    calls.clear()
+    p.f.prox_and_value(p.v, 0.01)
+    assert calls == ["A", "A^T"]
 
 
 def test_what_the_operator_does_not_see_stays_exactly_however_loose_tol_is():

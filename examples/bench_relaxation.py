@@ -1,0 +1,84 @@
+"""How far should ADMM go along each step? Iterations and where they end, by relaxation.
+
+    PROXLAB_DATA=... python examples/bench_relaxation.py [--priors lpn-gray,tv] [--crops 4]
+
+On crops of photographs held out of the training set, with the problems and the settings of `proxlab
+compare`: iterations until the residual is below the tolerance, the 24 of the descent, in which
+nothing is relaxed, left out; their ratio to those without relaxation; PSNR; how many of the images
+came to rest, and how many were certified.
+"""
+
+import argparse
+from statistics import mean
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from proxlab import restoration
+from proxlab.compare_case import Case, Settings, parameters, run_case
+from proxlab.compare_problems import PROBLEMS, Problem
+from proxlab.compare_settings import SHIPPED, read_settings
+from proxlab.comparison import load_priors
+from proxlab.data import hold_out, load_gray
+from proxlab.datasets import find_data
+
+RELAXATIONS = (1.0, 1.3, 1.5, 1.6, 1.7, 1.8, 1.9)
+
+
+def crops(count: int, side: int) -> list[Tensor]:
+    """The middle side x side pixels of photographs, [1, 1, side, side]."""
+    _, held_out = hold_out(load_gray(find_data("bsds400")))
+    large = [x for x in held_out if min(x.shape) >= side]
+    found = []
+    for x in large[:: max(1, len(large) // count)][:count]:
+        top, left = ((n - side) // 2 for n in x.shape)
+        found.append(x[None, None, top : top + side, left : left + side] / 255)
+    return found
+
+
+def restored(prior, name: str, problem: Problem, settings: Settings, x: Tensor, i: int) -> dict:
+    """The row of a comparison."""
+    noise = problem.levels[0]
+    case = Case(name, problem.name, parameters(problem), str(i), noise, 0, "admm", settings)
+    return run_case(case, problem, prior, x).row
+
+
+def main(argv: list[str] | None = None) -> dict[tuple[str, str, float], float]:
+    """Print, and return the ratio of iterations to those without relaxation."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--priors", default="lpn-gray,tv")
+    parser.add_argument("--problems", default="deblur,inpaint,ct")
+    parser.add_argument("--crops", type=int, default=4)
+    parser.add_argument("--side", type=int, default=192)
+    args = parser.parse_args(argv)
+    truths, ratios = crops(args.crops, args.side), {}
+    problems = [PROBLEMS[name] for name in args.problems.split(",")]
+    tuned = read_settings(SHIPPED, problems, Settings())
+    for name, prior in load_priors(args.priors.split(",")).items():
+        for problem in problems:
+            print(f"{name}, {problem.name}\n  relaxation  steps  ratio   PSNR  at rest  certified")
+            for relaxation in RELAXATIONS:
+                settings = tuned.get((name, problem.name), Settings())
+                # no argument of `restore`: users have no reason to choose it
+                with patch.object(restoration, "RELAXATION", relaxation):
+                    rows = [
+                        restored(prior, name, problem, settings, x, i) for i, x in enumerate(truths)
+                    ]
+                steps = mean(row["iterations"] for row in rows) - restoration.DESCENT
+                ratios[name, problem.name, relaxation] = steps
+                ratio = steps / ratios[name, problem.name, RELAXATIONS[0]]
+                level = mean(row["psnr"] for row in rows)
+                rest = sum(row["stopped"] == "tolerance" for row in rows)
+                certified = sum(row["certified"] for row in rows)
+                print(
+                    f"  {relaxation:10g}{steps:7.0f}{ratio:7.2f}{level:7.2f}{rest:9d}"
+                    f"{certified:11d}",
+                    flush=True,
+                )
+    return {(a, b, r): s / ratios[a, b, RELAXATIONS[0]] for (a, b, r), s in ratios.items()}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
