@@ -43,8 +43,8 @@ FIRST_LEVEL = 49 / 255
 ROUNDING = 1e-6
 """Relative error that certificates forgive, ten units in the last place of float32."""
 RELAXATION = 1.7
-"""Of ADMM and DRS: the same limits and theorems, a quarter fewer iterations. By
-`examples/bench_relaxation.py`; near 2 a convex prior's iterates swing."""
+"""Of ADMM and DRS, 0 to 2 and 1 for none: the same limits and theorems, and two fifths fewer
+iterations (`examples/bench_relaxation.py`). At 1.9 TV's swing and take longer."""
 STRIDE = 8.0
 """Of ADMM and DRS with TV, whose minimum is one whatever the step: at sqrt(1 / L) itself their
 residual was below 1e-4 with missing pixels still empty, 1 dB from where they end."""
