@@ -29,7 +29,7 @@ CLIP = 1.0
 """Largest norm of a gradient."""
 STEP_CONFIG = TrainConfig(steps=1500, learning_rate=1e-3, clip=CLIP)
 """Of `crate_gray_step`."""
-PENALTY = 20.0
+PENALTY = 100.0
 """Weight of what keeps it a prox."""
 SAFE = 0.97
 """Length of a gradient step times the largest eigenvalue of its curvature, as measured."""
@@ -51,11 +51,13 @@ def crate_gray_step(
     """`crate-gray-step`: the network of `start` smoothed, and trained on as a gradient step.
 
     Curvature that would make it no prox is penalised, and its steps are made so short that what is
-    left of it on held-out images keeps them one. As a `Recipe`; also raises ValueError if `start`
-    is not a CRATE denoiser.
+    left of it on held-out images keeps them one. As a `Recipe`; `start` may be such a gradient step
+    too, to go on from. Raises ValueError if it is neither that nor a CRATE denoiser.
     """
     config = config or STEP_CONFIG
     network = checkpoints.load(start)
+    if isinstance(network, GradientStep):
+        network = network.network
     if not isinstance(network, CrateDenoiser):
         raise ValueError(f"a gradient step starts from a CRATE denoiser, not {start!r}")
     size = dataclasses.replace(network.config, smoothing=SMOOTHING)

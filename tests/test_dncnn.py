@@ -56,6 +56,9 @@ def test_a_gradient_step_is_trained_on_from_a_crate(photos, model, tmp_path):
     assert isinstance(made, GradientStep) and made.config.smoothing == crate_recipes.SMOOTHING
     away = (made.network.encoder[0].coding.D - start.encoder[0].coding.D).abs().max()
     assert 0 < away < 0.01
+    further = crate_recipes.crate_gray_step(photos, tmp_path / "on", start=path, config=SHORT)
+    gone = checkpoints.load(further).network.encoder[0].coding.D - made.network.encoder[0].coding.D
+    assert 0 < gone.abs().max() < 0.01
     other = checkpoints.save(tmp_path / "dncnn", model, {})
     with pytest.raises(ValueError, match="starts from a CRATE denoiser"):
         crate_recipes.crate_gray_step(photos, tmp_path / "b", start=other, config=SHORT)

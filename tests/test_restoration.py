@@ -10,6 +10,7 @@ from PIL import Image
 from skimage.data import camera
 
 import proxlab
+from proxlab import restoration
 from proxlab.cli import main
 from proxlab.data_terms import data_term
 from proxlab.demo import demo
@@ -38,6 +39,18 @@ def test_restoration_is_better_than_the_measurement(problem, solver):
     assert float(psnr(result.image, CLEAN) - psnr(y, CLEAN)) > gain
     assert result.trace.objective.shape == result.trace.residual.shape
     assert (result.doubts[0] == "") == result.certified[0]
+
+
+@pytest.mark.parametrize("solver", ["admm", "drs"])
+def test_relaxed_it_ends_at_the_same_image_in_fewer_steps(solver, monkeypatch):
+    op, _ = PROBLEMS["inpaint"]
+    y, prior = op(CLEAN, generator=generator()), proxlab.load("lpn-gray")
+    relaxed = proxlab.restore(y, op, prior, solver)
+    monkeypatch.setattr(restoration, "RELAXATION", 1.0)
+    plain = proxlab.restore(y, op, prior, solver)
+    assert relaxed.certified == plain.certified == [True]
+    assert (relaxed.image - plain.image).norm() < 2e-3 * plain.image.norm()
+    assert relaxed.steps - relaxed.descent < 0.75 * (plain.steps - plain.descent)
 
 
 def test_hqs_energy_never_rises_and_a_short_run_is_not_certified():
