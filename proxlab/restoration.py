@@ -5,7 +5,7 @@
 for noise level s_y of the measurement and a prior R_s at level s. Phase one comes down from a high
 level to s by half-quadratic splitting, which leads to a good minimum; phase two stays at s and runs
 the chosen solver until every image is at rest. Only phase two is certified. ADMM and DRS are
-over-relaxed there (`RELAXATION`), which changes neither where they end nor what is proved.
+over-relaxed there (`RELAXATION`), which changes neither their fixed points nor what is proved.
 
 An image is certified if the conditions of the solver's theorem hold, which is checked before the
 run (`proxlab.premises`, `solvers.conditions`), and if afterwards neither the objective nor what the
@@ -43,7 +43,7 @@ FIRST_LEVEL = 49 / 255
 ROUNDING = 1e-6
 """Relative error that certificates forgive, ten units in the last place of float32."""
 RELAXATION = 1.7
-"""Of ADMM and DRS, 0 to 2 and 1 for none: the same limits and theorems, and two fifths fewer
+"""Of ADMM and DRS, 0 to 2 and 1 for none: the same fixed points and theorems, and two fifths fewer
 iterations (`examples/bench_relaxation.py`). At 1.9 TV's swing and take longer."""
 STRIDE = 8.0
 """Of ADMM and DRS with TV, whose minimum is one whatever the step: at sqrt(1 / L) itself their
