@@ -29,7 +29,7 @@ CLIP = 1.0
 """Largest norm of a gradient."""
 STEP_CONFIG = TrainConfig(steps=1500, learning_rate=1e-3, clip=CLIP)
 """Of `crate_gray_step`."""
-PENALTY = 100.0
+PENALTY = 20.0
 """Weight of what keeps it a prox."""
 SAFE = 0.97
 """Length of a gradient step times the largest eigenvalue of its curvature, as measured."""

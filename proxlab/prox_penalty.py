@@ -21,9 +21,9 @@ TARGET = 0.8
 STEP = 0.3
 """Length of a difference over sigma: float32 still resolves it."""
 LANCZOS_STEPS = 6
-SIDE, COUNT = 64, 2
-"""Of the corners of patches that are looked at, pixels, and how many of a batch: on 4 of 32 x 32
-curvature was 0.2 less than where it is measured."""
+SIDE, COUNT = 32, 4
+"""Of the corners of patches that are looked at, pixels, and how many of a batch: as many pixels as
+one patch of 64 x 64."""
 
 
 class ProxPenalty:
