@@ -41,6 +41,11 @@ class Quadratic:
         return float(torch.linalg.matrix_norm(self.A, 2).max() ** 2)
 
 
+def zeros(f: Quadratic) -> Tensor:
+    """Where its solvers start, [B, n]."""
+    return f.y.new_zeros(len(f.y), f.A.shape[2])
+
+
 @dataclass(frozen=True)
 class Stubborn:
     """A quadratic that keeps its data per image and cannot select."""
