@@ -27,9 +27,9 @@ from proxlab.checkpoints import load
 from proxlab.data import load_gray
 from proxlab.datasets import find_data
 from proxlab.restoration import Restoration, restore
-from proxlab.spectrum import jacobian_spectrum
 from solvers import Diverged
 from solvers.certificate import rises
+from solvers.spectrum import jacobian_spectrum
 
 SOLVERS = ("pgd", "admm", "drs", "hqs")
 MEASUREMENTS = 25

@@ -16,11 +16,11 @@ from torch import Tensor
 
 import solvers
 from proxlab import operators
-from proxlab.conjugate_gradient import conjugate_gradient
 from proxlab.ct_phantoms import blobs, disks, pixels, sinogram
 from proxlab.data_terms import data_term
 from proxlab.restoration import AtStep
 from proxlab.tomography import Tomography
+from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot
 
 RHOS = (2e-2, 1e-3)

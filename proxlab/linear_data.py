@@ -8,8 +8,8 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab.circulant import Circulant
-from proxlab.conjugate_gradient import conjugate_gradient
 from proxlab.data_arguments import checked, scaled, squares
+from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import Image, PerImage, dot, per_image
 
 PATIENCE = 60

@@ -7,9 +7,9 @@ quantities are computed for a data term and a prior, and what is broken is said 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxlab.spectrum import Spectrum, jacobian_spectrum
 from solvers.conditions import PROVED
 from solvers.protocols import Image, PerImage
+from solvers.spectrum import Spectrum, jacobian_spectrum
 
 MIDDLE = 64
 """Side of the middle part of each image on which the prior's Jacobian is looked at."""

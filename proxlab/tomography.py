@@ -17,9 +17,9 @@ from torch import Tensor
 from proxlab import footprints
 from proxlab.arrays import check_finite, check_image
 from proxlab.backprojection import Window, filterable, filtered_backprojection
-from proxlab.conjugate_gradient import conjugate_gradient
 from proxlab.ct_scan import Scan
 from proxlab.projection_matrix import ProjectionMatrix, projection_matrix
+from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot
 
 

@@ -38,7 +38,7 @@ lam <= 2: the factor of one dimension is (1 - t rho) / ((1 + t) (1 - rho)). They
 
 So the experiments released with [Fang24], ADMM with 1 / tau = 0.1 and |A^T A| about 1, t = 10, lie
 outside the theorem, and inside the local bound only for lam <= 10 / 9. A denoiser has more than
-that at edges and textures (`proxlab.spectrum` measures it); what they converge by is no theorem.
+that at edges and textures (`solvers.spectrum` measures it); what they converge by is no theorem.
 """
 
 from collections.abc import Callable

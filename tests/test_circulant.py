@@ -10,10 +10,10 @@ from pictures import image, relative
 
 from proxlab import circulant, linear_data
 from proxlab.circulant import Circulant
-from proxlab.conjugate_gradient import conjugate_gradient
 from proxlab.data_terms import data_term
 from proxlab.linear_data import LinearData
 from proxlab.operators import ct
+from solvers.linear_systems import conjugate_gradient
 
 SIZES = [(9, 12), (8, 7), (1, 6)]
 SCANS = {

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from pictures import image
 
-from proxlab.conjugate_gradient import conjugate_gradient
+from solvers.linear_systems import conjugate_gradient
 
 
 def test_conjugate_gradients_report_the_true_residual_of_each_image():

@@ -9,9 +9,9 @@ import torch
 from deepinv import physics as dp
 from pictures import image, relative
 
-from proxlab import conjugate_gradient
 from proxlab.data_terms import CircularData, LinearData, MaskData, data_term
 from proxlab.operators import deblur, inpaint
+from solvers import linear_systems
 
 B, C, H, W = 3, 2, 6, 7
 KERNEL = image(3, 5, seed=9)
@@ -179,13 +179,13 @@ def test_its_value_comes_with_the_prox(monkeypatch):
     # an image whose sweep made it worse keeps its start, and the value of its start
     short = data_term(p.y, p.op, noise=NOISE, tol=1e-13, max_steps=1)
     short.stopped_short.append(1.0)  # said before
-    sweep = conjugate_gradient._sweep
+    sweep = linear_systems._sweep
 
     def worse(*args):
         x, steps = sweep(*args)
         return torch.cat([x[:1] + 100, x[1:]]), steps
 
-    monkeypatch.setattr(conjugate_gradient, "_sweep", worse)
+    monkeypatch.setattr(linear_systems, "_sweep", worse)
     x, value = short.prox_and_value(p.v, TAU)
     assert torch.equal(x[0], p.v[0]) and not torch.equal(x[1], p.v[1])
     assert value.tolist() == pytest.approx(short.value(x).tolist(), rel=1e-12)

@@ -11,7 +11,7 @@ from proxlab import checkpoints
 from proxlab.crate_denoiser import CrateConfig
 from proxlab.crate_recipes import shorten
 from proxlab.gradient_step import GradientStep, curvature
-from proxlab.spectrum import jacobian_spectrum
+from solvers.spectrum import jacobian_spectrum
 
 SIGMA = 0.1
 SMALL = CrateConfig(width=32, heads=2, layers=1, smoothing=0.1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import proxlab
-from proxlab.spectrum import _extremes, jacobian_spectrum
+from solvers.spectrum import _extremes, jacobian_spectrum
 
 SIGMA = 0.1
 PRIOR = proxlab.load("lpn-gray")
