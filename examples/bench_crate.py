@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 
 from proxlab.checkpoints import load
-from proxlab.peak_memory import PeakMemory
+from proxlab.machine import PeakMemory
 
 PRIORS = "crate-gray,crate-gray-step,crate-completion,lpn-gray,unet-gray-wide,dncnn-gray"
 SIDES = (256, 512, 1024)

@@ -24,7 +24,7 @@ from torch import Tensor
 from proxlab.checkpoints import load
 from proxlab.data import load_gray
 from proxlab.datasets import find_data
-from proxlab.peak_memory import PeakMemory
+from proxlab.machine import PeakMemory
 from proxlab.tiled import SeamError, Tiled, compared
 
 PRIORS = "lpn-gray,dncnn-gray,unet-gray-wide,crate-gray"

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from proxlab.compare_problems import Problem
 from proxlab.data_terms import start
+from proxlab.machine import PeakMemory
 from proxlab.metrics import psnr, ssim
-from proxlab.peak_memory import PeakMemory
 from proxlab.perceptual import lpips
 from proxlab.restoration import Restoration, restore
 

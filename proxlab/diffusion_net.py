@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from deepinv.models import NCSNpp
 from torch import Tensor, nn
 
-import proxlab.kept_memory  # noqa: F401
+from proxlab.machine import keep_freed_memory
 from solvers import VP
 
 LAMBDA_FLOOR = 1e-4
@@ -86,6 +86,7 @@ class DiffusionNet(nn.Module):
 
     def __init__(self, config: DiffusionNetConfig):
         super().__init__()
+        keep_freed_memory()
         self.config, self.schedule = config, VP(*config.beta)
         depth = config.channels * config.fold**2
         with torch.random.fork_rng(devices=[]):

@@ -22,8 +22,8 @@ from deepinv.models import Denoiser
 from torch import Tensor
 
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.full_precision import full_precision
 from proxlab.inversion import invert
+from proxlab.machine import full_precision
 from proxlab.prior_arguments import LEARNED_WEIGHT, noise_levels
 from solvers.spectrum import jacobian_spectrum
 

@@ -14,8 +14,8 @@ import torch
 from deepinv.models import Denoiser
 from torch import Tensor
 
-from proxlab.full_precision import full_precision
 from proxlab.inversion import invert
+from proxlab.machine import full_precision
 from proxlab.potential import Potential
 from proxlab.prior_arguments import LEARNED_WEIGHT, check_channels, check_images, noise_levels
 

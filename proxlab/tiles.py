@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import proxlab.kept_memory  # noqa: F401
+from proxlab.machine import keep_freed_memory
 
 IMAGES, TILE = 4, 56
 """How many images, and rows and columns of their windows, are computed at a time, at most."""
@@ -17,6 +17,7 @@ IMAGES, TILE = 4, 56
 
 def images_at_once(batch: int, *inputs: Tensor) -> list[slice]:
     """A batch, in parts; the inputs are those that autograd may follow."""
+    keep_freed_memory()
     return _parts(batch, batch if _whole(inputs) else IMAGES)
 
 

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 
 from proxlab.convex import MixturePotential
 from proxlab.crate_denoiser import CrateConfig
-from proxlab.full_precision import full_precision
 from proxlab.gradient_step import GradientStep
 from proxlab.lpn import LPN
+from proxlab.machine import full_precision
 from proxlab.mixture_config import MixtureConfig
 
 CONV = getattr(torch.backends.cudnn, "conv", None)
