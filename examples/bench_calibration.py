@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from proxlab.checkpoints import load
-from proxlab.data import hold_out, load_gray
-from proxlab.datasets import find_data
-from proxlab.metrics import psnr
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import hold_out, load_gray
+from proxlab.images.metrics import psnr
 from proxlab.restoration import restore
 
 WEIGHTS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from proxlab import operators
 from proxlab.checkpoints import load
-from proxlab.data import load_gray
-from proxlab.datasets import find_data
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import load_gray
 from proxlab.restoration import Restoration, restore
 from solvers import Diverged
 from solvers.certificate import rises

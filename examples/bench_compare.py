@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxlab.compare_rows import ROWS
-from proxlab.datasets import find_data
 from proxlab.images import list_images
+from proxlab.images.data_sets import find_data
 
 
 def seconds(arguments: Sequence[str], out: Path, processes: int) -> float:

@@ -24,10 +24,10 @@ import proxlab
 from proxlab import operators
 from proxlab.checkpoints import load
 from proxlab.completion import Completion
-from proxlab.data import load_gray
 from proxlab.data_terms import start
-from proxlab.datasets import find_data
-from proxlab.metrics import psnr
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import load_gray
+from proxlab.images.metrics import psnr
 
 NOISE = 0.01
 STARTS = ("zero", "smooth", "completion", "default")

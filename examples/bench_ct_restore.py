@@ -21,9 +21,9 @@ from torch import Tensor
 import proxlab
 from proxlab import operators
 from proxlab.classical import TV
-from proxlab.data import hold_out, load_ct
-from proxlab.datasets import find_data
-from proxlab.metrics import psnr, ssim
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import hold_out, load_ct
+from proxlab.images.metrics import psnr, ssim
 from proxlab.tomography import Tomography
 
 NOISE = 0.5

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from proxlab.checkpoints import load
-from proxlab.data import hold_out, load_gray
-from proxlab.datasets import find_data
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import hold_out, load_gray
+from proxlab.images.metrics import psnr
 from proxlab.lpn import LPN
-from proxlab.metrics import psnr
 
 LEVELS = (5, 25, 50)
 

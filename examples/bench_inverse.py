@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from proxlab.checkpoints import load
-from proxlab.data import hold_out, load_gray
-from proxlab.datasets import find_data
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import hold_out, load_gray
 from proxlab.lpn import LPN
 
 STEPS, RATE = 1000, 0.01

@@ -20,7 +20,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from proxlab.datasets import find_data
+from proxlab.images.data_sets import find_data
 from proxlab.mixtures import Mixture
 from solvers.diffusion_schedule import VP, uniform_grid
 

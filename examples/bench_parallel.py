@@ -25,7 +25,7 @@ from skimage.data import camera
 from torch import Generator, Tensor
 
 from proxlab import crate_recipes, processes, recipes
-from proxlab.data import NoisyPatches, Patches, load_gray
+from proxlab.images.folders import NoisyPatches, Patches, load_gray
 from proxlab.losses import balanced_squared_error
 from proxlab.train import TrainConfig, train
 

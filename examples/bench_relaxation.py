@@ -22,8 +22,8 @@ from proxlab.compare_case import Case, Settings, parameters, run_case
 from proxlab.compare_problems import PROBLEMS, Problem
 from proxlab.compare_settings import SHIPPED, read_settings
 from proxlab.comparison import load_priors
-from proxlab.data import hold_out, load_gray
-from proxlab.datasets import find_data
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import hold_out, load_gray
 
 
 def crops(count: int, side: int) -> list[Tensor]:

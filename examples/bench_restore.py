@@ -27,9 +27,9 @@ from torch import Tensor
 from proxlab import operators
 from proxlab.checkpoints import load
 from proxlab.classical import TV
-from proxlab.data import hold_out, load_gray
-from proxlab.datasets import find_data
-from proxlab.metrics import psnr
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import hold_out, load_gray
+from proxlab.images.metrics import psnr
 from proxlab.restoration import Restoration, restore
 from solvers.certificate import rises
 

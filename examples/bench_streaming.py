@@ -20,14 +20,13 @@ from pathlib import Path
 
 import torch
 
-from proxlab.data import NoisyPatches, Patches
-from proxlab.datasets import find_data
 from proxlab.draws import draws, spare_threads
 from proxlab.images import list_images
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import NoisyPatches, Patches
+from proxlab.images.stored import StoredImages, find_photographs
 from proxlab.losses import balanced_squared_error
-from proxlab.photographs import find_photographs
 from proxlab.recipes import lpn_gray
-from proxlab.stored_images import StoredImages
 
 
 def main(argv: Sequence[str] | None = None) -> dict[tuple[str, int], tuple[float, ...]]:

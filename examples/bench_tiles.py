@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from proxlab.checkpoints import load
-from proxlab.data import load_gray
-from proxlab.datasets import find_data
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import load_gray
 from proxlab.machine import PeakMemory
 from proxlab.tiled import SeamError, Tiled, compared
 

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from proxlab.checkpoints import load
 from proxlab.crate_denoiser import CrateDenoiser
-from proxlab.data import load_gray
-from proxlab.datasets import find_data
-from proxlab.files import check_writable, writing
+from proxlab.images.data_sets import find_data
+from proxlab.images.files import check_writable, writing
+from proxlab.images.folders import load_gray
 from proxlab.white_box import LayerRates, layer_rates
 
 SIGMA = 25 / 255

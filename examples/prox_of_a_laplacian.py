@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from proxlab.files import writing
 from proxlab.icnn import VectorICNN
 from proxlab.icnn_config import VectorICNNConfig
+from proxlab.images.files import writing
 from proxlab.laboratory import Density, GaussianMixture, Laplace, proximal_hull, sample
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 

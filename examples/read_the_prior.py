@@ -26,9 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxlab.datasets import find_data
-from proxlab.files import check_writable, writing
 from proxlab.fit_mixture import fit_mixture
+from proxlab.images.data_sets import find_data
+from proxlab.images.files import check_writable, writing
 from proxlab.log_density import LogDensityConfig
 from proxlab.lpn import LPN
 from proxlab.operators import gaussian_kernel

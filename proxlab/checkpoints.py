@@ -17,10 +17,10 @@ from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion_net import DiffusionNetConfig
 from proxlab.digit_classifier import DigitClassifier, DigitClassifierConfig
 from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
-from proxlab.files import write_json, writing
 from proxlab.gradient_step import GradientStep
 from proxlab.icnn import ImageICNN, VectorICNN
 from proxlab.icnn_config import ImageICNNConfig, VectorICNNConfig
+from proxlab.images.files import write_json, writing
 from proxlab.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig

@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(args: argparse.Namespace) -> None:
-    from proxlab.files import check_folder
+    from proxlab.images.files import check_folder
 
     check_folder(args.out)
     from proxlab.demo import demo

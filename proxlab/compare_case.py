@@ -18,9 +18,9 @@ from torch import Tensor
 
 from proxlab.compare_problems import Problem
 from proxlab.data_terms import start
+from proxlab.images.metrics import psnr, ssim
+from proxlab.images.perceptual import lpips
 from proxlab.machine import PeakMemory
-from proxlab.metrics import psnr, ssim
-from proxlab.perceptual import lpips
 from proxlab.restoration import Restoration, restore
 
 

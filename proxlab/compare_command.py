@@ -16,7 +16,7 @@ from proxlab.compare_shards import gather, own_device, team
 from proxlab.compare_table import latex, markdown
 from proxlab.compare_tuning import tune
 from proxlab.comparison import check_new, compare, find_problem, load_priors
-from proxlab.files import writing
+from proxlab.images.files import writing
 
 
 def compare_files(args: Namespace) -> None:

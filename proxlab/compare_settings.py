@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proxlab.compare_case import Settings, parameters
 from proxlab.compare_problems import Problem
-from proxlab.files import write_json
+from proxlab.images.files import write_json
 
 SHIPPED = Path(__file__).with_name("compare_settings.json")
 """Made by `proxlab compare --tune`, on images held out of training."""

@@ -20,7 +20,7 @@ from torch.distributed import PrefixStore, Store, is_torchelastic_launched
 from torch.distributed.rendezvous import rendezvous
 
 from proxlab.compare_rows import ROWS, read_rows
-from proxlab.files import writing
+from proxlab.images.files import writing
 
 PATIENCE = timedelta(days=30)
 """How long one process waits for another: cases may be slow, and torchrun ends what is lost."""

@@ -14,8 +14,8 @@ from typing import Any
 
 from proxlab.compare_case import Settings
 from proxlab.compare_problems import Problem
-from proxlab.data import HELD_OUT_EVERY
 from proxlab.images import list_images, read_image, write_image
+from proxlab.images.folders import HELD_OUT_EVERY
 
 MOST_IMAGES = 4
 SIDE = 160

@@ -20,9 +20,9 @@ from proxlab.compare_problems import PROBLEMS, Problem
 from proxlab.compare_rows import ROWS, append, environment, key_of, read_rows
 from proxlab.compare_settings import SHIPPED, read_settings
 from proxlab.compare_shards import Alone, Team, gather, part
-from proxlab.files import check_folder, write_json
-from proxlab.image_headers import read_shape
 from proxlab.images import list_images, read_image, write_image
+from proxlab.images.files import check_folder, write_json
+from proxlab.images.reading import read_shape
 from proxlab.named_priors import named_prior
 from proxlab.restoration import ALGORITHMS
 

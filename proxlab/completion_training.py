@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from proxlab import checkpoints, processes
 from proxlab.completion import Completion
 from proxlab.crate_denoiser import CrateConfig
-from proxlab.data import NoisyPatches, Patches
-from proxlab.datasets import find_data
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import NoisyPatches, Patches
+from proxlab.images.metrics import psnr
+from proxlab.images.stored import open_gray
 from proxlab.masks import boxes_mask
-from proxlab.metrics import psnr
-from proxlab.photographs import open_gray
 from proxlab.starting_point import fill_missing
 from proxlab.train import TrainConfig, check_unmade, train
 from proxlab.training_run import how_made, open_split

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.datasets import find_data
 from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.gradient_step import GradientStep, curvature
+from proxlab.images.data_sets import find_data
+from proxlab.images.metrics import LEVELS
+from proxlab.images.stored import open_gray
 from proxlab.losses import balanced_squared_error
-from proxlab.metrics import LEVELS
 from proxlab.mixture_config import MixtureConfig
-from proxlab.photographs import open_gray
 from proxlab.prox_penalty import ProxPenalty
 from proxlab.recipes import Recipe, lpn, unet
 from proxlab.rivals import UNetConfig

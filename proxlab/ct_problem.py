@@ -21,9 +21,9 @@ from proxlab.ct_scan import (
     enough_detectors,
     even_angles,
 )
-from proxlab.ct_slices import read_slice
 from proxlab.images import LoadedImage, read_image
-from proxlab.measurements import read_angles
+from proxlab.images.hounsfield import read_slice
+from proxlab.images.operator_files import read_angles
 from proxlab.restore_problem import Problem
 from proxlab.sinograms import beside, check_fits, check_line_integrals, read_geometry, read_sinogram
 from proxlab.tomography import Tomography

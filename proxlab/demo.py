@@ -12,8 +12,8 @@ from torch import Tensor
 from proxlab import operators
 from proxlab.checkpoints import load
 from proxlab.classical import TV
-from proxlab.files import check_writable, writing
-from proxlab.metrics import psnr, ssim
+from proxlab.images.files import check_writable, writing
+from proxlab.images.metrics import psnr, ssim
 from proxlab.restoration import Restoration, restore
 from proxlab.tomography import Tomography
 

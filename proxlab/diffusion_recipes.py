@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from proxlab import checkpoints, processes
-from proxlab.cifar import load_cifar10
 from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion_net import DiffusionNetConfig
 from proxlab.diffusion_pairs import (
@@ -20,7 +19,7 @@ from proxlab.diffusion_pairs import (
     ScorePairs,
     squared_noise_error,
 )
-from proxlab.digits import load_digits
+from proxlab.images.data_sets import load_cifar10, load_digits
 from proxlab.stages import Stage
 from proxlab.train import Pairs, check_unmade, train
 from proxlab.training_run import how_made

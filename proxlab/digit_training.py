@@ -10,7 +10,7 @@ from torch import Tensor
 
 from proxlab import checkpoints, processes
 from proxlab.digit_classifier import NAME, SIDE, DigitClassifier, DigitClassifierConfig
-from proxlab.digits import Digits, load_digits
+from proxlab.images.data_sets import Digits, load_digits
 from proxlab.train import check_unmade, train
 from proxlab.training_run import how_made
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from proxlab.metrics import psnr
+from proxlab.images.metrics import psnr
 from proxlab.tomography import Tomography
 
 

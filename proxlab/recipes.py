@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from proxlab import checkpoints
 from proxlab.convex import MixturePotential
 from proxlab.crate_denoiser import CrateConfig
-from proxlab.data import load_ct
-from proxlab.datasets import find_data
 from proxlab.dncnn import DnCNNConfig
 from proxlab.images import HOUNSFIELD
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import load_ct
+from proxlab.images.metrics import LEVELS
+from proxlab.images.stored import open_color, open_gray
 from proxlab.losses import ProximalMatching, balanced_absolute_error
 from proxlab.lpn import LPN
-from proxlab.metrics import LEVELS
 from proxlab.mixture_config import MixtureConfig
-from proxlab.photographs import open_color, open_gray
 from proxlab.rivals import UNetConfig, UNetDenoiser
 from proxlab.stages import Stage
 from proxlab.train import TrainConfig

@@ -11,11 +11,12 @@ from proxlab import ct_problem
 from proxlab.checkpoints import load
 from proxlab.cli import device
 from proxlab.completion import Completion
-from proxlab.ct_slices import LEVELS, SCALED, write_slice
-from proxlab.dicom import check_source
-from proxlab.files import check_writable, write_json
-from proxlab.images import WRITABLE, LoadedImage, read_image, write_image
-from proxlab.metrics import psnr, ssim
+from proxlab.images import LoadedImage, read_image, write_image
+from proxlab.images.dicom import check_source
+from proxlab.images.files import check_writable, write_json
+from proxlab.images.hounsfield import LEVELS, SCALED, write_slice
+from proxlab.images.metrics import psnr, ssim
+from proxlab.images.reading import WRITABLE
 from proxlab.named_priors import named_prior
 from proxlab.restoration import Restoration, restore
 from proxlab.restore_problem import Problem, pixel_problem

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from proxlab import operators
 from proxlab.images import LoadedImage
-from proxlab.measurements import read_kernel, read_mask
+from proxlab.images.operator_files import read_kernel, read_mask
 
 
 class Problem(NamedTuple):

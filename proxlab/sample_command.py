@@ -9,8 +9,8 @@ from torch import Tensor
 
 from proxlab.checkpoints import load_diffusion
 from proxlab.cli import device
-from proxlab.files import check_writable, writing
 from proxlab.images import write_image
+from proxlab.images.files import check_writable, writing
 from proxlab.sampling import batches
 from solvers import even_grid, uniform_grid
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from proxlab.digit_classifier import DigitClassifier
-from proxlab.digits import load_digits
+from proxlab.images.data_sets import load_digits
 
 DISTANCE = "Frechet distance in the features of digit-classifier"
 """What `frechet_distance` of digits is called wherever it is shown; it is no FID."""

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from proxlab.ct_scan import FanBeam, ParallelBeam, Scan
-from proxlab.files import check_writable, write_json, writing
-from proxlab.image_formats import check_numbers, read_npy
-from proxlab.images import existing
+from proxlab.images.files import check_writable, write_json, writing
+from proxlab.images.formats import check_numbers, read_npy
+from proxlab.images.reading import existing
 
 BEAMS = {"parallel": ParallelBeam, "fan": FanBeam}
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from proxlab import processes
 from proxlab.draws import Pairs, draws
-from proxlab.files import writing
+from proxlab.images.files import writing
 from proxlab.loss_shares import check_shares, share
 from proxlab.stages import Loss, Stage, loss_name, stage_at
 from proxlab.training_state import restore_state

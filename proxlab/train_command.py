@@ -17,7 +17,7 @@ from proxlab import (
     recipes,
 )
 from proxlab.cli import CLASSIFIER, COMPLETION, CRATES, DIFFUSIONS, device
-from proxlab.files import check_folder
+from proxlab.images.files import check_folder
 from proxlab.train import TrainConfig
 
 STARTS = {"lpn-gray-pm": "lpn-gray", "crate-gray-step": "crate-gray"}

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from proxlab import checkpoints, processes
-from proxlab.data import NoisyPatches, Patches, hold_out
 from proxlab.draws import spare_threads
+from proxlab.images.folders import NoisyPatches, Patches, hold_out
+from proxlab.images.metrics import LEVELS, denoising_psnr
+from proxlab.images.stored import StoredImages
 from proxlab.losses import balanced_squared_error
-from proxlab.metrics import LEVELS, denoising_psnr
 from proxlab.stages import Stage
-from proxlab.stored_images import StoredImages
 from proxlab.train import Loop, Loss, TrainConfig, check_unmade, train
 
 

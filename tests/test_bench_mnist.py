@@ -10,7 +10,7 @@ from proxlab import checkpoints
 from proxlab.diffusion_models import ProxDM, ScoreModel
 from proxlab.diffusion_net import DiffusionNetConfig
 from proxlab.digit_classifier import DigitClassifier, DigitClassifierConfig
-from proxlab.digits import Digits
+from proxlab.images.data_sets import Digits
 
 SMALL = DiffusionNetConfig(fold=4, width=32, multipliers=(1,))
 

@@ -16,7 +16,7 @@ from proxlab.completion_training import (
     train_completion,
 )
 from proxlab.crate_denoiser import CrateConfig
-from proxlab.data import NoisyPatches, Patches
+from proxlab.images.folders import NoisyPatches, Patches
 from proxlab.train import TrainConfig
 
 SMALL = CrateConfig(width=32, heads=2, layers=1)

@@ -8,8 +8,8 @@ import torch
 from pictures import whole
 from PIL import Image
 
-from proxlab.decoder_failures import decoding
 from proxlab.images import read_image
+from proxlab.images.decoder_failures import decoding
 
 
 @pytest.mark.parametrize("name", ["tifffile", "PIL.TiffImagePlugin", "pydicom"])

@@ -11,7 +11,7 @@ import proxlab
 import solvers
 from proxlab.classical import TV
 from proxlab.data_terms import data_term
-from proxlab.metrics import psnr
+from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
 from proxlab.restoration import ALGORITHMS, AtStep
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from proxlab.dicom import check_source
 from proxlab.images import read_image, write_image
+from proxlab.images.dicom import check_source
 
 
 def save_dicom(path, values, modality="CT", slope=1, intercept=-1024, **fields):

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from proxlab import checkpoints, diffusion_recipes
-from proxlab.cifar import load_cifar10
 from proxlab.cli import DIFFUSIONS
 from proxlab.diffusion_recipes import (
     DiffusionTraining,
@@ -22,6 +21,7 @@ from proxlab.diffusion_recipes import (
     score_mnist,
     score_stages,
 )
+from proxlab.images.data_sets import load_cifar10
 from tests.tiny_diffusion import TINY
 
 CONFIG = DiffusionTraining(steps=10, batch=4, candidates=(5, 10), checkpoint_every=3)

@@ -19,7 +19,7 @@ from proxlab.digit_training import (
     accuracy,
     train_digit_classifier,
 )
-from proxlab.digits import Digits, load_digits
+from proxlab.images.data_sets import Digits, load_digits
 
 SMALL = DigitClassifierConfig(widths=(8, 8, 8), features=16)
 

@@ -7,8 +7,8 @@ import torch
 from pictures import names
 from PIL import Image
 
-from proxlab.files import write_json, writing
 from proxlab.images import write_image
+from proxlab.images.files import write_json, writing
 
 
 def test_writing_renames_on_success(tmp_path):

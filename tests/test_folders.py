@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxlab.datasets import find_data
 from proxlab.images import list_images
+from proxlab.images.data_sets import find_data
 
 
 def test_listing_a_folder(tmp_path):

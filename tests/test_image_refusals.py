@@ -10,8 +10,7 @@ import torch
 from pictures import names, whole
 from PIL import Image
 
-from proxlab import images
-from proxlab.images import read_image, write_image
+from proxlab.images import read_image, reading, write_image
 
 PNG, JPEG = "PNG", "JPEG"
 
@@ -138,7 +137,7 @@ def test_bad_writes_are_refused_and_leave_nothing(tmp_path, name, x, bits, match
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", list(images.WRITABLE))
+@pytest.mark.parametrize("suffix", list(reading.WRITABLE))
 def test_an_existing_file_is_kept_unless_asked(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"old")

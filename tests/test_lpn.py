@@ -6,7 +6,7 @@ from skimage.data import camera
 
 from proxlab import filters
 from proxlab.checkpoints import load
-from proxlab.metrics import psnr
+from proxlab.images.metrics import psnr
 
 SIGMA = 25 / 255
 

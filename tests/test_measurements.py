@@ -7,7 +7,7 @@ from pictures import as_tensor, whole
 from PIL import Image
 
 from proxlab.images import write_image
-from proxlab.measurements import read_kernel, read_mask
+from proxlab.images.operator_files import read_kernel, read_mask
 
 
 def test_kernels_from_every_kind_of_file(tmp_path, rng):

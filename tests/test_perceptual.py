@@ -10,11 +10,12 @@ from PIL import Image
 from skimage.data import camera
 from torch import nn
 
-from proxlab import compare_case, perceptual
+from proxlab import compare_case
 from proxlab.compare_case import Settings
 from proxlab.compare_report import report
 from proxlab.compare_table import latex, markdown
 from proxlab.comparison import compare
+from proxlab.images import perceptual
 
 X = torch.from_numpy(camera()[100:164, 200:272]).float()[None, None] / 255
 

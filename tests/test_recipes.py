@@ -13,8 +13,8 @@ from torch import nn
 from proxlab import crate_recipes, recipes
 from proxlab.checkpoints import load
 from proxlab.cli import COMPLETION, CRATES, RECIPES, main
-from proxlab.data import NoisyPatches, Patches, load_color, load_ct, load_gray
-from proxlab.metrics import denoising_psnr
+from proxlab.images.folders import NoisyPatches, Patches, load_color, load_ct, load_gray
+from proxlab.images.metrics import denoising_psnr
 from proxlab.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig
 

@@ -14,7 +14,7 @@ from proxlab import restoration
 from proxlab.cli import main
 from proxlab.data_terms import data_term
 from proxlab.demo import demo
-from proxlab.metrics import psnr
+from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
 
 CLEAN = torch.from_numpy(camera()).float()[None, None, 96:160, 200:264] / 255

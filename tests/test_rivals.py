@@ -10,7 +10,7 @@ from skimage.data import astronaut, camera
 
 import proxlab
 from proxlab import checkpoints, recipes
-from proxlab.metrics import psnr
+from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel
 from proxlab.rivals import UNetConfig, UNetDenoiser
 from proxlab.train import TrainConfig

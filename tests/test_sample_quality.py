@@ -10,7 +10,7 @@ from skimage.filters import gaussian
 
 from proxlab import checkpoints, inception
 from proxlab.digit_classifier import NAME, DigitClassifier, DigitClassifierConfig
-from proxlab.digits import load_digits
+from proxlab.images.data_sets import load_digits
 from proxlab.sample_quality import (
     digit_features,
     frechet_distance,

@@ -12,11 +12,10 @@ from skimage.data import astronaut
 
 from examples import bench_streaming
 from proxlab.cli import main
-from proxlab.image_headers import read_shape
 from proxlab.images import read_image, write_image
-from proxlab.photographs import find_photographs, open_gray
-from proxlab.shards import list_members
-from proxlab.stored_images import StoredImages
+from proxlab.images.reading import read_shape
+from proxlab.images.shards import list_members
+from proxlab.images.stored import StoredImages, find_photographs, open_gray
 from tests.shard_files import write_shard, write_shards
 
 SUFFIXES = (".png", ".jpg")

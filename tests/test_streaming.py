@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 from skimage.data import astronaut
 
-from proxlab import checkpoints, photographs, recipes, stored_images
+from proxlab import checkpoints, recipes
 from proxlab.cli import main
 from proxlab.completion_training import train_completion
 from proxlab.crate_denoiser import CrateConfig
-from proxlab.data import NoisyPatches, Patches, hold_out, load_color, load_gray
-from proxlab.decoder_failures import decoding
 from proxlab.draws import draws
+from proxlab.images import stored
+from proxlab.images.decoder_failures import decoding
+from proxlab.images.folders import NoisyPatches, Patches, hold_out, load_color, load_gray
+from proxlab.images.stored import RecentImages, StoredImages, open_color, open_gray
 from proxlab.losses import balanced_squared_error
 from proxlab.mixture_config import MixtureConfig
-from proxlab.photographs import open_color, open_gray
-from proxlab.stored_images import RecentImages, StoredImages
 from proxlab.train import TrainConfig, train
 from tests.shard_files import write_shards
 
@@ -48,20 +48,20 @@ def album(tmp_path_factory):
 @pytest.fixture
 def streamed(monkeypatch):
     """No folder fits into memory, and hardly an image into the cache."""
-    monkeypatch.setattr(photographs, "IN_MEMORY", 4000)
+    monkeypatch.setattr(stored, "IN_MEMORY", 4000)
 
 
 @pytest.fixture
 def read(monkeypatch):
     """The names of what is decoded, in order."""
-    names, lock, original = [], threading.Lock(), stored_images.read_levels
+    names, lock, original = [], threading.Lock(), stored.read_levels
 
     def spy(path, gray):
         with lock:
             names.append(path.name)
         return original(path, gray)
 
-    monkeypatch.setattr(stored_images, "read_levels", spy)
+    monkeypatch.setattr(stored, "read_levels", spy)
     return names
 
 
@@ -131,7 +131,7 @@ def test_what_fits_is_in_memory_and_the_command_says_what_does_not(
         for found, right in ((open_color(place), colour), (open_gray(place), gray)):
             assert isinstance(found, list)
             assert all(torch.equal(a, b) for a, b in zip(found, right, strict=True))
-    monkeypatch.setattr(photographs, "IN_MEMORY", sum(x.nbytes for x in gray) - 1)
+    monkeypatch.setattr(stored, "IN_MEMORY", sum(x.nbytes for x in gray) - 1)
     found = open_gray(album[0])
     assert isinstance(found, StoredImages) and isinstance(found[2:9:3], StoredImages)
     assert torch.equal(found[2:9:3][1], gray[5]) and torch.equal(found[-1], gray[-1])

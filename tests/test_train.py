@@ -9,7 +9,7 @@ from PIL import Image
 from proxlab import checkpoints
 from proxlab.cli import main
 from proxlab.convex import MixturePotential
-from proxlab.data import NoisyPatches, Patches, hold_out
+from proxlab.images.folders import NoisyPatches, Patches, hold_out
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.lpn import LPN
 from proxlab.mixture_config import MixtureConfig

@@ -8,7 +8,7 @@ import torch
 from skimage.data import camera
 
 import proxlab
-from proxlab.metrics import psnr
+from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
 from proxlab.wavelets import Wavelets, daubechies
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from proxlab.ct_slices import read_slice
-from proxlab.images import list_images
-from proxlab.stored_images import StoredImages, read_levels
+from proxlab.images.hounsfield import read_slice
+from proxlab.images.reading import list_images
+from proxlab.images.stored import StoredImages, read_levels
 
 HELD_OUT_EVERY = 20
 

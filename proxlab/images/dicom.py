@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from proxlab.decoder_failures import decoding
-from proxlab.files import writing
+from proxlab.images.decoder_failures import decoding
+from proxlab.images.files import writing
 
 SPOKE_OF_OLD_PIXELS = (
     "SmallestImagePixelValue",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from proxlab.images import HOUNSFIELD, LoadedImage, read_image, write_image
+from proxlab.images.reading import HOUNSFIELD, LoadedImage, read_image, write_image
 
 LEVELS = HOUNSFIELD[1] - HOUNSFIELD[0]
 """The largest value of such a file."""

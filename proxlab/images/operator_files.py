@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from proxlab.decoder_failures import decoding
-from proxlab.image_formats import check_numbers, read_npy, stored_pixels
-from proxlab.images import READABLE, existing
+from proxlab.images.decoder_failures import decoding
+from proxlab.images.formats import check_numbers, read_npy, stored_pixels
+from proxlab.images.reading import READABLE, existing
 
 
 def read_kernel(path: str | Path) -> np.ndarray:

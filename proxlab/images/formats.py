@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from proxlab.decoder_failures import decoding
-from proxlab.dicom import read_hounsfield as read_hounsfield  # where it was
-from proxlab.shards import ImageFile
+from proxlab.images.decoder_failures import decoding
+from proxlab.images.shards import ImageFile
 
 
 def stored_pixels(path: ImageFile) -> np.ndarray:

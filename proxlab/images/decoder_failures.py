@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 
-from proxlab.shards import ImageFile
+from proxlab.images.shards import ImageFile
 
 
 @contextlib.contextmanager

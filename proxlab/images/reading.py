@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from proxlab.dicom import read_hounsfield, write_hounsfield
-from proxlab.files import writing
-from proxlab.image_formats import encode, stored_pixels
-from proxlab.shards import ImageFile, Member
+from proxlab.images.decoder_failures import decoding
+from proxlab.images.dicom import read_hounsfield, write_hounsfield
+from proxlab.images.files import writing
+from proxlab.images.formats import encode, open_picture, stored_pixels
+from proxlab.images.shards import ImageFile, Member
 
 READABLE = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
 WRITABLE = {
@@ -36,6 +37,9 @@ HOUNSFIELD = (-1024.0, 3071.0)
 
 NOISY = (-10.0, 11.0)
 """Beyond these no measurement in image units lies, whose noise has a standard deviation below 1."""
+
+_CHANNELS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "RGB": 3, "RGBA": 3}
+"""Pillow's modes whose channels are known before the pixels are."""
 
 
 class LoadedImage(NamedTuple):
@@ -100,6 +104,26 @@ def read_image(
         pixels = pixels.repeat(3, axis=2)
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
     return LoadedImage(torch.from_numpy(planes), bits, kind, path, scale, clipped)
+
+
+def read_shape(path: ImageFile) -> tuple[int, int, int]:
+    """(C, H, W) of what `read_image` gives: by the header of a PNG or JPEG file.
+
+    Palettes, TIFF, npy and DICOM are decoded for it. Raises as `read_image`, as far as a header
+    shows the fault.
+    """
+    if not isinstance(path, Member):
+        existing(path, READABLE)
+    if path.suffix.lower() in (".png", ".jpg", ".jpeg"):
+        with decoding(path), open_picture(path) as image:
+            mode, kind, (width, height) = image.mode, image.format, image.size
+            # Pillow would decode a whole PNG to look for an orientation behind its pixels.
+            known = kind != "PNG" or "exif" in image.info
+            turn = image.getexif().get(0x0112, 1) if known else 1
+        if kind != "TIFF" and mode in _CHANNELS:
+            sides = (width, height) if turn in (5, 6, 7, 8) else (height, width)
+            return _CHANNELS[mode], *sides
+    return tuple(read_image(path).pixels.shape[1:])
 
 
 def write_image(

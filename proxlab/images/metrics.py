@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from proxlab.data import as_floats
+from proxlab.images.folders import as_floats
 
 LEVELS = (5, 15, 25, 50)
 """Noise levels on photographs, of 255."""
