@@ -16,10 +16,10 @@ from torch import Tensor
 
 import solvers
 from proxlab import operators
-from proxlab.ct_phantoms import blobs, disks, pixels, sinogram
 from proxlab.data_terms import data_term
+from proxlab.operators.tomography.operator import Tomography
+from proxlab.operators.tomography.phantoms import blobs, disks, pixels, sinogram
 from proxlab.restoration import AtStep
-from proxlab.tomography import Tomography
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot
 

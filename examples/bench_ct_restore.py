@@ -24,7 +24,7 @@ from proxlab.classical import TV
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_ct
 from proxlab.images.metrics import psnr, ssim
-from proxlab.tomography import Tomography
+from proxlab.operators.tomography.operator import Tomography
 
 NOISE = 0.5
 SOLVER, STEPS = "hqs", 50

@@ -12,7 +12,7 @@ import torch
 from deepinv.physics import LinearPhysics
 
 from proxlab import operators
-from proxlab.tomography import Tomography
+from proxlab.operators.tomography.operator import Tomography
 
 
 class Problem(Protocol):

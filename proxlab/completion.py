@@ -12,7 +12,7 @@ from deepinv.physics import Inpainting
 from torch import Tensor, nn
 
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.operators import noise_level
+from proxlab.operators.noise import noise_level
 from proxlab.prior_arguments import LEARNED_WEIGHT, check_images, noise_levels
 from proxlab.starting_point import fill_missing
 

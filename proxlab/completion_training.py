@@ -16,7 +16,7 @@ from proxlab.images.data_sets import find_data
 from proxlab.images.folders import NoisyPatches, Patches
 from proxlab.images.metrics import psnr
 from proxlab.images.stored import open_gray
-from proxlab.masks import boxes_mask
+from proxlab.operators.inpainting import boxes_mask
 from proxlab.starting_point import fill_missing
 from proxlab.train import TrainConfig, check_unmade, train
 from proxlab.training_run import how_made, open_split

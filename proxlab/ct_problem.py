@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 
 from proxlab import operators
-from proxlab.ct_scan import (
+from proxlab.images import LoadedImage, read_image
+from proxlab.images.hounsfield import read_slice
+from proxlab.images.operator_files import read_angles
+from proxlab.operators.tomography.operator import Tomography
+from proxlab.operators.tomography.scan import (
     FanBeam,
     ParallelBeam,
     Scan,
@@ -21,12 +25,14 @@ from proxlab.ct_scan import (
     enough_detectors,
     even_angles,
 )
-from proxlab.images import LoadedImage, read_image
-from proxlab.images.hounsfield import read_slice
-from proxlab.images.operator_files import read_angles
+from proxlab.operators.tomography.sinograms import (
+    beside,
+    check_line_integrals,
+    check_scan_fits,
+    read_geometry,
+    read_sinogram,
+)
 from proxlab.restore_problem import Problem
-from proxlab.sinograms import beside, check_fits, check_line_integrals, read_geometry, read_sinogram
-from proxlab.tomography import Tomography
 
 Beam = ParallelBeam | FanBeam
 SAME_ANGLE = 1e-3
@@ -84,7 +90,7 @@ def _untold(args: argparse.Namespace, y: Tensor) -> Scan:
             "measured; give --angles or --angles-file, and --size"
         )
     scan = Scan(**{"detectors": y.shape[-1]} | _told(args, _beam(args) or ParallelBeam()))
-    check_fits(str(args.input), y, "the options", scan)
+    check_scan_fits(str(args.input), y, "the options", scan)
     return scan
 
 

@@ -14,11 +14,10 @@ from torch import Tensor
 from proxlab.circulant import Circulant
 from proxlab.data_arguments import checked, positive, scaled, squares
 from proxlab.linear_data import LinearData
-from proxlab.operators import noise_level
-from proxlab.photon_counts import PhotonCounts
-from proxlab.physics import CircularBlur
+from proxlab.operators.blur import CircularBlur
+from proxlab.operators.noise import PhotonCounts, noise_level
+from proxlab.operators.tomography.operator import Tomography
 from proxlab.starting_point import start
-from proxlab.tomography import Tomography
 from solvers.protocols import Image, PerImage, per_image
 
 __all__ = ["data_term", "CircularData", "MaskData", "LinearData", "start"]
@@ -35,7 +34,7 @@ def data_term(
     """f(x) = w |A x - y|^2 / 2 with w = strength / noise^2, for the measurement y = op(x).
 
     y: real [B, ...]. noise: standard deviation in the units of y, a float or [B]; if None, that of
-    the operator; of photon counts, that of each entry of y (`proxlab.photon_counts`). Where the
+    the operator; of photon counts, that of each entry of y (`proxlab.operators.noise`). Where the
     operator has none, or another one, 1 is taken: then f is |A x - y|^2 / 2 and `strength` alone
     balances it against the prior. tol, max_steps: for operators without a closed-form prox, see
     LinearData.

@@ -14,8 +14,8 @@ from proxlab.checkpoints import load
 from proxlab.classical import TV
 from proxlab.images.files import check_writable, writing
 from proxlab.images.metrics import psnr, ssim
+from proxlab.operators.tomography.operator import Tomography
 from proxlab.restoration import Restoration, restore
-from proxlab.tomography import Tomography
 
 STEPS = 200
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from proxlab.images.metrics import psnr
-from proxlab.tomography import Tomography
+from proxlab.operators.tomography.operator import Tomography
 
 
 def draw_demo(path: Path, pictures: list) -> None:

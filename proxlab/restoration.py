@@ -30,8 +30,7 @@ from torch import Tensor
 
 import solvers
 from proxlab.data_terms import data_term, start
-from proxlab.operators import noise_level
-from proxlab.photon_counts import PhotonCounts
+from proxlab.operators.noise import PhotonCounts, noise_level
 from proxlab.premises import Premises, premises
 from solvers import Result, Trace
 from solvers.conditions import PROVED

@@ -18,11 +18,11 @@ from proxlab.images.hounsfield import LEVELS, SCALED, write_slice
 from proxlab.images.metrics import psnr, ssim
 from proxlab.images.reading import WRITABLE
 from proxlab.named_priors import named_prior
+from proxlab.operators.tomography.operator import Tomography
+from proxlab.operators.tomography.sinograms import beside, check_sinogram_writable, write_sinogram
 from proxlab.restoration import Restoration, restore
 from proxlab.restore_problem import Problem, pixel_problem
-from proxlab.sinograms import beside, check_sinogram_writable, write_sinogram
 from proxlab.tiled import Tiled
-from proxlab.tomography import Tomography
 
 
 def restore_file(args: argparse.Namespace) -> None:

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
-from proxlab.physics import CircularBlur, PaddedBlur
-from proxlab.tomography import Tomography
+from proxlab.operators.blur import CircularBlur, PaddedBlur
+from proxlab.operators.tomography.operator import Tomography
 from solvers.protocols import Image, dot, per_image
 
 

@@ -8,10 +8,10 @@ from PIL import Image
 from skimage.data import shepp_logan_phantom
 from skimage.transform import resize
 
-from proxlab.ct_scan import FanBeam
 from proxlab.images import write_image
 from proxlab.operators import ct
-from proxlab.sinograms import write_sinogram
+from proxlab.operators.tomography.scan import FanBeam
+from proxlab.operators.tomography.sinograms import write_sinogram
 
 PIXELS = 0.1 + 0.5 * resize(shepp_logan_phantom(), (32, 32), anti_aliasing=True)
 FAST = "--steps 3 --prior none --quiet --device cpu"

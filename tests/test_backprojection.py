@@ -7,9 +7,9 @@ import pytest
 import torch
 from pictures import image, relative
 
-from proxlab import backprojection
-from proxlab.ct_phantoms import Ellipse, blobs, pixels, sinogram
 from proxlab.operators import ct
+from proxlab.operators.tomography import backprojection
+from proxlab.operators.tomography.phantoms import Ellipse, blobs, pixels, sinogram
 
 FAN = (4.0, 7.0)
 KINDS = {"parallel": (None, False), "matched": (None, True), "fan": (FAN, False)}

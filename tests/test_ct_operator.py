@@ -9,8 +9,8 @@ import pytest
 import torch
 from pictures import image, relative
 
-from proxlab import projection_matrix
 from proxlab.operators import ct
+from proxlab.operators.tomography import projection_matrix
 
 SCANS = {
     "parallel": dict(size=(9, 7), angles=(3, 41.5, 90, 158), axis=(0.6, -0.4)),

@@ -7,9 +7,9 @@ import pytest
 import torch
 from pictures import image, relative
 
-from proxlab import footprints, projection_matrix, symmetry
-from proxlab.ct_phantoms import blobs, disks, lines, pixels, sinogram
 from proxlab.operators import ct
+from proxlab.operators.tomography import footprints, projection_matrix, symmetry
+from proxlab.operators.tomography.phantoms import blobs, disks, lines, pixels, sinogram
 
 VIEWS = {"parallel": (3, 41.5, 90, 158), "fan": (0, 47, 133.5, 250, 301)}
 FAN = {"parallel": None, "fan": (20.0, 31.0)}

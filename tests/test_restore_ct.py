@@ -17,7 +17,7 @@ from test_dicom import save_dicom
 from proxlab import restore_command
 from proxlab.cli import main
 from proxlab.images import read_image
-from proxlab.sinograms import read_geometry
+from proxlab.operators.tomography.sinograms import read_geometry
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 import torch
 from pictures import names
 
-from proxlab.ct_scan import FanBeam, Scan, even_angles
 from proxlab.operators import ct
-from proxlab.sinograms import (
+from proxlab.operators.tomography.scan import FanBeam, Scan, even_angles
+from proxlab.operators.tomography.sinograms import (
     check_line_integrals,
     read_geometry,
     read_sinogram,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from proxlab.ct_scan import ParallelBeam, Scan
+from proxlab.operators.tomography.scan import ParallelBeam, Scan
 
 CLOSE = 1e-7
 """Degrees within which two views are one."""

@@ -7,20 +7,73 @@ detector's width, in image units times the unit of length. The matrix is built a
 dtype and device of what it is applied to; operators of one scan share it.
 """
 
+import math
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Integral
 from typing import Literal
 
+import numpy as np
 import torch
 from deepinv.physics import LinearPhysics, NoiseModel
 from torch import Tensor
 
-from proxlab import footprints
-from proxlab.arrays import check_finite, check_image
-from proxlab.backprojection import Window, filterable, filtered_backprojection
-from proxlab.ct_scan import Scan
-from proxlab.projection_matrix import ProjectionMatrix, projection_matrix
+from proxlab.operators.arguments import check_finite, check_image
+from proxlab.operators.noise import Noise, PhotonCounts
+from proxlab.operators.tomography import footprints
+from proxlab.operators.tomography.backprojection import Window, filterable, filtered_backprojection
+from proxlab.operators.tomography.projection_matrix import ProjectionMatrix, projection_matrix
+from proxlab.operators.tomography.scan import (
+    FanBeam,
+    ParallelBeam,
+    Scan,
+    check_degrees,
+    enough_detectors,
+    even_angles,
+)
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot
+
+
+def ct(
+    size: int | tuple[int, int],
+    angles: int | Sequence[float],
+    noise: float | PhotonCounts = 0.0,
+    detectors: int | None = None,
+    detector_spacing: float = 1.0,
+    pixel_spacing: float = 1.0,
+    fan: FanBeam | tuple[float, float] | None = None,
+    axis: tuple[float, float] = (0.0, 0.0),
+    model: Literal["strip", "line"] = "strip",
+) -> "Tomography":
+    """Line integrals of an image, then Gaussian noise of std `noise` in the sinogram's units.
+
+    Or noise=PhotonCounts(photons, attenuation): that of a detector that counts.
+
+    size: of the image, N or (H, W). angles: how many, even over 180 degrees (360 for a fan), or
+    rising degrees. detectors: how many (enough for the image's diagonal if None); their spacing,
+    that of pixels and all other lengths are in one unit, in which line integrals are too. fan: the
+    source's distance from the axis and from the detector (parallel rays if None). axis: x, y of the
+    axis of rotation, x to the right and y up from the image's middle. model: "strip", exact, or
+    "line", the ray to the middle of each detector. Coordinates: `operators.tomography.scan`.
+    Raises ValueError on lengths, counts and angles that cannot be.
+    """
+    height, width = _sides(size)
+    beam = ParallelBeam() if fan is None else _fan(fan)
+    if isinstance(angles, Integral):
+        angles = even_angles(angles, beam.turn)
+    else:
+        check_degrees(angles)
+    some = 1 if detectors is None else detectors
+    scan = Scan(height, width, angles, some, detector_spacing, pixel_spacing, axis, beam)
+    if detectors is None:
+        scan = replace(scan, detectors=enough_detectors(scan))
+    if isinstance(noise, PhotonCounts):
+        return Tomography(scan, noise, model)
+    if not (isinstance(noise, (int, float, np.number)) and 0 <= noise < math.inf):
+        raise ValueError(f"noise is a standard deviation of the sinogram, >= 0, got {noise}")
+    return Tomography(scan, Noise(float(noise)), model)
 
 
 class Tomography(LinearPhysics):
@@ -131,3 +184,23 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         return _Product.apply(grad, ctx.matrix, not ctx.transposed), None, None
+
+
+def _fan(fan: FanBeam | tuple[float, float]) -> FanBeam:
+    if isinstance(fan, FanBeam):
+        return fan
+    try:
+        to_axis, to_detector = fan
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"fan is the source's distance from the axis and from the detector, got {fan}"
+        ) from None
+    return FanBeam(to_axis, to_detector)
+
+
+def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = (size, size) if isinstance(size, Integral) else size
+    except (TypeError, ValueError):
+        raise ValueError(f"size is a whole number or (height, width), got {size}") from None
+    return height, width

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from proxlab.ct_scan import FanBeam, ParallelBeam, Scan
 from proxlab.images.files import check_writable, write_json, writing
 from proxlab.images.formats import check_numbers, read_npy
 from proxlab.images.reading import existing
+from proxlab.operators.tomography.scan import FanBeam, ParallelBeam, Scan
 
 BEAMS = {"parallel": ParallelBeam, "fan": FanBeam}
 
@@ -64,7 +64,7 @@ def write_sinogram(
         raise ValueError(
             f"cannot write {path}: a sinogram is [1, 1, views, detectors], got {list(y.shape)}"
         )
-    check_fits(f"cannot write {path}: the sinogram", y, "the fields of its scan", scan)
+    check_scan_fits(f"cannot write {path}: the sinogram", y, "the fields of its scan", scan)
     array = y[0, 0].detach().cpu().numpy().astype(np.float32)
     bad = int((~np.isfinite(array)).sum())
     if bad:
@@ -98,7 +98,7 @@ def read_sinogram(path: str | Path) -> tuple[Tensor, Scan | None]:
     geometry = read_geometry(path)
     if geometry is None:
         return y, None
-    check_fits(f"{path}", y, f"the fields of {beside(path).name}", geometry.scan)
+    check_scan_fits(f"{path}", y, f"the fields of {beside(path).name}", geometry.scan)
     return y, geometry.scan
 
 
@@ -149,7 +149,7 @@ def check_line_integrals(path: str | Path, y: Tensor, scan: Scan, noise: float) 
         )
 
 
-def check_fits(what: str, y: Tensor, by: str, scan: Scan) -> None:
+def check_scan_fits(what: str, y: Tensor, by: str, scan: Scan) -> None:
     """ValueError unless y has the scan's views and detectors; `by` says who told of the scan."""
     shape, wanted = list(y.shape[2:]), [len(scan.angles), scan.detectors]
     if shape != wanted:

@@ -1,13 +1,15 @@
-"""Masks of seen pixels: which ones an operator takes, and those drawn by chance or as a box."""
+"""Missing pixels: the operator, its masks and which masks it takes, and the physics behind it."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
-from proxlab.arrays import real_tensor
+from proxlab.operators.arguments import check_finite, check_image, column, filled, real_tensor
+from proxlab.operators.noise import Noise, checked_noise
 
 
 def random_mask(
@@ -81,3 +83,55 @@ def _pixels(shape: Sequence[int]) -> int:
     if len(shape) not in (2, 3) or any(n < 1 for n in shape):
         raise ValueError(f"a mask is [H, W] or [C, H, W], got shape {list(shape)}")
     return math.prod(shape)
+
+
+def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
+    """Keep the pixels where `mask` [H, W] or [C, H, W] is 1, zero where it is 0.
+
+    Gaussian noise of std `noise` (image units) falls on the kept pixels only. [H, W] serves any
+    number of channels. Raises ValueError or TypeError on other values or shapes, on a mask without
+    a single 1, on a bad noise; the operator itself refuses images of another size than the mask.
+    """
+    mask = checked_mask(mask)
+    return MaskedPixels(tuple(mask.shape), mask[None], noise_model=Noise(checked_noise(noise)))
+
+
+class MaskedPixels(Inpainting):
+    """deepinv's Inpainting, which here refuses images that its mask would broadcast over."""
+
+    def fitted(self, x: Tensor) -> Tensor:
+        """The mask [1, 1 or C, H, W] for images like x, in their dtype and on their device."""
+        channels, *size = self.mask.shape[1:]
+        if list(check_image(x).shape[2:]) != size or channels not in (1, x.shape[1]):
+            raise ValueError(
+                f"the mask is for [C, H, W] = {list(self.mask.shape[1:])}, the image has "
+                f"{list(x.shape[1:])}; make the mask of the image's size"
+            )
+        return self.mask.to(x)
+
+    def forward(self, x: Tensor, **kwargs) -> Tensor:
+        return super().forward(check_finite(x), **kwargs)
+
+    def noise(self, x: Tensor, **kwargs) -> Tensor:
+        return self.fitted(x) * self.noise_model(x, **kwargs)
+
+    def A(self, x: Tensor, mask=None, **kwargs) -> Tensor:
+        self.update_parameters(mask=mask, **kwargs)
+        return self.fitted(x) * x
+
+    def A_adjoint(self, y: Tensor, mask=None, **kwargs) -> Tensor:
+        return self.A(y, mask=mask, **kwargs)
+
+    def A_adjoint_A(self, x: Tensor, mask=None, **kwargs) -> Tensor:
+        return self.A(x, mask=mask, **kwargs)
+
+    def A_A_adjoint(self, y: Tensor, mask=None, **kwargs) -> Tensor:
+        return self.A(y, mask=mask, **kwargs)
+
+    def A_dagger(self, y: Tensor, mask=None, **kwargs) -> Tensor:
+        return self.A(y, mask=mask, **kwargs)
+
+    def prox_l2(self, z, y: Tensor, gamma, **kwargs) -> Tensor:
+        """argmin_x gamma / 2 |A x - y|^2 + |x - z|^2 / 2; gamma a float, [B] or [B, 1, 1, 1]."""
+        m, z, gamma = self.fitted(y), filled(z, y), column(gamma, y)
+        return z + m * (y - z) * (gamma / (1 + gamma))

@@ -13,7 +13,7 @@ interpolated linearly between pixel centres across the ray. [Joseph82]
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from proxlab.ct_scan import Array, Scan, direction
+from proxlab.operators.tomography.scan import Array, Scan, direction
 
 NOTHING = 1e-9
 """Of a pixel's area: less is rounding."""

@@ -19,9 +19,9 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from proxlab import footprints
-from proxlab.ct_scan import ParallelBeam, Scan
-from proxlab.symmetry import Plan, plan
+from proxlab.operators.tomography import footprints
+from proxlab.operators.tomography.scan import ParallelBeam, Scan
+from proxlab.operators.tomography.symmetry import Plan, plan
 
 COLUMNS, PIXELS = 16, 2**21
 """Images, turned ones too, that are multiplied at a time, at most, and their pixels in all. More

@@ -33,3 +33,18 @@ def check_finite(x: Tensor) -> Tensor:
     if strange:
         raise ValueError(f"{strange} of {x.numel()} pixels are NaN or infinite; fill them first")
     return x
+
+
+def filled(z: Tensor | float | None, y: Tensor) -> Tensor:
+    """deepinv also passes numbers and None (zero) for an image."""
+    return check_image(z) if isinstance(z, Tensor) else torch.full_like(y, z or 0.0)
+
+
+def column(gamma: float | Tensor, y: Tensor) -> float | Tensor:
+    if not isinstance(gamma, Tensor):
+        return gamma
+    if gamma.numel() not in (1, len(y)) or gamma.ndim > 1 and gamma.numel() != len(gamma):
+        raise ValueError(
+            f"gamma is a float, [B] or [B, 1, 1, 1] with B = {len(y)}, got {list(gamma.shape)}"
+        )
+    return gamma.to(y).reshape(-1, 1, 1, 1)

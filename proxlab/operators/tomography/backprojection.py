@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from proxlab.ct_scan import FanBeam, ParallelBeam, Scan
+from proxlab.operators.tomography.scan import FanBeam, ParallelBeam, Scan
 
 Window = Literal["ramp", "shepp-logan", "hann"]
 UNSEEN = 15.0

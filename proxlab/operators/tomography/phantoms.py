@@ -1,6 +1,6 @@
 """Ellipses and Gaussian blobs whose sinograms are known in closed form, beside their pixels.
 
-What a projector is tested against. Written from the geometry in the docstring of `proxlab.ct_scan`
+What a projector is tested against. Written from the geometry in the docstring of the file `scan`
 and from nothing else of the package: rays are put through points in the plane and handed to
 formulas for line integrals.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from proxlab.ct_scan import FanBeam, Scan
+from proxlab.operators.tomography.scan import FanBeam, Scan
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,178 @@
+"""Blur: the operator, its kernel and which kernels it takes, and the deepinv physics behind it."""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from deepinv.physics import Blur, GaussianNoise, LinearPhysics
+from torch import Tensor
+
+from proxlab.operators.arguments import check_finite, check_image, column, filled, real_tensor
+from proxlab.operators.noise import Noise, checked_noise
+
+SUM_TOLERANCE = 1e-3
+"""How far from 1 a kernel may sum; negative entries may cancel down to this share of the whole."""
+
+PSEUDO_INVERSE_CUTOFF = 1e-5
+"""Frequencies damped below this fraction of the strongest are not inverted by `A_dagger`."""
+
+Boundary = Literal["circular", "valid", "reflect"]
+
+
+def gaussian_kernel(sigma: float) -> Tensor:
+    """Gaussian of std `sigma` pixels, cut at 4 sigma: float64 [n, n], n odd, sums to 1."""
+    if not 0 < sigma <= 100:
+        raise ValueError(f"a blur sigma is in pixels, expected 0 < sigma <= 100, got {sigma}")
+    reach = math.ceil(4 * sigma)
+    line = torch.exp(-((torch.arange(-reach, reach + 1.0).double() / sigma) ** 2) / 2)
+    line = line / line.sum()
+    return line[:, None] * line
+
+
+def checked_kernel(kernel: np.ndarray | Tensor, normalize: bool) -> Tensor:
+    """A copy in float64 [h, w]; see `operators.deblur` for what is refused."""
+    kernel = real_tensor("kernel", kernel).to(torch.float64)
+    if kernel.ndim != 2 or 0 in kernel.shape:
+        raise ValueError(f"a kernel is [h, w], got shape {list(kernel.shape)}; index or squeeze it")
+    size = " x ".join(map(str, kernel.shape))
+    strange = int((~kernel.isfinite()).sum())
+    if strange:
+        raise ValueError(f"the kernel has {strange} entries that are NaN or infinite; repair it")
+    if any(n % 2 == 0 for n in kernel.shape):
+        raise ValueError(
+            f"an even-sized kernel has no centre, got {size}; pad it with a zero row or column"
+        )
+    if not kernel.any():
+        raise ValueError(f"all entries of the {size} kernel are zero; is it the right file?")
+    total = kernel.sum().item()
+    if normalize:
+        if total <= SUM_TOLERANCE * kernel.abs().sum().item():
+            raise ValueError(f"kernel sums to {total:.3g}, which nothing can be divided by")
+        return kernel / total
+    if abs(total - 1) > SUM_TOLERANCE:
+        raise ValueError(
+            f"kernel sums to {total:.4g}; pass normalize=True, or --normalize, to divide by it"
+        )
+    return kernel.clone()
+
+
+def check_kernel_fits(kernel: Tensor, x: Tensor) -> None:
+    """ValueError if the kernel [..., h, w] is larger than the images x."""
+    (h, w), (height, width) = kernel.shape[-2:], x.shape[-2:]
+    if h > height or w > width:
+        raise ValueError(
+            f"the kernel is {h} x {w}, larger than the image, {height} x {width}; crop the kernel"
+        )
+
+
+def deblur(
+    kernel: np.ndarray | Tensor,
+    noise: float = 0.0,
+    boundary: Boundary = "circular",
+    normalize: bool = False,
+) -> LinearPhysics:
+    """Blur by `kernel` [h, w], h and w odd, then Gaussian noise of std `noise` (image units).
+
+    boundary: "circular" wraps around, and its prox is a closed form; "reflect" mirrors the image at
+    its edges; "valid" keeps only pixels whose neighbourhood was seen, [H - h + 1, W - w + 1].
+    A kernel that sums to 1 within 1e-3 is used exactly as given, in float64; `normalize` divides
+    by the sum. Raises ValueError or TypeError on any other kernel, noise or boundary; the operator
+    itself refuses images that are smaller than the kernel.
+    """
+    kernel = checked_kernel(kernel, normalize)
+    noise_model = Noise(checked_noise(noise))
+    if boundary == "circular":
+        return CircularBlur(kernel, noise_model=noise_model)
+    if boundary not in ("valid", "reflect"):
+        raise ValueError(f"boundary is 'circular', 'valid' or 'reflect', got {boundary!r}")
+    if boundary == "reflect":
+        # deepinv 0.5 has no adjoint for a mirrored kernel of one row or column
+        rows, columns = (int(n == 1) for n in kernel.shape)
+        kernel = F.pad(kernel, (columns, columns, rows, rows))
+    # by FFT: faster from 9 x 9 on, and the direct adjoint of one channel is ten times slower
+    return PaddedBlur(kernel[None, None], padding=boundary, use_fft=True, noise_model=noise_model)
+
+
+class CircularBlur(LinearPhysics):
+    """Convolution that wraps around, diagonal in Fourier: A = F^-1 diag(S) F.
+
+    `kernel` [h, w] is kept as given; the spectrum of the last image size, dtype and device is kept.
+    """
+
+    def __init__(self, kernel: Tensor, noise_model: GaussianNoise):
+        super().__init__(noise_model=noise_model)
+        self.register_buffer("kernel", kernel)
+        self._kept: tuple[Any, Tensor, Tensor] | None = None
+
+    def spectrum(self, x: Tensor) -> Tensor:
+        """S [H, W // 2 + 1], complex, such that A x = irfft2(S rfft2(x)) for images like x."""
+        check_kernel_fits(self.kernel, x)
+        size = x.shape[-2:]
+        version = None if self.kernel.is_inference() else self.kernel._version
+        key = (size, x.dtype, x.device, version)
+        kept = self._kept
+        if kept is None or kept[0] != key or kept[2] is not self.kernel:
+            h, w = self.kernel.shape
+            with torch.inference_mode(False):  # what is kept must serve training as well
+                padded = F.pad(self.kernel.double(), (0, size[1] - w, 0, size[0] - h))
+                full = torch.fft.rfft2(padded.roll((-(h // 2), -(w // 2)), (0, 1)))
+                full = full.to(device=x.device, dtype=x.dtype.to_complex())
+            self._kept = kept = key, full, self.kernel
+        return kept[1]
+
+    def forward(self, x: Tensor, **kwargs) -> Tensor:
+        return super().forward(check_finite(x), **kwargs)
+
+    def A(self, x: Tensor, **kwargs) -> Tensor:
+        return _filter(check_image(x), self.spectrum(x))
+
+    def A_adjoint(self, y: Tensor, **kwargs) -> Tensor:
+        return _filter(check_image(y), self.spectrum(y).conj())
+
+    def A_adjoint_A(self, x: Tensor, **kwargs) -> Tensor:
+        return _filter(check_image(x), _power(self.spectrum(x)))
+
+    def A_A_adjoint(self, y: Tensor, **kwargs) -> Tensor:
+        return self.A_adjoint_A(y)
+
+    def A_dagger(self, y: Tensor, **kwargs) -> Tensor:
+        """Least squares of least norm, frequencies below 1e-5 of the strongest left out."""
+        s = self.spectrum(check_image(y))
+        kept = s.abs() > PSEUDO_INVERSE_CUTOFF * s.abs().max()
+        return _filter(y, torch.where(kept, 1 / torch.where(kept, s, 1), 0))
+
+    def prox_l2(self, z, y: Tensor, gamma, **kwargs) -> Tensor:
+        """argmin_x gamma / 2 |A x - y|^2 + |x - z|^2 / 2; gamma a float, [B] or [B, 1, 1, 1]."""
+        s, z, gamma = self.spectrum(check_image(y)), filled(z, y), column(gamma, y)
+        pull = s.conj() * torch.fft.rfft2(y) - _power(s) * torch.fft.rfft2(z)
+        step = pull * (gamma / (1 + gamma * _power(s)))
+        return z + torch.fft.irfft2(step, s=y.shape[-2:])
+
+
+class PaddedBlur(Blur):
+    """deepinv's Blur with "valid" or "reflect" edges, for images of any float dtype and device."""
+
+    def forward(self, x: Tensor, **kwargs) -> Tensor:
+        return super().forward(check_finite(x), **kwargs)
+
+    def A(self, x: Tensor, filter=None, **kwargs) -> Tensor:
+        self.update_parameters(filter=filter, **kwargs)
+        check_kernel_fits(self.filter, check_image(x))
+        return self.conv[2](x, filter=self.filter.to(x), padding=self.padding)
+
+    def A_adjoint(self, y: Tensor, filter=None, **kwargs) -> Tensor:
+        self.update_parameters(filter=filter, **kwargs)
+        check_image(y)
+        if self.padding != "valid":
+            check_kernel_fits(self.filter, y)
+        return self.conv_transpose[2](y, filter=self.filter.to(y), padding=self.padding)
+
+
+def _filter(x: Tensor, spectrum: Tensor) -> Tensor:
+    return torch.fft.irfft2(spectrum * torch.fft.rfft2(x), s=x.shape[-2:])
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    return spectrum.real**2 + spectrum.imag**2

@@ -1,0 +1,88 @@
+"""Noise of a measurement: Gaussian of a known level, or that of a detector that counts photons.
+
+A detector to which I photons are sent counts n ~ Poisson(I exp(-k l)) through a line integral l, k
+the attenuation of an image value of 1 over a unit of length. The measurement is
+y = -log(n / I) / k, whose variance is about 1 / (k^2 n): rays through dense parts say less.
+[Elbakri02]
+"""
+
+import math
+
+import numpy as np
+import torch
+from deepinv.physics import GaussianNoise, LinearPhysics, NoiseModel, ZeroNoise
+from torch import Tensor
+
+LEAST = 0.5
+"""Photons that a ray counts where none arrived: its logarithm must be a number."""
+
+
+class PhotonCounts(NoiseModel):
+    """y = -log(n / I) / k with n ~ Poisson(I exp(-k l)).
+
+    photons: I, sent along each ray. attenuation: k, per unit of length of an image value of 1.
+    Raises ValueError unless both are positive and finite.
+    """
+
+    def __init__(self, photons: float, attenuation: float):
+        super().__init__()
+        for name, number in (("photons", photons), ("attenuation", attenuation)):
+            if not 0 < number < math.inf:
+                raise ValueError(f"{name} is positive and finite, got {number}")
+        self.photons, self.attenuation = float(photons), float(attenuation)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None, **kwargs) -> Tensor:
+        """Line integrals to noisy ones. A CPU generator gives the same for every device of x."""
+        mean = self.photons * (-self.attenuation * x.double()).exp()
+        if generator is not None:
+            mean = mean.to(generator.device)
+        counts = torch.poisson(mean, generator=generator).clamp(min=LEAST).to(x.device)
+        return (-(counts / self.photons).log() / self.attenuation).to(x.dtype)
+
+    def precision(self, y: Tensor) -> Tensor:
+        """One over the variance of each entry of a measurement: k^2 n, the shape of y."""
+        counts = self.photons * (-self.attenuation * y).exp()
+        return self.attenuation**2 * counts.clamp(min=LEAST, max=self.photons)
+
+
+class Noise(GaussianNoise):
+    """deepinv's Gaussian noise, its std kept in float64, drawn from a `generator` if given."""
+
+    def __init__(self, sigma: float):
+        super().__init__(torch.tensor(sigma, dtype=torch.float64))
+
+    def forward(self, x, sigma=None, seed=None, generator=None, **kwargs):
+        """x + std * n. A CPU generator gives the same n for every device of x."""
+        self.update_parameters(sigma=sigma)
+        self.rng_manual_seed(seed)
+        source = self.rng if generator is None else generator
+        if source is None:
+            n = torch.randn_like(x)
+        elif isinstance(source, torch.Generator):
+            n = torch.randn(x.shape, generator=source, device=source.device, dtype=x.dtype).to(x)
+        else:
+            raise TypeError(f"generator is a torch.Generator, got {type(source).__name__}")
+        return x + self.sigma.to(x).reshape(-1, *[1] * (x.ndim - 1)) * n
+
+
+def noise_level(op: LinearPhysics) -> float | Tensor | None:
+    """Standard deviation of an operator's noise: a float, [B] if it was set per image.
+
+    0.0 without noise, None for noise that is not Gaussian of known level.
+    """
+    model = op.noise_model
+    if isinstance(model, ZeroNoise):
+        return 0.0
+    if not isinstance(model, GaussianNoise):
+        return None
+    sigma = torch.as_tensor(model.sigma).detach()
+    return sigma.item() if sigma.numel() == 1 else sigma.flatten()
+
+
+def checked_noise(noise: float) -> float:
+    if not (isinstance(noise, (int, float, np.number)) and 0 <= noise <= 1):
+        raise ValueError(
+            f"noise is a standard deviation in image units, expected 0 <= noise <= 1, got {noise}"
+            + ("; divide by 255?" if isinstance(noise, (int, float)) and noise > 1 else "")
+        )
+    return float(noise)
