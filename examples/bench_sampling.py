@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from proxlab.checkpoints import load_diffusion
-from proxlab.diffusion_models import DiffusionModel
+from proxlab.diffusion.models import DiffusionModel
 from proxlab.sampling import sample
 
 

@@ -26,10 +26,10 @@ import torch
 from torch import Tensor
 
 from examples.diffusers_rivals import RIVALS, predictor
-from proxlab.distances import wasserstein
+from proxlab.diffusion.distances import wasserstein
+from proxlab.diffusion.mean_prox import MeanProx
 from proxlab.images.data_sets import find_data
 from proxlab.images.files import check_writable, writing
-from proxlab.mean_prox import MeanProx
 from proxlab.mixtures import Mixture
 from solvers import VP, even_grid, power_grid, proxdm, score, uniform_grid
 from solvers.proximal_diffusion import Sample

@@ -20,7 +20,7 @@ _PUBLIC = {
     "LPN": "lpn",
     "ExplicitPrior": "explicit_prior",
     "DenoiserPrior": "denoiser_prior",
-    "DenoiserDiffusion": "mean_prox",
+    "DenoiserDiffusion": "diffusion.mean_prox",
     "Tiled": "tiled",
     "seam_error": "tiled",
 }

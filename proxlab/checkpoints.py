@@ -13,9 +13,9 @@ from proxlab.classical import TV, Identity
 from proxlab.completion import Completion
 from proxlab.convex import MixturePotential
 from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
-from proxlab.diffusion_net import DiffusionNetConfig
-from proxlab.digit_classifier import DigitClassifier, DigitClassifierConfig
+from proxlab.diffusion.digit_classifier import DigitClassifier, DigitClassifierConfig
+from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
+from proxlab.diffusion.network import DiffusionNetConfig
 from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.gradient_step import GradientStep
 from proxlab.icnn import ImageICNN, VectorICNN

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from proxlab import checkpoints, processes
-from proxlab.diffusion_models import DiffusionModel, ProxDM, ScoreModel
-from proxlab.diffusion_net import DiffusionNetConfig
-from proxlab.diffusion_pairs import (
+from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
+from proxlab.diffusion.network import DiffusionNetConfig
+from proxlab.diffusion.pairs import (
     AbsoluteNoiseError,
     NoiseMatching,
     ProxPairs,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from proxlab import checkpoints, processes
-from proxlab.digit_classifier import NAME, SIDE, DigitClassifier, DigitClassifierConfig
+from proxlab.diffusion.digit_classifier import NAME, SIDE, DigitClassifier, DigitClassifierConfig
 from proxlab.images.data_sets import Digits, load_digits
 from proxlab.train import check_unmade, train
 from proxlab.training_run import how_made

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from proxlab.diffusion_models import DiffusionModel, ProxDM
-from proxlab.mean_prox import DenoiserDiffusion
-from proxlab.sample_noise import SampleNoise
+from proxlab.diffusion.mean_prox import DenoiserDiffusion
+from proxlab.diffusion.models import DiffusionModel, ProxDM
+from proxlab.diffusion.sample_noise import SampleNoise
 from solvers import proxdm, score, uniform_grid
 
 Kind = Literal["hybrid", "backward", "flow", "sde", "ode"]
@@ -37,7 +37,7 @@ def sample(
     `proxlab.checkpoints.load_diffusion`, or a denoiser of yours (`DenoiserDiffusion`), on its
     device. A step is one network evaluation: "hybrid", "backward" and "flow" are proximal (see
     `solvers.proxdm`), "sde" (Euler-Maruyama) and "ode" (probability flow) need a score; what has
-    one has a prox too (`proxlab.mean_prox`). `times`, a grid of `solvers`, replaces `steps`. Image
+    one has a prox too (`proxlab.DenoiserDiffusion`). `times`, a grid of `solvers`, replaces `steps`. Image
     i depends on (seed, i) alone, whatever n and `batch`.
 
     Raises ValueError for n or steps below 1, for a backward step that is too long, for a model of

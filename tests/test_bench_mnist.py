@@ -7,9 +7,9 @@ import torch
 
 from examples import bench_mnist, bench_sampling
 from proxlab import checkpoints
-from proxlab.diffusion_models import ProxDM, ScoreModel
-from proxlab.diffusion_net import DiffusionNetConfig
-from proxlab.digit_classifier import DigitClassifier, DigitClassifierConfig
+from proxlab.diffusion.digit_classifier import DigitClassifier, DigitClassifierConfig
+from proxlab.diffusion.models import ProxDM, ScoreModel
+from proxlab.diffusion.network import DiffusionNetConfig
 from proxlab.images.data_sets import Digits
 
 SMALL = DiffusionNetConfig(fold=4, width=32, multipliers=(1,))

@@ -7,8 +7,8 @@ import torch
 
 import proxlab
 from proxlab import checkpoints
-from proxlab.diffusion_models import ProxDM
-from proxlab.diffusion_net import DiffusionNetConfig
+from proxlab.diffusion.models import ProxDM
+from proxlab.diffusion.network import DiffusionNetConfig
 from solvers import even_grid, step_sizes, uniform_grid
 from solvers.score_diffusion import denoised
 from tests.tiny_diffusion import STEPS, TINY, tiny_prox, tiny_score

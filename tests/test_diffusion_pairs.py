@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from proxlab.diffusion_pairs import (
+from proxlab.diffusion.pairs import (
     AbsoluteNoiseError,
     NoiseMatching,
     ProxPairs,

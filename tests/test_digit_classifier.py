@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from proxlab import checkpoints, digit_training
-from proxlab.digit_classifier import (
+from proxlab.diffusion.digit_classifier import (
     NAME,
     DigitClassifier,
     DigitClassifierConfig,

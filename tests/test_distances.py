@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import wasserstein_distance
 
-from proxlab.distances import mmd, sliced_wasserstein, wasserstein
+from proxlab.diffusion.distances import mmd, sliced_wasserstein, wasserstein
 
 pytest.importorskip("ot", reason="POT is not installed")
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from proxlab.mean_prox import DenoiserDiffusion, MeanProx
+from proxlab.diffusion.mean_prox import DenoiserDiffusion, MeanProx
 from proxlab.mixtures import Mixture
 from solvers import VP, proxdm, uniform_grid
 

@@ -8,15 +8,16 @@ import torch
 from scipy.linalg import sqrtm
 from skimage.filters import gaussian
 
-from proxlab import checkpoints, inception
-from proxlab.digit_classifier import NAME, DigitClassifier, DigitClassifierConfig
-from proxlab.images.data_sets import load_digits
-from proxlab.sample_quality import (
+from proxlab import checkpoints
+from proxlab.diffusion import inception
+from proxlab.diffusion.digit_classifier import NAME, DigitClassifier, DigitClassifierConfig
+from proxlab.diffusion.digit_quality import (
     digit_features,
     frechet_distance,
     judge_digits,
     precision_recall,
 )
+from proxlab.images.data_sets import load_digits
 
 
 def draws(*shape, seed=0):
@@ -99,7 +100,9 @@ def brute_force(real, generated, k):
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_precision_and_recall_are_those_of_brute_force(k, monkeypatch):
-    monkeypatch.setattr("proxlab.sample_quality.CHUNK", 17)  # so that the last chunk is a part
+    monkeypatch.setattr(
+        "proxlab.diffusion.digit_quality.CHUNK", 17
+    )  # so that the last chunk is a part
     real, generated = draws(90, 3), 1.3 * draws(60, 3, seed=1) + 0.3
     found = precision_recall(real, generated, k)
     assert found == brute_force(real, generated, k)

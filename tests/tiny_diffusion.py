@@ -2,8 +2,8 @@
 
 import torch
 
-from proxlab.diffusion_models import ProxDM, ScoreModel
-from proxlab.diffusion_net import DiffusionNetConfig
+from proxlab.diffusion.models import ProxDM, ScoreModel
+from proxlab.diffusion.network import DiffusionNetConfig
 
 TINY = DiffusionNetConfig(side=8, width=32, multipliers=(1,))
 STEPS = (5, 10, 20)

@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from proxlab.diffusion_net import DiffusionNet, DiffusionNetConfig
-from proxlab.mean_prox import MeanProx
+from proxlab.diffusion.mean_prox import MeanProx
+from proxlab.diffusion.network import DiffusionNet, DiffusionNetConfig
 from solvers import VP, step_sizes, uniform_grid
 from solvers.proximal_diffusion import Kind
 
