@@ -23,11 +23,11 @@ from torch import Tensor
 import proxlab
 from proxlab import operators
 from proxlab.checkpoints import load
-from proxlab.completion import Completion
-from proxlab.data_terms import start
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_gray
 from proxlab.images.metrics import psnr
+from proxlab.priors.crate.completion import Completion
+from proxlab.restoration.data_terms import start
 
 NOISE = 0.01
 STARTS = ("zero", "smooth", "completion", "default")

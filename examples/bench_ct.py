@@ -16,10 +16,10 @@ from torch import Tensor
 
 import solvers
 from proxlab import operators
-from proxlab.data_terms import data_term
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.phantoms import blobs, disks, pixels, sinogram
-from proxlab.restoration import AtStep
+from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.restoring import AtStep
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot
 

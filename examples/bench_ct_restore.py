@@ -20,11 +20,11 @@ from torch import Tensor
 
 import proxlab
 from proxlab import operators
-from proxlab.classical import TV
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_ct
 from proxlab.images.metrics import psnr, ssim
 from proxlab.operators.tomography.operator import Tomography
+from proxlab.priors.classical import TV
 
 NOISE = 0.5
 SOLVER, STEPS = "hqs", 50

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from proxlab.checkpoints import load
-from proxlab.classical import TV
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_color, load_gray
 from proxlab.images.metrics import psnr
+from proxlab.priors.classical import TV
 
 GRAY = (
     "none,tv,lpn-gray-small,unet-gray-small,lpn-gray,unet-gray,lpn-gray-large,unet-gray-large,"

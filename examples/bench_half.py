@@ -19,7 +19,7 @@ from proxlab.checkpoints import load
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
 from proxlab.images.metrics import psnr
-from proxlab.lpn import LPN
+from proxlab.priors.lpn.network import LPN
 
 LEVELS = (5, 25, 50)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from proxlab.checkpoints import load
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
-from proxlab.lpn import LPN
+from proxlab.priors.lpn.network import LPN
 
 STEPS, RATE = 1000, 0.01
 

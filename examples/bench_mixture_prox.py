@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from proxlab.images.data_sets import find_data
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers.diffusion_schedule import VP, uniform_grid
 
 SLACK = 1e-9

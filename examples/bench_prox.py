@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from proxlab.convex import MixturePotential
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
 from proxlab.recipes import lpn_gray_large, lpn_gray_small
 
 PATCH, STEP, SIGMA = 128, 64, 25 / 255
@@ -34,9 +34,9 @@ peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0
 size, threads = map(int, sys.argv[1:])
 torch.set_num_threads(threads)
 alone = peak()
-from proxlab.convex import MixturePotential
-from proxlab.mixture_config import MixtureConfig
-from proxlab.lpn import LPN
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.network import LPN
 before = peak()
 with torch.no_grad():
     LPN(MixturePotential(MixtureConfig())).prox(torch.rand(1, 1, size, size), 0.1)

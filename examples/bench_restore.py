@@ -26,10 +26,10 @@ from torch import Tensor
 
 from proxlab import operators
 from proxlab.checkpoints import load
-from proxlab.classical import TV
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
 from proxlab.images.metrics import psnr
+from proxlab.priors.classical import TV
 from proxlab.restoration import Restoration, restore
 from solvers.certificate import rises
 

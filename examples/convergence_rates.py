@@ -20,7 +20,7 @@ import torch
 
 from examples.sampler_laws import Gaussian, gaussian_errors, mixture_errors, output_law
 from proxlab.images.files import check_writable, writing
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, even_grid, uniform_grid
 from solvers.score_diffusion import LAST_TIME
 

@@ -22,9 +22,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from proxlab.coding_rate import compressed_rate
-from proxlab.crate import SubspaceAttention
-from proxlab.crate_windows import Windows
+from proxlab.priors.crate.attention import Windows
+from proxlab.priors.crate.coding_rate import compressed_rate
+from proxlab.priors.crate.layers import SubspaceAttention
 
 PRECISION = 0.2
 SIDE, HEADS, DIMENSION, LENGTH = 32, 4, 16, 8.0

@@ -19,11 +19,11 @@ from skimage.data import camera
 from torch import Tensor
 
 from proxlab.checkpoints import load
-from proxlab.crate_denoiser import CrateDenoiser
 from proxlab.images.data_sets import find_data
 from proxlab.images.files import check_writable, writing
 from proxlab.images.folders import load_gray
-from proxlab.white_box import LayerRates, layer_rates
+from proxlab.priors.crate.denoiser import CrateDenoiser
+from proxlab.priors.crate.layer_rates import LayerRates, layer_rates
 
 SIGMA = 25 / 255
 

@@ -34,7 +34,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP
 from solvers.proximal_diffusion import Sample
 

@@ -17,11 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from proxlab.icnn import VectorICNN
-from proxlab.icnn_config import VectorICNNConfig
 from proxlab.images.files import writing
-from proxlab.laboratory import Density, GaussianMixture, Laplace, proximal_hull, sample
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
+from proxlab.priors.exact.densities import Density, GaussianMixture, Laplace, proximal_hull, sample
+from proxlab.priors.lpn.icnn import VectorICNN, VectorICNNConfig
 
 ONE = torch.ones(1)
 FAR = 4.0

@@ -26,12 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxlab.fit_mixture import fit_mixture
 from proxlab.images.data_sets import find_data
 from proxlab.images.files import check_writable, writing
-from proxlab.log_density import LogDensityConfig
-from proxlab.lpn import LPN
 from proxlab.operators import gaussian_kernel
+from proxlab.priors.lpn.fit_log_density import fit_mixture
+from proxlab.priors.lpn.log_density import LogDensityConfig
+from proxlab.priors.lpn.network import LPN
 
 PRIORS = {
     "parts": LogDensityConfig(28, 28, components=150, rank=3, side=7, classes=20),

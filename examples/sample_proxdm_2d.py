@@ -30,7 +30,7 @@ from proxlab.diffusion.distances import wasserstein
 from proxlab.diffusion.mean_prox import MeanProx
 from proxlab.images.data_sets import find_data
 from proxlab.images.files import check_writable, writing
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, even_grid, power_grid, proxdm, score, uniform_grid
 from solvers.proximal_diffusion import Sample
 from solvers.score_diffusion import LAST_TIME

@@ -16,7 +16,7 @@ from scipy.interpolate import make_interp_spline
 from scipy.special import ndtr
 from torch import Tensor
 
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, proxdm, score
 
 CELLS, REACH = 4096, 10.0

@@ -17,14 +17,21 @@ _PUBLIC = {
     "sample": "sampling",
     "compare": "comparison",
     "Restoration": "restoration",
-    "LPN": "lpn",
-    "ExplicitPrior": "explicit_prior",
-    "DenoiserPrior": "denoiser_prior",
+    "LPN": "priors.lpn.network",
+    "ExplicitPrior": "priors.explicit_prior",
+    "DenoiserPrior": "priors.denoiser_prior",
     "DenoiserDiffusion": "diffusion.mean_prox",
-    "Tiled": "tiled",
-    "seam_error": "tiled",
+    "Tiled": "priors.tiled",
+    "seam_error": "priors.tiled",
 }
-_MODULES = ("operators", "data_terms", "metrics", "images", "checkpoints", "classical")
+_MODULES = {
+    "operators": "operators",
+    "data_terms": "restoration.data_terms",
+    "metrics": "images.metrics",
+    "images": "images",
+    "checkpoints": "checkpoints",
+    "classical": "priors.classical",
+}
 __all__ = [*_PUBLIC, *_MODULES]
 
 
@@ -32,5 +39,5 @@ def __getattr__(name: str):
     if name in _PUBLIC:
         return getattr(import_module(f"proxlab.{_PUBLIC[name]}"), name)
     if name in _MODULES:
-        return import_module(f"proxlab.{name}")
+        return import_module(f"proxlab.{_MODULES[name]}")
     raise AttributeError(f"module 'proxlab' has no attribute {name!r}")

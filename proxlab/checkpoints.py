@@ -9,23 +9,22 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from proxlab.classical import TV, Identity
-from proxlab.completion import Completion
-from proxlab.convex import MixturePotential
-from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
 from proxlab.diffusion.digit_classifier import DigitClassifier, DigitClassifierConfig
 from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion.network import DiffusionNetConfig
-from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
-from proxlab.gradient_step import GradientStep
-from proxlab.icnn import ImageICNN, VectorICNN
-from proxlab.icnn_config import ImageICNNConfig, VectorICNNConfig
 from proxlab.images.files import write_json, writing
-from proxlab.log_density import LogDensityConfig, LogDensityPotential
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
-from proxlab.rivals import UNetConfig, UNetDenoiser
-from proxlab.wavelets import Wavelets
+from proxlab.priors.classical import TV, Identity
+from proxlab.priors.crate.completion import Completion
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
+from proxlab.priors.crate.gradient_step import GradientStep
+from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
+from proxlab.priors.lpn.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
+from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
+from proxlab.priors.unet import UNetConfig, UNetDenoiser
+from proxlab.priors.wavelets import Wavelets
 
 SHIPPED = Path(__file__).parent / "weights"
 POTENTIALS = {

@@ -17,11 +17,11 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab.compare_problems import Problem
-from proxlab.data_terms import start
 from proxlab.images.metrics import psnr, ssim
 from proxlab.images.perceptual import lpips
 from proxlab.machine import PeakMemory
 from proxlab.restoration import Restoration, restore
+from proxlab.restoration.data_terms import start
 
 
 @dataclass(frozen=True)

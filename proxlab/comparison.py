@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from proxlab.classical import TV
 from proxlab.compare_case import Case, Settings, parameters, run_case
 from proxlab.compare_problems import PROBLEMS, Problem
 from proxlab.compare_rows import ROWS, append, environment, key_of, read_rows
@@ -24,6 +23,7 @@ from proxlab.images import list_images, read_image, write_image
 from proxlab.images.files import check_folder, write_json
 from proxlab.images.reading import read_shape
 from proxlab.named_priors import named_prior
+from proxlab.priors.classical import TV
 from proxlab.restoration import ALGORITHMS
 
 PLAIN, TRUTH = "plain", "truth"

@@ -10,14 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from proxlab import checkpoints, processes
-from proxlab.completion import Completion
-from proxlab.crate_denoiser import CrateConfig
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import NoisyPatches, Patches
 from proxlab.images.metrics import psnr
 from proxlab.images.stored import open_gray
-from proxlab.operators.inpainting import boxes_mask
-from proxlab.starting_point import fill_missing
+from proxlab.operators.inpainting import boxes_mask, fill_missing
+from proxlab.priors.crate.completion import Completion
+from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.train import TrainConfig, check_unmade, train
 from proxlab.training_run import how_made, open_split
 

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from proxlab import checkpoints
-from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
-from proxlab.gradient_step import GradientStep, curvature
 from proxlab.images.data_sets import find_data
 from proxlab.images.metrics import LEVELS
 from proxlab.images.stored import open_gray
 from proxlab.losses import balanced_squared_error
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
+from proxlab.priors.crate.gradient_step import GradientStep, curvature
+from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.unet import UNetConfig
 from proxlab.prox_penalty import ProxPenalty
 from proxlab.recipes import Recipe, lpn, unet
-from proxlab.rivals import UNetConfig
 from proxlab.train import TrainConfig
 from proxlab.training_run import train_and_save
 

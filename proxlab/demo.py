@@ -11,10 +11,10 @@ from torch import Tensor
 
 from proxlab import operators
 from proxlab.checkpoints import load
-from proxlab.classical import TV
 from proxlab.images.files import check_writable, writing
 from proxlab.images.metrics import psnr, ssim
 from proxlab.operators.tomography.operator import Tomography
+from proxlab.priors.classical import TV
 from proxlab.restoration import Restoration, restore
 
 STEPS = 200

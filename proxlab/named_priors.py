@@ -22,7 +22,7 @@ def named_prior(name: str) -> Any:
     """
     place, colon, rest = name.partition(":")
     if name == "bm3d" or place == "deepinv" and colon:
-        from proxlab.deepinv_denoisers import bm3d, pretrained
+        from proxlab.priors.deepinv_denoisers import bm3d, pretrained
 
         return pretrained(rest) if colon else bm3d()
     if colon and not name.endswith(".safetensors"):

@@ -9,18 +9,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from proxlab import checkpoints
-from proxlab.convex import MixturePotential
-from proxlab.crate_denoiser import CrateConfig
-from proxlab.dncnn import DnCNNConfig
 from proxlab.images import HOUNSFIELD
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_ct
 from proxlab.images.metrics import LEVELS
 from proxlab.images.stored import open_color, open_gray
 from proxlab.losses import ProximalMatching, balanced_absolute_error
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
-from proxlab.rivals import UNetConfig, UNetDenoiser
+from proxlab.priors.crate.denoiser import CrateConfig
+from proxlab.priors.dncnn import DnCNNConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
+from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from proxlab.stages import Stage
 from proxlab.train import TrainConfig
 from proxlab.training_run import train_and_save

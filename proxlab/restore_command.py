@@ -10,7 +10,6 @@ from torch import Tensor
 from proxlab import ct_problem
 from proxlab.checkpoints import load
 from proxlab.cli import device
-from proxlab.completion import Completion
 from proxlab.images import LoadedImage, read_image, write_image
 from proxlab.images.dicom import check_source
 from proxlab.images.files import check_writable, write_json
@@ -20,9 +19,10 @@ from proxlab.images.reading import WRITABLE
 from proxlab.named_priors import named_prior
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.sinograms import beside, check_sinogram_writable, write_sinogram
+from proxlab.priors.crate.completion import Completion
+from proxlab.priors.tiled import Tiled
 from proxlab.restoration import Restoration, restore
 from proxlab.restore_problem import Problem, pixel_problem
-from proxlab.tiled import Tiled
 
 
 def restore_file(args: argparse.Namespace) -> None:

@@ -37,8 +37,8 @@ def sample(
     `proxlab.checkpoints.load_diffusion`, or a denoiser of yours (`DenoiserDiffusion`), on its
     device. A step is one network evaluation: "hybrid", "backward" and "flow" are proximal (see
     `solvers.proxdm`), "sde" (Euler-Maruyama) and "ode" (probability flow) need a score; what has
-    one has a prox too (`proxlab.DenoiserDiffusion`). `times`, a grid of `solvers`, replaces `steps`. Image
-    i depends on (seed, i) alone, whatever n and `batch`.
+    one has a prox too (`proxlab.DenoiserDiffusion`). `times`, a grid of `solvers`, replaces
+    `steps`. Image i depends on (seed, i) alone, whatever n and `batch`.
 
     Raises ValueError for n or steps below 1, for a backward step that is too long, for a model of
     another kind; warns where the model was not trained for the grid.

@@ -2,7 +2,7 @@
 
 import torch
 
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 
 KINDS = ("alike", "round", "full")
 

@@ -2,9 +2,9 @@
 
 import torch
 
-from proxlab.convex import MixturePotential
-from proxlab.mixture import Level
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.window_mixture import Level
 
 SIZES = [(23, 30), (9, 14), (5, 7), (40, 21)]
 

@@ -19,9 +19,9 @@ from skimage.data import camera
 
 from proxlab import checkpoints, restore_command
 from proxlab.cli import main
-from proxlab.convex import MixturePotential
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
 
 PIXELS = camera()[96:128, 200:236]
 FAST = "--noise 0.01 --steps 2 --prior none --quiet --device cpu"

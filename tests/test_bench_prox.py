@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from proxlab import tiles
-from proxlab.convex import MixturePotential
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn import cache_blocks
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
 
 PATH = Path(__file__).parents[1] / "examples" / "bench_prox.py"
 SPEC = importlib.util.spec_from_file_location("bench_prox", PATH)
@@ -86,7 +86,7 @@ def test_their_operations_are_those_that_torch_counts(size):
 
 
 def test_none_of_our_products_escapes_the_counter(monkeypatch):
-    monkeypatch.setattr(tiles, "TILE", 1000)  # one tile: no window is seen twice
+    monkeypatch.setattr(cache_blocks, "TILE", 1000)  # one tile: no window is seen twice
     config = MixtureConfig(bases=3, components=5, kept=7, context=3)
     rows, columns, seen, total = 73, 73, 7 + 1, 3 * 5
     inner = total * 7 + total * (1 + seen) + 16 * 32 + 16 * 16  # mixtures, filters on means

@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from proxlab import filters, window_parts, windows
-from proxlab.convex import MixturePotential
-from proxlab.filters import TaperedBases
+from proxlab.priors.lpn import tapered_bases, window_sums, windows
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.tapered_bases import TaperedBases
 from tests.potentials import SIGMA, SIZES, bounds, images, potential
 
 
@@ -109,7 +109,7 @@ def test_a_one_sided_context_does_not_lift_psi_at_the_border(monkeypatch):
     net = open_gains(potential(context=5, spread=0.0))
     one_sided_context(net)
     assert least_gap(net) >= -1e-12
-    monkeypatch.setattr(window_parts, "shares", lambda q, side: F.pad(q * 0 + 1, [2] * 4, value=1))
+    monkeypatch.setattr(window_sums, "shares", lambda q, side: F.pad(q * 0 + 1, [2] * 4, value=1))
     assert least_gap(net) < -1e-3
 
 
@@ -134,6 +134,6 @@ def test_filters_longer_than_one_are_caught(monkeypatch):
     with torch.no_grad():
         net.fine_mixture.gains[0, ..., -1].fill_(-200.0)  # or the rest would make up for it
     assert least_gap(net) >= 0
-    rotations = filters.rotations
-    monkeypatch.setattr(filters, "rotations", lambda turn: 1.4 * rotations(turn))
+    rotations = tapered_bases.rotations
+    monkeypatch.setattr(tapered_bases, "rotations", lambda turn: 1.4 * rotations(turn))
     assert least_gap(net) < -1e-3

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from proxlab import checkpoints
-from proxlab.convex import MixturePotential
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from pictures import image, relative
 
-from proxlab import circulant, linear_data
-from proxlab.circulant import Circulant
-from proxlab.data_terms import data_term
-from proxlab.linear_data import LinearData
 from proxlab.operators import ct
+from proxlab.restoration import ct_preconditioner, linear_data
+from proxlab.restoration.ct_preconditioner import Circulant
+from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.linear_data import LinearData
 from solvers.linear_systems import conjugate_gradient
 
 SIZES = [(9, 12), (8, 7), (1, 6)]
@@ -170,7 +170,7 @@ def test_beyond_the_limit_it_is_not_used(monkeypatch):
 
     op = ct(**SCANS["parallel"])
     near = Circulant(op.A_adjoint_A, image(1, 1, 32, 32))
-    highest = circulant.LIMIT / near.spectrum.max()
+    highest = ct_preconditioner.LIMIT / near.spectrum.max()
     assert near.helps(0.99 * highest) and not near.helps(1.01 * highest)
     two = torch.stack([0.1 * highest, 1.01 * highest]).view(2, 1, 1, 1)
     assert near.helps(two).flatten().tolist() == [True, False]
@@ -202,7 +202,7 @@ def test_whether_it_is_used_does_not_depend_on_neighbours():
     op = ct(**SCANS["parallel"])
     y, v = op(image(2, 1, 32, 32)), image(2, 1, 32, 32, seed=1)
     both = data_term(y, op, noise=0.1, tol=1e-4)
-    limit = circulant.LIMIT / float(both.circulant.spectrum.max()) * 0.1**2
+    limit = ct_preconditioner.LIMIT / float(both.circulant.spectrum.max()) * 0.1**2
     tau = torch.tensor([0.9 * limit, 1.1 * limit], dtype=torch.float64)
     together = both.prox(v, tau)
     alone = data_term(y[:1], op, noise=0.1, tol=1e-4).prox(v[:1], tau[:1])

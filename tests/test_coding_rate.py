@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from examples.crate_bridge import PRECISION, attended, main, miss, tokens
-from proxlab.coding_rate import coding_rate, compressed_rate, compressed_rate_step
+from proxlab.priors.crate.coding_rate import coding_rate, compressed_rate, compressed_rate_step
 
 
 def test_of_tokens_that_are_all_one_and_of_tokens_that_are_all_different():

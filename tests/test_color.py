@@ -12,9 +12,9 @@ from torch import nn
 
 from proxlab import restore_command
 from proxlab.cli import main
-from proxlab.convex import MixturePotential
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
 
 SIGMA = 0.1
 

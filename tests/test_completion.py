@@ -8,15 +8,15 @@ from skimage.data import camera
 import proxlab
 from proxlab import checkpoints
 from proxlab.cli import main
-from proxlab.completion import Completion
 from proxlab.completion_training import (
     MaskedPatches,
     completion_error,
     held_out_figures,
     train_completion,
 )
-from proxlab.crate_denoiser import CrateConfig
 from proxlab.images.folders import NoisyPatches, Patches
+from proxlab.priors.crate.completion import Completion
+from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.train import TrainConfig
 
 SMALL = CrateConfig(width=32, heads=2, layers=1)

@@ -9,7 +9,7 @@ import torch
 
 from examples import convergence_rates as example
 from examples import sampler_laws as laws
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, even_grid, uniform_grid
 
 G = example.GAUSSIAN

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from proxlab import tiles, windows
-from proxlab.convex import MixturePotential
-from proxlab.mixture import Level
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn import cache_blocks, windows
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.window_mixture import Level
 from tests.potentials import SIGMA, SIZES, bounds, images, potential
 
 
@@ -47,18 +47,18 @@ def tiled_and_whole(size: tuple[int, int], channels: int = 1) -> float:
 
 @pytest.mark.parametrize("tile", [1, 7, 20])
 def test_tiles_change_nothing(tile, monkeypatch):
-    monkeypatch.setattr(tiles, "TILE", tile)
-    monkeypatch.setattr(tiles, "IMAGES", 1)
+    monkeypatch.setattr(cache_blocks, "TILE", tile)
+    monkeypatch.setattr(cache_blocks, "IMAGES", 1)
     assert tiled_and_whole((43, 30)) < 1e-9
 
 
 def test_tiles_of_colour_images_change_nothing(monkeypatch):
-    monkeypatch.setattr(tiles, "TILE", 9)
+    monkeypatch.setattr(cache_blocks, "TILE", 9)
     assert tiled_and_whole((23, 30), channels=3) < 1e-9
 
 
 def test_levels_of_other_images_are_caught(monkeypatch):
-    monkeypatch.setattr(tiles, "IMAGES", 1)
+    monkeypatch.setattr(cache_blocks, "IMAGES", 1)
     right = Level.only
     first = lambda level, images: right(level, slice(0, images.stop - images.start))  # noqa: E731
     monkeypatch.setattr(Level, "only", first)
@@ -70,16 +70,16 @@ def test_levels_of_other_images_are_caught(monkeypatch):
 def test_the_adjoint_of_filters_is_the_transposed_convolution(dilation, followed):
     y, filters = images(2, 6, 7, 9), images(6, 3, 4, 4)
     right = F.conv_transpose2d(y, filters, dilation=dilation)
-    ours = tiles.adjoint(y, filters.requires_grad_(followed), dilation)
+    ours = cache_blocks.adjoint(y, filters.requires_grad_(followed), dilation)
     torch.testing.assert_close(ours.detach(), right)
 
 
 @pytest.fixture
 def overlapping_tiles(monkeypatch):
-    monkeypatch.setattr(tiles, "TILE", 9)
-    right = tiles._parts
+    monkeypatch.setattr(cache_blocks, "TILE", 9)
+    right = cache_blocks._parts
     wrong = lambda *a: [slice(max(p.start - 1, 0), p.stop) for p in right(*a)]  # noqa: E731
-    monkeypatch.setattr(tiles, "_parts", wrong)
+    monkeypatch.setattr(cache_blocks, "_parts", wrong)
 
 
 def test_tiles_that_overlap_are_caught(overlapping_tiles):

@@ -6,9 +6,9 @@ from skimage.data import camera
 
 import solvers
 from proxlab import operators, restoration
-from proxlab.classical import TV
+from proxlab.priors.classical import TV
+from proxlab.priors.wavelets import Wavelets
 from proxlab.restoration import default_sigma, restore
-from proxlab.wavelets import Wavelets
 
 
 def test_total_variation_comes_to_rest_at_its_minimum_and_not_before():

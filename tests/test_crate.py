@@ -6,11 +6,17 @@ import torch.nn.functional as F
 from skimage.data import camera
 
 from proxlab import checkpoints
-from proxlab.coding_rate import coding_rate, compressed_rate
-from proxlab.crate import STEP, DecoderLayer, EncoderLayer, SubspaceAttention, by_strips
-from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.crate_windows import Windows
-from proxlab.white_box import layer_rates
+from proxlab.priors.crate.attention import Windows
+from proxlab.priors.crate.coding_rate import coding_rate, compressed_rate
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
+from proxlab.priors.crate.layer_rates import layer_rates
+from proxlab.priors.crate.layers import (
+    STEP,
+    DecoderLayer,
+    EncoderLayer,
+    SubspaceAttention,
+    by_strips,
+)
 
 SMALL = CrateConfig(width=32, heads=2, layers=2)
 

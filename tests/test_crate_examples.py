@@ -7,9 +7,9 @@ from skimage.data import camera
 
 from examples import bench_completion, bench_crate, crate_denoiser
 from proxlab import checkpoints
-from proxlab.completion import Completion
-from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.white_box import LayerRates
+from proxlab.priors.crate.completion import Completion
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
+from proxlab.priors.crate.layer_rates import LayerRates
 
 SMALL = CrateConfig(width=32, heads=2, layers=3)
 

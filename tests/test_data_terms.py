@@ -9,8 +9,8 @@ import torch
 from deepinv import physics as dp
 from pictures import image, relative
 
-from proxlab.data_terms import CircularData, LinearData, MaskData, data_term
 from proxlab.operators import deblur, inpaint
+from proxlab.restoration.data_terms import CircularData, LinearData, MaskData, data_term
 from solvers import linear_systems
 
 B, C, H, W = 3, 2, 6, 7

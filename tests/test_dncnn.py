@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from proxlab import checkpoints, crate_recipes
-from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
-from proxlab.gradient_step import GradientStep
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
+from proxlab.priors.crate.gradient_step import GradientStep
+from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.train import TrainConfig
 
 TINY = DnCNNConfig(depth=3, width=4)

@@ -7,14 +7,14 @@ from deepinv.optim.data_fidelity import L2
 
 import proxlab
 import solvers
-from proxlab.classical import TV
-from proxlab.convex import MixturePotential
-from proxlab.data_terms import data_term
-from proxlab.explicit_prior import ExplicitPrior
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
-from proxlab.restoration import AtStep
+from proxlab.priors.classical import TV
+from proxlab.priors.explicit_prior import ExplicitPrior
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
+from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.restoring import AtStep
 
 SIGMA, NOISE, STEPS = 0.1, 0.11, 12
 

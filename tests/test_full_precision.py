@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from proxlab.convex import MixturePotential
-from proxlab.crate_denoiser import CrateConfig
-from proxlab.gradient_step import GradientStep
-from proxlab.lpn import LPN
 from proxlab.machine import full_precision
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.crate.denoiser import CrateConfig
+from proxlab.priors.crate.gradient_step import GradientStep
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
 
 CONV = getattr(torch.backends.cudnn, "conv", None)
 FULL = False if CONV is None else "ieee"

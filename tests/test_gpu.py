@@ -9,10 +9,10 @@ from skimage.data import camera
 from proxlab import crate_recipes, operators, recipes
 from proxlab.checkpoints import load
 from proxlab.completion_training import train_completion
-from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.dncnn import DnCNNConfig
-from proxlab.gradient_step import GradientStep
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
+from proxlab.priors.crate.gradient_step import GradientStep
+from proxlab.priors.dncnn import DnCNNConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.restoration import restore
 from proxlab.sampling import sample
 from proxlab.train import TrainConfig

@@ -8,9 +8,9 @@ from skimage.data import camera
 
 import proxlab
 from proxlab import checkpoints
-from proxlab.crate_denoiser import CrateConfig
 from proxlab.crate_recipes import shorten
-from proxlab.gradient_step import GradientStep, curvature
+from proxlab.priors.crate.denoiser import CrateConfig
+from proxlab.priors.crate.gradient_step import GradientStep, curvature
 from solvers.spectrum import jacobian_spectrum
 
 SIGMA = 0.1

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from proxlab import checkpoints, icnn
-from proxlab.icnn import ImageICNN, VectorICNN
-from proxlab.icnn_config import ImageICNNConfig, VectorICNNConfig
-from proxlab.lpn import LPN
+from proxlab import checkpoints
+from proxlab.priors.lpn import icnn
+from proxlab.priors.lpn.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
+from proxlab.priors.lpn.network import LPN
 
 ALPHA = 1e-3
 SIGMA = torch.tensor([0.1, 0.03], dtype=torch.float64)

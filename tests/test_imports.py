@@ -50,8 +50,8 @@ def test_nothing_imports_upwards(package):
     "line",
     [
         "import deepinv",
-        "import torch, proxlab.lpn",
-        "from proxlab.lpn import LPN",
+        "import torch, proxlab.priors.lpn.network",
+        "from proxlab.priors.lpn.network import LPN",
         "def f():\n    from tests.toys import L1",
         "import importlib\nimportlib.import_module('examples.demo')",
     ],

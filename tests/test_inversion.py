@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from proxlab import inversion
 from proxlab.checkpoints import load
-from proxlab.inversion import invert
-from proxlab.local_gains import energies, local_gains, undo_gains
+from proxlab.priors import inversion
+from proxlab.priors.inversion import invert
+from proxlab.priors.local_gains import energies, local_gains, undo_gains
 
 SIGMA = 25 / 255
 EXAMPLES = Path(__file__).parents[1] / "examples"

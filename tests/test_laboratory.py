@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from proxlab.laboratory import Gaussian, GaussianMixture, Laplace, sample
+from proxlab.priors.exact.densities import Gaussian, GaussianMixture, Laplace, sample
 
 PAIR = GaussianMixture((0.6, 0.4), ((-4.0,), (4.0,)), (2.0, 1.0))
 PLANE = GaussianMixture((0.4, 0.35, 0.25), ((-3.0, -2.0), (3.0, -2.0), (0.0, 3.5)), (2.0, 1.0, 0.7))

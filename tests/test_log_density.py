@@ -7,9 +7,9 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from proxlab import checkpoints
-from proxlab.fit_mixture import fit_mixture
-from proxlab.log_density import LogDensityConfig, LogDensityPotential
-from proxlab.lpn import LPN
+from proxlab.priors.lpn.fit_log_density import fit_mixture
+from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
+from proxlab.priors.lpn.network import LPN
 
 LEVELS = [0.05, 0.3, 1.0]
 WHOLE = LogDensityConfig(2, 3, components=3, rank=2)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from skimage.data import camera
 
-from proxlab import filters
 from proxlab.checkpoints import load
 from proxlab.images.metrics import psnr
+from proxlab.priors.lpn import tapered_bases
 
 SIGMA = 25 / 255
 
@@ -74,8 +74,8 @@ def test_the_prior_rewards_nothing_more_than_a_constant_image(prior):
 
 
 def test_filters_that_amplify_make_it_negative(prior, monkeypatch):
-    rotations = filters.rotations
-    monkeypatch.setattr(filters, "rotations", lambda turn: 1.2 * rotations(turn))
+    rotations = tapered_bases.rotations
+    monkeypatch.setattr(tapered_bases, "rotations", lambda turn: 1.2 * rotations(turn))
     assert least_value(prior) < -1
 
 

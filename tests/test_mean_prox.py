@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from proxlab.diffusion.mean_prox import DenoiserDiffusion, MeanProx
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, proxdm, uniform_grid
 
 VP_ = VP()

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from proxlab.mixture_terms import mixture_terms
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixture_terms import mixture_terms
+from proxlab.priors.exact.mixtures import Mixture
 from tests.mixture_cases import KINDS, axes, build, generator, mixture
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers.diffusion_schedule import VP
 from tests.mixture_cases import KINDS, axes, build, generator, mixture
 

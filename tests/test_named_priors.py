@@ -16,8 +16,8 @@ import proxlab
 from proxlab.cli import main
 from proxlab.compare_case import Settings
 from proxlab.comparison import compare
-from proxlab.deepinv_denoisers import PRETRAINED, Channels, pretrained
 from proxlab.named_priors import named_prior
+from proxlab.priors.deepinv_denoisers import PRETRAINED, Channels, pretrained
 
 PIXELS = camera()[96:136, 200:248]
 CLEAN = torch.from_numpy(PIXELS).float()[None, None] / 255

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from proxlab import operators
-from proxlab.data_terms import data_term
 from proxlab.operators import PhotonCounts
 from proxlab.restoration import restore
+from proxlab.restoration.data_terms import data_term
 
 
 def draw(seed: int, x: torch.Tensor, model: PhotonCounts) -> torch.Tensor:

@@ -5,10 +5,10 @@ import torch
 from deepinv.physics import LinearPhysics
 
 import proxlab
-from proxlab.data_terms import data_term
 from proxlab.operators import Noise, deblur, gaussian_kernel, inpaint, random_mask
-from proxlab.premises import premises
 from proxlab.restoration import default_sigma
+from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.premises import premises
 from solvers import admm, drs, fista, hqs, pgd
 
 RNG = torch.Generator().manual_seed(0)

@@ -3,7 +3,7 @@
 import torch
 
 from examples import prox_of_a_laplacian as example
-from proxlab.laboratory import GaussianMixture, proximal_hull
+from proxlab.priors.exact.densities import GaussianMixture, proximal_hull
 
 
 def test_it_runs_small_and_draws(tmp_path):

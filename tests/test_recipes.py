@@ -15,7 +15,7 @@ from proxlab.checkpoints import load
 from proxlab.cli import COMPLETION, CRATES, RECIPES, main
 from proxlab.images.folders import NoisyPatches, Patches, load_color, load_ct, load_gray
 from proxlab.images.metrics import denoising_psnr
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig
 
 GRAY = [

@@ -12,10 +12,10 @@ from skimage.data import camera
 import proxlab
 from proxlab import restoration
 from proxlab.cli import main
-from proxlab.data_terms import data_term
 from proxlab.demo import demo
 from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
+from proxlab.restoration.data_terms import data_term
 
 CLEAN = torch.from_numpy(camera()).float()[None, None, 96:160, 200:264] / 255
 

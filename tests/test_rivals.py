@@ -12,7 +12,7 @@ import proxlab
 from proxlab import checkpoints, recipes
 from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel
-from proxlab.rivals import UNetConfig, UNetDenoiser
+from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from proxlab.train import TrainConfig
 
 TINY = UNetConfig(widths=(4, 4, 4, 4))

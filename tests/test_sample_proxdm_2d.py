@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from examples import sample_proxdm_2d as example
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 
 pytest.importorskip("ot")
 

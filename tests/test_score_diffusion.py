@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from proxlab.mixtures import Mixture
+from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, score, uniform_grid
 from solvers.score_diffusion import LAST_TIME, denoised
 

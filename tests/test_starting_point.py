@@ -6,7 +6,7 @@ from deepinv import physics as dp
 from pictures import image, relative
 
 from proxlab.operators import box_mask, deblur, gaussian_kernel, inpaint, random_mask
-from proxlab.starting_point import start
+from proxlab.restoration.first_estimate import start
 
 KERNEL = image(3, 5, seed=9)
 KERNEL /= KERNEL.sum()

@@ -14,14 +14,14 @@ from skimage.data import astronaut
 from proxlab import checkpoints, recipes
 from proxlab.cli import main
 from proxlab.completion_training import train_completion
-from proxlab.crate_denoiser import CrateConfig
 from proxlab.draws import draws
 from proxlab.images import stored
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.folders import NoisyPatches, Patches, hold_out, load_color, load_gray
 from proxlab.images.stored import RecentImages, StoredImages, open_color, open_gray
 from proxlab.losses import balanced_squared_error
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.crate.denoiser import CrateConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.train import TrainConfig, train
 from tests.shard_files import write_shards
 

@@ -12,19 +12,18 @@ from potentials import potential
 import proxlab
 from examples import bench_tiles
 from proxlab.checkpoints import save
-from proxlab.classical import TV, Identity
 from proxlab.cli import main
 from proxlab.compare_case import Counted
-from proxlab.completion import Completion
-from proxlab.crate_denoiser import CrateConfig, CrateDenoiser
-from proxlab.dncnn import DnCNNConfig, DnCNNDenoiser
-from proxlab.gradient_step import GradientStep
-from proxlab.icnn import ImageICNN
-from proxlab.icnn_config import ImageICNNConfig
-from proxlab.log_density import LogDensityConfig, LogDensityPotential
-from proxlab.lpn import LPN
-from proxlab.rivals import UNetConfig, UNetDenoiser
-from proxlab.tiled import Tiled, seam_error
+from proxlab.priors.classical import TV, Identity
+from proxlab.priors.crate.completion import Completion
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
+from proxlab.priors.crate.gradient_step import GradientStep
+from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
+from proxlab.priors.lpn.icnn import ImageICNN, ImageICNNConfig
+from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
+from proxlab.priors.lpn.network import LPN
+from proxlab.priors.tiled import Tiled, seam_error
+from proxlab.priors.unet import UNetConfig, UNetDenoiser
 
 SMALL = CrateConfig(patch=4, stride=2, width=16, heads=2, layers=1, side=2)
 SMOOTH = replace(SMALL, smoothing=0.5)

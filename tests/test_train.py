@@ -8,11 +8,11 @@ from PIL import Image
 
 from proxlab import checkpoints
 from proxlab.cli import main
-from proxlab.convex import MixturePotential
 from proxlab.images.folders import NoisyPatches, Patches, hold_out
 from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
-from proxlab.lpn import LPN
-from proxlab.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
 from proxlab.recipes import lpn_gray_pm, proximal_matching_stages
 from proxlab.stages import Stage
 from proxlab.train import TrainConfig, train

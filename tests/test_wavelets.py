@@ -10,7 +10,7 @@ from skimage.data import camera
 import proxlab
 from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
-from proxlab.wavelets import Wavelets, daubechies
+from proxlab.priors.wavelets import Wavelets, daubechies
 
 SIGMA = 0.1
 SIZES = [(1, 1), (1, 9), (2, 2), (3, 5), (8, 12), (7, 64), (31, 33), (40, 45)]

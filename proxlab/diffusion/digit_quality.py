@@ -1,6 +1,6 @@
 """How good generated digits are: a distance, precision and recall, and which digits they show.
 
-All of it in the features of `proxlab.diffusion.digit_classifier`. The distance is the formula of the Frechet
+All of it in the features of `digit_classifier`. The distance is the formula of the Frechet
 inception distance in other features: its figures compare with each other and with no published FID.
 """
 

@@ -1,7 +1,7 @@
 """Training pairs and losses of a diffusion network: how much noise, and what a miss costs.
 
 Proximal matching towards x_t integrates over e' in closed form. Given x_0 and y,
-x_t ~ N(m, v) with m = y - lam n / s and v = lam (1 - a) / s^2 (notation: `proxlab.diffusion.network`),
+x_t ~ N(m, v) with m = y - lam n / s and v = lam (1 - a) / s^2 (notation: `network`),
 so that, f being the estimate that goes with n_theta and N the number of pixels,
 
     E[exp(-|f - x_t|^2 / g^2) | x_0, y]  is proportional to  exp(-|f - m|^2 / (g^2 + 2 v)).

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from proxlab.operators.arguments import check_finite, check_image, column, filled, real_tensor
 from proxlab.operators.noise import Noise, checked_noise
+from solvers.protocols import Image, per_image
 
 
 def random_mask(
@@ -135,3 +136,26 @@ class MaskedPixels(Inpainting):
         """argmin_x gamma / 2 |A x - y|^2 + |x - z|^2 / 2; gamma a float, [B] or [B, 1, 1, 1]."""
         m, z, gamma = self.fitted(y), filled(z, y), column(gamma, y)
         return z + m * (y - z) * (gamma / (1 + gamma))
+
+
+def fill_missing(y: Image, seen: Tensor) -> Image:
+    """Missing pixels by normalised convolution, the Gaussian doubled until it reaches them."""
+    y = torch.where(seen > 0, y, 0)
+    filled, x, sigma = seen, y, 0.5
+    while (filled == 0).any() and sigma < sum(y.shape[-2:]):
+        sigma *= 2
+        total, weight = _blur(y, sigma), _blur(seen, sigma)
+        now = (filled == 0) & (weight >= 0.1)
+        x = torch.where(now, total / weight.clamp(min=0.1), x)
+        filled = filled + now
+    mean = y.flatten(1).sum(1) / seen.flatten(1).sum(1).clamp(min=1)  # a channel without any
+    return torch.where(filled == 0, per_image(mean, y), x)
+
+
+def _blur(x: Image, sigma: float) -> Image:
+    """Gaussian of height 1, not of sum 1, as two matrix products; nothing beyond the edges."""
+    rows, columns = (
+        torch.exp(-((i[:, None] - i) ** 2) / (2 * sigma**2))
+        for i in (torch.arange(n, dtype=x.dtype, device=x.device) for n in x.shape[-2:])
+    )
+    return rows @ x @ columns

@@ -1,0 +1,172 @@
+"""A denoiser made into a gradient step on a potential that it knows.
+
+    f(v) = v - a grad g(v),  g(v) = |v - N(v)|^2 / 2
+
+for any network N, here CRATE, and a in (0, 1]. f is the gradient of |v|^2 / 2 - a g(v). Where no
+eigenvalue of a grad^2 g is above 1, as where a grad g has a Lipschitz constant below 1, that
+function is convex and f the prox of
+
+    R(f(v)) = a g(v) - |f(v) - v|^2 / 2,
+
+so solvers have an objective [Hurault22, Sec. 3]. Nothing in the network holds the eigenvalues
+below 1: training penalises them (`proxlab.prox_penalty`), they are measured (`solvers.spectrum`),
+and a is chosen by what was found. What must be is that the network has no kinks, or grad g would
+jump: its ReLU is smoothed.
+"""
+
+import copy
+from typing import NamedTuple
+
+import torch
+from deepinv.models import Denoiser
+from torch import Tensor
+
+from proxlab.machine import full_precision
+from proxlab.priors.contract import LEARNED_WEIGHT, noise_levels
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
+from proxlab.priors.inversion import invert
+from solvers.spectrum import jacobian_spectrum
+
+LANCZOS_STEPS = 20
+
+
+class GradientStep(Denoiser):
+    """The gradient step of a CRATE denoiser; see `CrateDenoiser` for what it takes."""
+
+    default_weight = LEARNED_WEIGHT
+    exact, convex = False, False
+    """It is a prox where no eigenvalue of a grad^2 g is above 1, which nothing guarantees."""
+    has_parts = True
+    """`prox_and_part` is known."""
+
+    def __init__(
+        self,
+        config: CrateConfig,
+        sigma_range: tuple[float, float] = (1 / 255, 75 / 255),
+        length: float = 1.0,
+        name: str = "crate-step",
+    ):
+        """`length` is a. Raises ValueError for one outside (0, 1] and for a network with kinks."""
+        super().__init__()
+        if not config.smoothing > 0:
+            raise ValueError(
+                "a gradient step of a network with kinks jumps there, and is the prox of nothing; "
+                "give the configuration a smoothing, 0.1 say"
+            )
+        if not 0 < length <= 1:
+            raise ValueError(
+                f"the length of a gradient step is above 0 and at most 1, got {length}"
+            )
+        self.config, self.sigma_range, self.length, self.name = config, sigma_range, length, name
+        self.network = CrateDenoiser(config, sigma_range, name)
+
+    @property
+    def channels(self) -> int:
+        """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
+        return self.config.channels
+
+    @property
+    def reach(self) -> int:
+        """Twice that of the network N: a pixel moves v - N(v) so far away, which sees as far on.
+
+        At most, and up to one alignment more than the least: a block is seen from farther away by
+        the rim of other blocks alone.
+        """
+        return 2 * self.config.reach
+
+    @property
+    def alignment(self) -> int:
+        """Pixels from one line at which an image may be cut to the next."""
+        return self.config.alignment
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """The same as `prox`."""
+        return self.prox(x, sigma)
+
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """f(v), [B, C, H, W] -> the same; sigma a float or a tensor [B], image units.
+
+        Raises as `CrateDenoiser.prox`.
+        """
+        return v - self.slope(v, sigma)
+
+    def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """f(v), and R_sigma there, [B] in float64, in one pass. Raises as `prox`."""
+        return self.prox_and_part(v, sigma, (slice(None), slice(None)))
+
+    def prox_and_part(
+        self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        """f(v), and what those rows and columns hold of R_sigma there, [B] in float64.
+
+        The parts that make up an image add up to R_sigma. Raises as `prox`.
+        """
+        slope, g = self._slope(v, sigma, part)
+        here = (self.length * slope)[(..., *part)]
+        r = self.length * g - here.square().sum((1, 2, 3), dtype=g.dtype) / 2
+        return v - self.length * slope, r
+
+    def slope(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """a grad g(v) = v - f(v), the noise it sees, [B, C, H, W]. Raises as `prox`."""
+        return self.length * self._slope(v, sigma)[0]
+
+    def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
+        """The v with f(v) = x, as `LPN.inverse`; there is one where f is a prox."""
+        s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
+        with torch.no_grad():
+            return invert(lambda v, i: self.prox(v, s[i]), x, tol=tol)
+
+    def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
+        """R_sigma at any x, [B] in float64, by inverting f to `tol`. Raises as `inverse`."""
+        v = self.inverse(x, sigma, tol)
+        with torch.no_grad():
+            g = self._slope(v, sigma)[1]
+        return self.length * g - (x - v).square().sum((1, 2, 3), dtype=g.dtype) / 2
+
+    def parameter_groups(self, learning_rate: float) -> list[dict]:
+        """For an optimiser, as those of its network."""
+        return self.network.parameter_groups(learning_rate)
+
+    @full_precision()
+    def _slope(
+        self,
+        v: Tensor,
+        sigma: float | Tensor,
+        part: tuple[slice, slice] = (slice(None), slice(None)),
+    ) -> tuple[Tensor, Tensor]:
+        """grad g [B, C, H, W], and what a part of the image holds of g, [B] in float64, at v."""
+        asked = v.requires_grad or any(p.requires_grad for p in self.network.parameters())
+        keep = torch.is_grad_enabled() and asked
+        with torch.enable_grad():
+            z = v if keep and v.requires_grad else v.detach().requires_grad_()
+            squares = (z - self.network.prox(z, sigma)).square()
+            total = squares.sum(dtype=torch.float64) / 2
+            (slope,) = torch.autograd.grad(total, z, create_graph=keep)
+            g = squares[(..., *part)].sum((1, 2, 3), dtype=torch.float64) / 2
+        return slope, g if keep else g.detach()
+
+
+class Curvature(NamedTuple):
+    """Extreme eigenvalues of grad^2 g, [B] each, as far apart as Lanczos found them."""
+
+    lowest: Tensor
+    highest: Tensor
+    """The length of the step times this has to be below 1."""
+
+    @property
+    def lipschitz(self) -> Tensor:
+        """The constant of grad g: the largest eigenvalue without its sign."""
+        return torch.maximum(self.lowest.abs(), self.highest.abs())
+
+
+def curvature(model: GradientStep, v: Tensor, sigma: float) -> Curvature:
+    """At each image v [B, C, H, W], by Lanczos in float64; there alone, elsewhere it may be more.
+
+    The eigenvalues are those of the Jacobian of the prox, see `jacobian_spectrum`.
+    """
+    twin = copy.deepcopy(model).double()
+    with torch.no_grad():
+        found = jacobian_spectrum(
+            lambda x: twin.prox(x, sigma), v.double(), step=1e-3 * sigma, steps=LANCZOS_STEPS
+        )
+    return Curvature((1 - found.highest) / model.length, (1 - found.lowest) / model.length)

@@ -1,0 +1,171 @@
+"""A learned proximal network: a denoiser that is the exact prox of a function it knows.
+
+The gradient of a convex potential psi is the proximal operator of some function R [Fang24], and at
+an output of the prox the value of R needs no search:
+
+    f = grad psi = prox_R,    R(f(v)) = <v, f(v)> - |f(v)|^2 / 2 - psi(v).
+
+One network serves a range of noise levels: f_s = prox of R_s, and R_s / s^2 stands for -log p. The
+additive constant is fixed by the potential: R_s = 0 on constant images for the mixture potential,
+which the shipped models have; the others say theirs.
+"""
+
+import torch
+from deepinv.models import Denoiser
+from torch import Tensor
+
+from proxlab.machine import full_precision
+from proxlab.priors.contract import LEARNED_WEIGHT, check_channels, check_images, noise_levels
+from proxlab.priors.inversion import invert
+from proxlab.priors.lpn.potential import Potential
+
+
+class LPN(Denoiser):
+    """An exact learned prox, for noise levels in `sigma_range`.
+
+    Images may have any size that the potential takes; those of the shipped models take every size.
+
+    `potential` is convex in its first argument and takes images in units of the noise level. Where
+    its `channels` is 1, a colour image is treated as so many gray ones: the prox of the sum of R
+    over channels, exactly. Where it is 3, images are [B, 3, H, W] and the channels share one R.
+    Calling the object is its prox, as deepinv's solvers expect of a denoiser. Source: [Fang24].
+    """
+
+    default_weight = LEARNED_WEIGHT
+    exact, convex = True, False
+    """Its prox is that of R to rounding, by construction; R is not convex."""
+
+    def __init__(
+        self,
+        potential: Potential,
+        sigma_range: tuple[float, float] = (1 / 255, 75 / 255),
+        name: str = "lpn",
+    ):
+        super().__init__()
+        self.potential = potential
+        self.sigma_range = sigma_range
+        self.name = name
+
+    @property
+    def channels(self) -> int:
+        """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
+        return getattr(self.potential, "channels", 1)
+
+    @property
+    def reach(self) -> int | None:
+        """Pixels beyond an aligned block on which its prox depends, as the potential says.
+
+        None where it takes images of one size only. See `proxlab.Tiled`.
+        """
+        return getattr(self.potential, "reach", None)
+
+    @property
+    def alignment(self) -> int:
+        """Pixels from one line at which an image may be cut to the next."""
+        return getattr(self.potential, "alignment", 1)
+
+    @property
+    def alpha(self) -> float:
+        """Strong convexity of the potential, 0 where it claims none."""
+        return float(getattr(self.potential, "alpha", 0.0))
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether all images must have one size; the shipped models take any."""
+        return getattr(self.potential, "fixed_size", False)
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """The prox of R_sigma at x [B, C, H, W]; the same as `prox`."""
+        return self.prox(x, sigma)
+
+    @full_precision()
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """argmin_x |x - v|^2 / 2 + R_sigma(x), [B, C, H, W] -> the same.
+
+        sigma is a float or a tensor [B], in image units. Raises ValueError for one outside
+        `sigma_range`, and for an input that is not a batch of images in float32 or float64, or not
+        of colour images where `channels` is 3.
+        """
+        gray, s = self._gray(v, sigma)
+        return (s * self.potential.gradient(gray / s, s.flatten())).view_as(v)
+
+    @full_precision()
+    def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The prox x of R_sigma at v, and R_sigma(x) [B] in float64, in one pass.
+
+        For the shipped models R_sigma is 0 on constant images. Raises as `prox`.
+        """
+        gray, s = self._gray(v, sigma)
+        scaled = gray / s
+        x, gap = self.potential.gradient_and_gap(scaled, s.flatten())
+        return (s * x).view_as(v), self._value_at(x, scaled, gap, s, len(v))
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether `prox_and_part` is known; the potential must be a sum over windows."""
+        return hasattr(self.potential, "gradient_and_part")
+
+    @full_precision()
+    def prox_and_part(
+        self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        """The prox x of R_sigma at v, and what those rows and columns hold of R_sigma(x), [B].
+
+        The parts that make up an image add up to R_sigma(x). Raises as `prox`.
+        """
+        gray, s = self._gray(v, sigma)
+        scaled = gray / s
+        x, gap = self.potential.gradient_and_part(scaled, s.flatten(), part)
+        here = (..., *part)
+        return (s * x).view_as(v), self._value_at(x[here], scaled[here], gap, s, len(v))
+
+    @full_precision()
+    def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
+        """The v with prox(v, sigma) = x, to |prox(v) - x| <= tol |x - mean of x| for each image.
+
+        The tolerance is held in units of the noise; float32 may add some 2e-7 on the way back. An
+        image that is constant to rounding is inverted to rounding. Raises RuntimeError if an
+        image does not get there: it may lie outside the range of the prox, or tol below the
+        rounding of its dtype; try float64 or a larger tol.
+        """
+        gray, s = self._gray(x, sigma)
+        return (s * self._inverse(gray / s, s, tol)).view_as(x)
+
+    @full_precision()
+    def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
+        """R_sigma at any x, [B] in float64, by inverting the prox to `tol`. Raises as `inverse`.
+
+        R_sigma is 0 on constant images for the shipped models, which fixes its constant. The error
+        of the value is of second order in that of the inverse.
+        """
+        gray, s = self._gray(x, sigma)
+        scaled = gray / s
+        v = self._inverse(scaled, s, tol)
+        with torch.no_grad():
+            _, gap = self.potential.gradient_and_gap(v, s.flatten())
+        return self._value_at(scaled, v, gap, s, len(x))
+
+    def _inverse(self, x: Tensor, s: Tensor, tol: float) -> Tensor:
+        with torch.no_grad():
+            return invert(lambda v, i: self.potential.gradient(v, s.flatten()[i]), x, tol=tol)
+
+    def _value_at(self, x: Tensor, v: Tensor, gap: Tensor, s: Tensor, images: int) -> Tensor:
+        """R = s^2 (|v|^2 / 2 - psi(v) - |x - v|^2 / 2), summed over the channels of each image."""
+        r = gap - (x - v).square().sum((1, 2, 3), dtype=torch.float64) / 2
+        return (s.flatten().double().square() * r).view(images, -1).sum(1)
+
+    def _gray(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Images as the potential takes them, and the noise level of each, [n, 1, 1, 1].
+
+        Gray ones [B * C, 1, H, W] for a potential of one channel, x itself for one of three.
+        """
+        check_images(x)
+        check_channels(self.name, x, self.channels)
+        if x.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"a learned prox computes in float32 or float64, got an image of {x.dtype}, whose "
+                "rounding would cost more than 0.05 dB; convert it with .float()"
+            )
+        s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
+        s = s.repeat_interleave(x.shape[1] // self.channels).view(-1, 1, 1, 1)
+        return x.reshape(-1, self.channels, *x.shape[2:]), s

@@ -1,0 +1,172 @@
+"""Wavelets as a prior: soft thresholding in an orthogonal basis, the exact prox of a convex R.
+
+The basis is Daubechies' of a few vanishing moments [Daubechies88], periodic, orthogonal at every
+size: where a side is odd, its last row or column is a strip of its own, with one-dimensional
+wavelets along it. (PyWavelets extends an odd side by a pixel, and ptwt's periodic mode keeps more
+coefficients than pixels: neither is orthogonal then, nor the threshold a prox. Averages over shifts
+of the image look smoother and are the prox of another function than the l1 norm of any basis.)
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from math import comb
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from proxlab.priors.contract import check_images, noise_levels
+
+WAVELET_WEIGHT = 13.0
+"""R_sigma = sigma^2 * WAVELET_WEIGHT * l1 norm: best on held-out photographs at noise 25/255, a
+threshold of 1.3 sigma; so are the moments and the depth below."""
+
+
+class Wavelets:
+    """The l1 norm of an image's details, R_sigma(x) = sigma^2 * weight * sum |detail|. [Donoho94]
+
+    Its prox shrinks every detail by sigma^2 * weight and leaves the coarse image alone; channels
+    are images of their own. `moments` are those that vanish (1 is Haar's basis), `depth` is how
+    often the image is halved. Raises ValueError for a weight that is not positive, and for moments
+    outside 1 .. 10 or a depth below 1.
+    """
+
+    name = "wavelets"
+    exact, convex = True, True
+    sigma_range = (0.0, 1.0)
+    default_weight = 1.0
+    """In `proxlab.restore`."""
+
+    def __init__(self, weight: float = WAVELET_WEIGHT, moments: int = 4, depth: int = 3):
+        if not 0 < weight < float("inf"):
+            raise ValueError(f"the weight of wavelets is positive and finite, got {weight}")
+        if not 1 <= moments <= 10 or depth < 1:
+            raise ValueError(
+                f"wavelets have 1 to 10 vanishing moments and a depth of at least 1, got {moments} "
+                f"and {depth}"
+            )
+        self.weight, self.moments, self.depth = weight, moments, depth
+
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """argmin_x |x - v|^2 / 2 + R_sigma(x), [B, C, H, W] -> the same; sigma a float or [B].
+
+        Raises ValueError for anything but a batch of float images, and for a sigma outside [0, 1].
+        """
+        return self._synthesis(self._shrunk(v, sigma))
+
+    def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """The same as `prox`."""
+        return self.prox(x, sigma)
+
+    def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The prox x of R_sigma at v, and R_sigma(x) [B] in float64."""
+        c = self._shrunk(v, sigma)
+        return self._synthesis(c), self._value(c, sigma)
+
+    def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """R_sigma(x), [B] in float64; raises as `prox`."""
+        check_images(x)
+        return self._value(self._analysis(x), sigma)
+
+    def _shrunk(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        check_images(v)
+        t = self._threshold(v, sigma).to(v.dtype).view(-1, 1, 1, 1)
+        c = self._analysis(v)
+        return torch.where(self._details(c), c.sign() * (c.abs() - t).clamp(min=0), c)
+
+    def _value(self, c: Tensor, sigma: float | Tensor) -> Tensor:
+        details = c.abs() * self._details(c)
+        return self._threshold(c, sigma) * details.sum((1, 2, 3), dtype=torch.float64)
+
+    def _threshold(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """[B], float64."""
+        s = noise_levels(self.name, v, sigma, self.sigma_range, torch.float64)
+        return self.weight * s.square()
+
+    def _analysis(self, x: Tensor) -> Tensor:
+        """Coefficients in the shape of the image, coarse ones at the upper left of each region."""
+        taps, c = _taps(self.moments, x), x.clone()
+        for here in _places(*x.shape[-2:], self.depth):
+            c[here] = _split(_split(c[here], taps).mT, taps).mT
+        return c
+
+    def _synthesis(self, c: Tensor) -> Tensor:
+        """The image of coefficients: the transpose of `_analysis`, which is its inverse."""
+        taps, x = _taps(self.moments, c), c.clone()
+        for here in reversed(_places(*c.shape[-2:], self.depth)):
+            x[here] = _joined(_joined(x[here].mT, taps).mT, taps)
+        return x
+
+    def _details(self, c: Tensor) -> Tensor:
+        """Which coefficients are details, [H, W]; the rest are the coarse image."""
+        fine = torch.zeros(c.shape[-2:], dtype=torch.bool, device=c.device)
+        for here in _places(*c.shape[-2:], self.depth):
+            fine[here] = True
+            tall, wide = fine[here].shape
+            fine[here][: (tall + 1) // 2, : (wide + 1) // 2] = False
+        return fine
+
+
+@lru_cache
+def daubechies(moments: int) -> np.ndarray:
+    """The low-pass filter with so many vanishing moments, 2 * moments numbers, sum sqrt(2).
+
+    From its zeros: -1, as often as moments vanish, and of the rest those inside the unit circle.
+    [Daubechies88]
+    """
+    p = moments
+    y = np.roots([comb(p - 1 + k, k) for k in reversed(range(p))])
+    half = 1 - 2 * y.astype(complex)
+    z = half + np.sqrt(half**2 - 1)
+    inside = np.where(abs(z) < 1, z, 1 / z)
+    h = np.real(np.poly([*[-1] * p, *inside]))
+    return 2**0.5 * h / h.sum()
+
+
+def _taps(moments: int, like: Tensor) -> Tensor:
+    """Low and high pass of a window of 2 * moments pixels, [2 * moments, 2]."""
+    h = daubechies(moments)
+    g = h[::-1] * (-1.0) ** np.arange(len(h))
+    return torch.from_numpy(np.stack([h, g], 1)).to(like)
+
+
+def _split(x: Tensor, taps: Tensor) -> Tensor:
+    """Along the last axis, of even length n: n / 2 coarse coefficients, then n / 2 details."""
+    if x.shape[-1] == 1:
+        return x
+    pairs = x.unflatten(-1, (-1, 2))
+    windows = torch.cat([pairs.roll(-k, -2) for k in range(len(taps) // 2)], -1)
+    return torch.cat((windows @ taps).unbind(-1), -1)
+
+
+def _joined(c: Tensor, taps: Tensor) -> Tensor:
+    """The transpose of `_split`."""
+    if c.shape[-1] == 1:
+        return c
+    windows = torch.stack(c.chunk(2, -1), -1) @ taps.mT
+    pairs = sum(part.roll(k, -2) for k, part in enumerate(windows.split(2, -1)))
+    return pairs.flatten(-2)
+
+
+@lru_cache
+def _places(height: int, width: int, depth: int) -> tuple[tuple, ...]:
+    """Regions of an image in the order in which they are split, as indices."""
+    return tuple(
+        (..., slice(top, top + tall), slice(left, left + wide))
+        for top, left, tall, wide in _regions(0, 0, height, width, depth)
+    )
+
+
+def _regions(
+    top: int, left: int, height: int, width: int, depth: int
+) -> Iterator[tuple[int, int, int, int]]:
+    """(top, left, height, width), sides even or 1; what an odd side leaves over comes first."""
+    if depth == 0 or height == width == 1:
+        return
+    tall, wide = (n if n == 1 else n - n % 2 for n in (height, width))
+    if tall < height:
+        yield from _regions(top + tall, left, 1, width, depth)
+    if wide < width:
+        yield from _regions(top, left + wide, tall, 1, depth)
+    yield top, left, tall, wide
+    yield from _regions(top, left, (tall + 1) // 2, (wide + 1) // 2, depth - 1)

@@ -1,0 +1,105 @@
+"""Data terms whose prox is a closed form: blur that wraps around, and missing pixels."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from proxlab.restoration.arguments import checked, scaled, squares
+from solvers.protocols import Image, PerImage, per_image
+
+
+@dataclass(frozen=True)
+class CircularData:
+    """A = F^-1 diag(S) F: everything is a product in Fourier, one transform there and one back."""
+
+    spectrum: Tensor
+    """S, complex, broadcasts against [B, C, H, W // 2 + 1]."""
+    measured: Tensor
+    """F y, [B, C, H, W // 2 + 1]."""
+    weight: PerImage
+    shape: torch.Size
+    """Of the images, B included."""
+    pulled: Tensor = field(init=False)
+    """F A^T y."""
+    power: Tensor = field(init=False)
+    """|S|^2."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "pulled", self.spectrum.conj() * self.measured)
+        object.__setattr__(self, "power", self.spectrum.real**2 + self.spectrum.imag**2)
+
+    def value(self, x: Image) -> PerImage:
+        """f(x), float64 [B], by Parseval on the half spectrum."""
+        r = self.spectrum * self._transform(x) - self.measured
+        columns = (squares(r.real) + squares(r.imag)).sum((1, 2))  # [B, W // 2 + 1]
+        height, width = self.shape[-2:]
+        twice = columns.new_full((columns.shape[1],), 2.0)  # the other half is its mirror image
+        twice[0] = 1
+        if width % 2 == 0:
+            twice[-1] = 1
+        return self.weight * (columns * twice).sum(1) / (2 * height * width)
+
+    def grad(self, x: Image) -> Image:
+        """w A^T (A x - y)."""
+        change = self.power * self._transform(x) - self.pulled
+        return self._image(change) * per_image(self.weight, x)
+
+    def prox(self, v: Image, tau: float | PerImage) -> Image:
+        """v + F^-1 [s (F A^T y - |S|^2 F v) / (1 + s |S|^2)], s = tau w."""
+        s = scaled(tau, self.weight, v)
+        pull = self.pulled - self.power * self._transform(v)
+        return v + self._image(pull * (s / (1 + s * self.power)))
+
+    def lipschitz(self) -> PerImage:
+        """w |A|^2, [B]."""
+        return self.weight * self.power.amax((1, 2, 3))
+
+    def select(self, index: Tensor) -> "CircularData":
+        """The term for the images `index` alone."""
+        spectrum = self.spectrum[index] if len(self.spectrum) > 1 else self.spectrum
+        measured = self.measured[index]
+        shape = torch.Size([len(measured), *self.shape[1:]])
+        return CircularData(spectrum, measured, self.weight[index], shape)
+
+    def _transform(self, x: Image) -> Tensor:
+        return torch.fft.rfft2(checked(x, self.shape))
+
+    def _image(self, transform: Tensor) -> Image:
+        return torch.fft.irfft2(transform, s=self.shape[-2:])
+
+
+@dataclass(frozen=True)
+class MaskData:
+    """A = diag(m): everything happens pixel by pixel. What y holds where m = 0 is not looked at."""
+
+    mask: Tensor
+    """m, broadcasts against y; usually 0 and 1, any real number will do."""
+    y: Tensor
+    """[B, C, H, W], zero where m is."""
+    weight: PerImage
+
+    def value(self, x: Image) -> PerImage:
+        """f(x), float64 [B]."""
+        r = self.mask * checked(x, self.y.shape) - self.y
+        return self.weight * squares(r).flatten(1).sum(1) / 2
+
+    def grad(self, x: Image) -> Image:
+        """w m (m x - y)."""
+        r = self.mask * checked(x, self.y.shape) - self.y
+        return per_image(self.weight, x) * self.mask * r
+
+    def prox(self, v: Image, tau: float | PerImage) -> Image:
+        """v + s m (y - m v) / (1 + s m^2), s = tau w."""
+        s = scaled(tau, self.weight, v)
+        r = self.y - self.mask * checked(v, self.y.shape)
+        return v + s * self.mask / (1 + s * self.mask**2) * r
+
+    def lipschitz(self) -> PerImage:
+        """w |A|^2, [B]."""
+        return self.weight * self.mask.flatten(1).abs().amax(1) ** 2
+
+    def select(self, index: Tensor) -> "MaskData":
+        """The term for the images `index` alone."""
+        mask = self.mask[index] if len(self.mask) > 1 else self.mask
+        return replace(self, mask=mask, y=self.y[index], weight=self.weight[index])
