@@ -24,15 +24,17 @@ import torch
 from skimage.data import camera
 from torch import Generator, Tensor
 
-from proxlab import crate_recipes, processes, recipes
-from proxlab.images.folders import NoisyPatches, Patches, load_gray
-from proxlab.losses import balanced_squared_error
-from proxlab.train import TrainConfig, train
+from proxlab.images.folders import load_gray
+from proxlab.training import processes
+from proxlab.training.loop import TrainConfig, train
+from proxlab.training.losses import balanced_squared_error
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.recipes import crate, photographs
 
 RECIPES = {
-    "lpn-gray-small": recipes.lpn_gray_small,
-    "unet-gray-small": recipes.unet_gray_small,
-    "crate-gray": crate_recipes.crate_gray,
+    "lpn-gray-small": photographs.lpn_gray_small,
+    "unet-gray-small": photographs.unet_gray_small,
+    "crate-gray": crate.crate_gray,
 }
 
 

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
-from proxlab.recipes import lpn_gray_large, lpn_gray_small
+from proxlab.training.recipes.photographs import lpn_gray_large, lpn_gray_small
 
 PATCH, STEP, SIGMA = 128, 64, 25 / 255
 STRIDES, LAST, FEATURES = (2, 1, 2, 1, 2), 16, 64

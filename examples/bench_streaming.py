@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 
-from proxlab.draws import draws, spare_threads
 from proxlab.images import list_images
 from proxlab.images.data_sets import find_data
-from proxlab.images.folders import NoisyPatches, Patches
 from proxlab.images.stored import StoredImages, find_photographs
-from proxlab.losses import balanced_squared_error
-from proxlab.recipes import lpn_gray
+from proxlab.training.draws import draws, spare_threads
+from proxlab.training.losses import balanced_squared_error
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.recipes.photographs import lpn_gray
 
 
 def main(argv: Sequence[str] | None = None) -> dict[tuple[str, int], tuple[float, ...]]:

@@ -18,9 +18,13 @@ import torch
 from torch import Tensor
 
 from proxlab.images.files import writing
-from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
 from proxlab.priors.exact.densities import Density, GaussianMixture, Laplace, proximal_hull, sample
 from proxlab.priors.lpn.icnn import VectorICNN, VectorICNNConfig
+from proxlab.training.losses import (
+    ProximalMatching,
+    balanced_absolute_error,
+    balanced_squared_error,
+)
 
 ONE = torch.ones(1)
 FAR = 4.0

@@ -18,12 +18,12 @@ RECIPES = (
     "unet-gray-large",
     "unet-color",
 )
-"""What `train` knows of priors: the functions of `proxlab.recipes`."""
+"""What `train` knows of priors: the functions of `proxlab.training.recipes.photographs`."""
 CRATES = ("crate-gray", "crate-gray-step", "lpn-gray-wide", "unet-gray-wide", "dncnn-gray")
-"""Those of `proxlab.crate_recipes`."""
+"""Those of `proxlab.training.recipes.crate`."""
 COMPLETION = "crate-completion"
 DIFFUSIONS = ("proxdm-mnist", "score-mnist", "proxdm-cifar10")
-"""Those of `proxlab.diffusion_recipes`."""
+"""Those of `proxlab.training.recipes.diffusion`."""
 CLASSIFIER = "digit-classifier"
 
 

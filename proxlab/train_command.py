@@ -8,17 +8,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from proxlab import (
-    completion_training,
-    crate_recipes,
-    diffusion_recipes,
-    digit_training,
-    processes,
-    recipes,
-)
 from proxlab.cli import CLASSIFIER, COMPLETION, CRATES, DIFFUSIONS, device
 from proxlab.images.files import check_folder
-from proxlab.train import TrainConfig
+from proxlab.training import processes
+from proxlab.training.loop import TrainConfig
+from proxlab.training.recipes import completion, crate, diffusion, digits, photographs
 
 STARTS = {"lpn-gray-pm": "lpn-gray", "crate-gray-step": "crate-gray"}
 """Recipes that train a model further -> that model."""
@@ -54,16 +48,16 @@ def _recipe(name: str, start: str | None):
     """What trains it, and its configuration."""
     attribute = name.replace("-", "_")
     if name == CLASSIFIER:
-        config = digit_training.DigitClassifierTraining()
-        return digit_training.train_digit_classifier, config
+        config = digits.DigitClassifierTraining()
+        return digits.train_digit_classifier, config
     if name == COMPLETION:
-        return completion_training.train_completion, completion_training.CONFIG
+        return completion.train_completion, completion.CONFIG
     if name == "lpn-gray-pm":
-        recipe = partial(recipes.lpn_gray_pm, start=start or STARTS[name])
+        recipe = partial(photographs.lpn_gray_pm, start=start or STARTS[name])
         return recipe, TrainConfig(learning_rate=1e-3)
     if name == "crate-gray-step":
-        recipe = partial(crate_recipes.crate_gray_step, start=start or STARTS[name])
-        return recipe, crate_recipes.STEP_CONFIG
-    room = diffusion_recipes if name in DIFFUSIONS else recipes
-    recipe = getattr(crate_recipes if name in CRATES else room, attribute)
+        recipe = partial(crate.crate_gray_step, start=start or STARTS[name])
+        return recipe, crate.STEP_CONFIG
+    room = diffusion if name in DIFFUSIONS else photographs
+    recipe = getattr(crate if name in CRATES else room, attribute)
     return recipe, recipe.config

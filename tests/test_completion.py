@@ -8,16 +8,16 @@ from skimage.data import camera
 import proxlab
 from proxlab import checkpoints
 from proxlab.cli import main
-from proxlab.completion_training import (
+from proxlab.priors.crate.completion import Completion
+from proxlab.priors.crate.denoiser import CrateConfig
+from proxlab.training.loop import TrainConfig
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.recipes.completion import (
     MaskedPatches,
     completion_error,
     held_out_figures,
     train_completion,
 )
-from proxlab.images.folders import NoisyPatches, Patches
-from proxlab.priors.crate.completion import Completion
-from proxlab.priors.crate.denoiser import CrateConfig
-from proxlab.train import TrainConfig
 
 SMALL = CrateConfig(width=32, heads=2, layers=1)
 

@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from proxlab import checkpoints, diffusion_recipes
+from proxlab import checkpoints
 from proxlab.cli import DIFFUSIONS
-from proxlab.diffusion_recipes import (
+from proxlab.images.data_sets import load_cifar10
+from proxlab.training.recipes import diffusion
+from proxlab.training.recipes.diffusion import (
     DiffusionTraining,
     noise_error,
     proxdm_cifar10,
@@ -21,7 +23,6 @@ from proxlab.diffusion_recipes import (
     score_mnist,
     score_stages,
 )
-from proxlab.images.data_sets import load_cifar10
 from tests.tiny_diffusion import TINY
 
 CONFIG = DiffusionTraining(steps=10, batch=4, candidates=(5, 10), checkpoint_every=3)
@@ -84,8 +85,8 @@ def test_both_models_take_equal_steps_at_equal_rates():
 def test_the_command_knows_every_recipe():
     names = {
         value.name
-        for value in vars(diffusion_recipes).values()
-        if isinstance(value, diffusion_recipes.DiffusionRecipe)
+        for value in vars(diffusion).values()
+        if isinstance(value, diffusion.DiffusionRecipe)
     }
     assert names == set(DIFFUSIONS)
 

@@ -7,19 +7,20 @@ import pytest
 import torch
 from torch import nn
 
-from proxlab import checkpoints, digit_training
+from proxlab import checkpoints
 from proxlab.diffusion.digit_classifier import (
     NAME,
     DigitClassifier,
     DigitClassifierConfig,
 )
-from proxlab.digit_training import (
+from proxlab.images.data_sets import Digits, load_digits
+from proxlab.training.recipes import digits
+from proxlab.training.recipes.digits import (
     DigitClassifierTraining,
     MovedDigits,
     accuracy,
     train_digit_classifier,
 )
-from proxlab.images.data_sets import Digits, load_digits
 
 SMALL = DigitClassifierConfig(widths=(8, 8, 8), features=16)
 
@@ -136,7 +137,7 @@ def parts(monkeypatch):
         asked.append(part)
         return toy_digits(300, seed=len(part))
 
-    monkeypatch.setattr(digit_training, "load_digits", load)
+    monkeypatch.setattr(digits, "load_digits", load)
     return asked
 
 

@@ -6,16 +6,17 @@ import pytest
 import torch
 from skimage.data import camera
 
-from proxlab import crate_recipes, operators, recipes
+from proxlab import operators
 from proxlab.checkpoints import load
-from proxlab.completion_training import train_completion
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.dncnn import DnCNNConfig
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.restoration import restore
 from proxlab.sampling import sample
-from proxlab.train import TrainConfig
+from proxlab.training.loop import TrainConfig
+from proxlab.training.recipes import crate, photographs
+from proxlab.training.recipes.completion import train_completion
 from tests.tiny_diffusion import tiny_score
 
 pytestmark = [
@@ -82,9 +83,9 @@ def test_tomography(fan):
 @pytest.mark.parametrize(
     "recipe, architecture",
     [
-        (recipes.lpn_gray, MixtureConfig(4, 2, context=1)),
-        (crate_recipes.crate_gray, SMALL),
-        (crate_recipes.dncnn_gray, DnCNNConfig(depth=3, width=8)),
+        (photographs.lpn_gray, MixtureConfig(4, 2, context=1)),
+        (crate.crate_gray, SMALL),
+        (crate.dncnn_gray, DnCNNConfig(depth=3, width=8)),
         (train_completion, SMALL),
     ],
 )
@@ -103,10 +104,10 @@ def test_training_is_the_same_training(recipe, architecture, photos, tmp_path):
 
 def test_a_gradient_step_trains(photos, tmp_path):
     config = TrainConfig(steps=3, batch=2, patch=16)
-    start = crate_recipes.crate_gray(
+    start = crate.crate_gray(
         photos, tmp_path / "start", config=config, architecture=SMALL, device="cuda"
     )
-    path = crate_recipes.crate_gray_step(
+    path = crate.crate_gray_step(
         photos, tmp_path / "step", start=start, config=config, device="cuda"
     )
     assert 0 < load(path).length <= 1

@@ -8,9 +8,9 @@ from skimage.data import camera
 
 import proxlab
 from proxlab import checkpoints
-from proxlab.crate_recipes import shorten
 from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.priors.crate.gradient_step import GradientStep, curvature
+from proxlab.training.recipes.crate import shorten
 from solvers.spectrum import jacobian_spectrum
 
 SIGMA = 0.1

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from proxlab.loss_shares import check_shares, share
-from proxlab.prox_penalty import COUNT, ProxPenalty
+from proxlab.training.losses import check_shares, share
+from proxlab.training.prox_penalty import COUNT, ProxPenalty
 
 
 class Net(nn.Module):

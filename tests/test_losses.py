@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
+from proxlab.training.losses import (
+    ProximalMatching,
+    balanced_absolute_error,
+    balanced_squared_error,
+)
 
 ONE = torch.ones(1)
 

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from skimage.data import camera
 from test_loss_shares import Net, mean_loss, pairs, summed
 
-from proxlab import processes
 from proxlab.cli import main
-from proxlab.stages import Stage
-from proxlab.train import TrainConfig, train
+from proxlab.training import processes
+from proxlab.training.loop import TrainConfig, train
+from proxlab.training.stages import Stage
 
 # from one server that has imported everything, forked: two processes would import it all again
 START = multiprocessing.get_context("forkserver")
@@ -70,8 +70,8 @@ def averaged(loss, estimate, clean, sigma, part):
 
 STAGES = [Stage(mean_loss, 1e-2, 6), Stage(mean_loss, 2e-3, 4)]
 MISTAKES = {
-    "averaged": ("proxlab.train.share", averaged),
-    "not added up": ("proxlab.processes.add_up", lambda model, value: value),
+    "averaged": ("proxlab.training.loop.share", averaged),
+    "not added up": ("proxlab.training.processes.add_up", lambda model, value: value),
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from proxlab.prox_penalty import TARGET, ProxPenalty, top_curvature
+from proxlab.training.prox_penalty import TARGET, ProxPenalty, top_curvature
 
 SIGMA = torch.tensor([0.05, 0.2], dtype=torch.float64)
 

@@ -10,13 +10,14 @@ from PIL import Image
 from skimage.data import astronaut, camera
 from torch import nn
 
-from proxlab import crate_recipes, recipes
 from proxlab.checkpoints import load
 from proxlab.cli import COMPLETION, CRATES, RECIPES, main
-from proxlab.images.folders import NoisyPatches, Patches, load_color, load_ct, load_gray
+from proxlab.images.folders import load_color, load_ct, load_gray
 from proxlab.images.metrics import denoising_psnr
 from proxlab.priors.lpn.mixture_config import MixtureConfig
-from proxlab.train import TrainConfig
+from proxlab.training.loop import TrainConfig
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.recipes import crate, photographs
 
 GRAY = [
     torch.randint(256, (30, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))
@@ -137,7 +138,7 @@ def test_recipes_differ_in_their_data_alone(photos, tmp_path):
     small = MixtureConfig(4, 2, context=1)
     made = {
         recipe: recipe(photos, tmp_path / name, config=config, architecture=small)
-        for name, recipe in (("a", recipes.lpn_gray), ("b", recipes.lpn_color))
+        for name, recipe in (("a", photographs.lpn_gray), ("b", photographs.lpn_color))
     }
     names = [path.stem for path in made.values()]
     assert names == ["lpn-gray", "lpn-color"]
@@ -145,17 +146,19 @@ def test_recipes_differ_in_their_data_alone(photos, tmp_path):
         card = path.with_suffix(".json").read_text()
         assert f"proxlab train {path.stem} --steps 1" in card and "2 images of photos" in card
         assert load(path).name == path.stem
-    again = recipes.lpn_color(photos, tmp_path / "c", config=config, architecture=small)
-    assert again.read_bytes() == made[recipes.lpn_color].read_bytes()
-    assert again.read_bytes() != made[recipes.lpn_gray].read_bytes()
+    again = photographs.lpn_color(photos, tmp_path / "c", config=config, architecture=small)
+    assert again.read_bytes() == made[photographs.lpn_color].read_bytes()
+    assert again.read_bytes() != made[photographs.lpn_gray].read_bytes()
     with pytest.raises(ValueError, match="lpn-color.safetensors exists; choose another"):
-        recipes.lpn_color(photos, tmp_path / "c", config=config)
+        photographs.lpn_color(photos, tmp_path / "c", config=config)
 
 
 def test_recipes_are_called_what_the_command_calls_them():
-    made = [recipe for recipe in vars(recipes).values() if isinstance(recipe, recipes.Recipe)]
+    made = [
+        recipe for recipe in vars(photographs).values() if isinstance(recipe, photographs.Recipe)
+    ]
     assert {recipe.name for recipe in made} | {"lpn-gray-pm"} == set(RECIPES)
-    made = [recipe for recipe in vars(crate_recipes).values() if isinstance(recipe, recipes.Recipe)]
+    made = [recipe for recipe in vars(crate).values() if isinstance(recipe, photographs.Recipe)]
     assert {recipe.name for recipe in made} | {"crate-gray-step"} == set(CRATES)
 
 
@@ -163,7 +166,7 @@ def test_recipes_are_called_what_the_command_calls_them():
 def test_rivals_have_the_size_of_what_they_stand_beside(rival):
     sizes = []
     for kind in ("lpn", "unet"):
-        recipe = getattr(recipes, f"{kind}-{rival}".replace("-", "_"))
+        recipe = getattr(photographs, f"{kind}-{rival}".replace("-", "_"))
         model, _ = recipe.build(recipe.architecture, TrainConfig())
         sizes.append(sum(p.numel() for p in model.parameters()))
     assert abs(sizes[1] / sizes[0] - 1) < 0.02
@@ -172,9 +175,9 @@ def test_rivals_have_the_size_of_what_they_stand_beside(rival):
 def test_so_have_those_beside_crate():
     sizes = []
     for recipe in (
-        crate_recipes.crate_gray,
-        crate_recipes.unet_gray_wide,
-        crate_recipes.dncnn_gray,
+        crate.crate_gray,
+        crate.unet_gray_wide,
+        crate.dncnn_gray,
     ):
         model, _ = recipe.build(recipe.architecture, TrainConfig())
         sizes.append(sum(p.numel() for p in model.parameters()))

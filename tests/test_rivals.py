@@ -9,11 +9,12 @@ from PIL import Image
 from skimage.data import astronaut, camera
 
 import proxlab
-from proxlab import checkpoints, recipes
+from proxlab import checkpoints
 from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
-from proxlab.train import TrainConfig
+from proxlab.training.loop import TrainConfig
+from proxlab.training.recipes import photographs
 
 TINY = UNetConfig(widths=(4, 4, 4, 4))
 CLEAN = torch.from_numpy(camera()[96:133, 200:245]).float()[None, None] / 255
@@ -23,7 +24,9 @@ def rival(config=TINY):
     return UNetDenoiser(config).requires_grad_(False)
 
 
-@pytest.mark.parametrize("channels, recipe", [(1, recipes.unet_gray), (3, recipes.unet_color)])
+@pytest.mark.parametrize(
+    "channels, recipe", [(1, photographs.unet_gray), (3, photographs.unet_color)]
+)
 def test_a_recipe_makes_a_denoiser_that_restores(channels, recipe, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -11,18 +11,20 @@ import torch
 from PIL import Image
 from skimage.data import astronaut
 
-from proxlab import checkpoints, recipes
+from proxlab import checkpoints
 from proxlab.cli import main
-from proxlab.completion_training import train_completion
-from proxlab.draws import draws
 from proxlab.images import stored
 from proxlab.images.decoder_failures import decoding
-from proxlab.images.folders import NoisyPatches, Patches, hold_out, load_color, load_gray
+from proxlab.images.folders import hold_out, load_color, load_gray
 from proxlab.images.stored import RecentImages, StoredImages, open_color, open_gray
-from proxlab.losses import balanced_squared_error
 from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.priors.lpn.mixture_config import MixtureConfig
-from proxlab.train import TrainConfig, train
+from proxlab.training.draws import draws
+from proxlab.training.loop import TrainConfig, train
+from proxlab.training.losses import balanced_squared_error
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.recipes import photographs
+from proxlab.training.recipes.completion import train_completion
 from tests.shard_files import write_shards
 
 CONFIG = TrainConfig(steps=3, batch=2, patch=16, checkpoint_every=1)
@@ -65,7 +67,7 @@ def read(monkeypatch):
     return names
 
 
-def trained(data, out, recipe=recipes.lpn_gray, **options):
+def trained(data, out, recipe=photographs.lpn_gray, **options):
     return recipe(data, out, config=CONFIG, architecture=SMALL, **options)
 
 
@@ -79,7 +81,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("name, kind", [("lpn_gray", 0), ("lpn_gray", 1), ("lpn_color", 1)])
 def test_streamed_training_is_that_from_memory_to_the_bit(name, kind, album, tmp_path, request):
-    recipe = getattr(recipes, name)
+    recipe = getattr(photographs, name)
     memory = trained(album[0], tmp_path / "a", recipe)
     request.getfixturevalue("streamed")
     assert isinstance(recipe.load(album[kind]), StoredImages)
@@ -190,7 +192,7 @@ def test_training_on_what_is_drawn_ahead_ends_the_same(album, tmp_path):
     pairs = NoisyPatches(Patches(images, 16), CONFIG.sigma_range).draw
     ends = []
     for ahead in (0, 3):
-        model, groups = recipes.lpn(SMALL, CONFIG)
+        model, groups = photographs.lpn(SMALL, CONFIG)
         out, finished = tmp_path / str(ahead), False
         while not finished:
             finished, _ = train(

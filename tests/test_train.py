@@ -8,14 +8,19 @@ from PIL import Image
 
 from proxlab import checkpoints
 from proxlab.cli import main
-from proxlab.images.folders import NoisyPatches, Patches, hold_out
-from proxlab.losses import ProximalMatching, balanced_absolute_error, balanced_squared_error
+from proxlab.images.folders import hold_out
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
-from proxlab.recipes import lpn_gray_pm, proximal_matching_stages
-from proxlab.stages import Stage
-from proxlab.train import TrainConfig, train
+from proxlab.training.loop import TrainConfig, train
+from proxlab.training.losses import (
+    ProximalMatching,
+    balanced_absolute_error,
+    balanced_squared_error,
+)
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.recipes.photographs import lpn_gray_pm, proximal_matching_stages
+from proxlab.training.stages import Stage
 
 IMAGES = [
     torch.randint(256, (30, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))

@@ -1,6 +1,6 @@
 """A small network that reads MNIST digits; its features are how generated digits are judged.
 
-It is trained by this project (`proxlab.digit_training`), on the training digits alone, so that
+It is trained by this project (`training.recipes.digits`), on the training digits alone, so that
 judging needs no download. Groups are normalised within an image, without running statistics: no
 image changes the answer to another.
 """

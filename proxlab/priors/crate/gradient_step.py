@@ -9,7 +9,7 @@ function is convex and f the prox of
     R(f(v)) = a g(v) - |f(v) - v|^2 / 2,
 
 so solvers have an objective [Hurault22, Sec. 3]. Nothing in the network holds the eigenvalues
-below 1: training penalises them (`proxlab.prox_penalty`), they are measured (`solvers.spectrum`),
+below 1: training penalises them (`training.prox_penalty`), they are measured (`solvers.spectrum`),
 and a is chosen by what was found. What must be is that the network has no kinks, or grad g would
 jump: its ReLU is smoothed.
 """

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxlab import checkpoints, processes
+from proxlab import checkpoints
 from proxlab.diffusion.digit_classifier import NAME, SIDE, DigitClassifier, DigitClassifierConfig
 from proxlab.images.data_sets import Digits, load_digits
-from proxlab.train import check_unmade, train
-from proxlab.training_run import how_made
+from proxlab.training import processes
+from proxlab.training.loop import check_unmade, train
+from proxlab.training.run import how_made
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def train_digit_classifier(
 
     Returns the model file, or None if `minutes` ended first. Its card has the accuracy on held-out
     digits, by which settings were chosen, and on test digits, which were seen once, at the end.
-    Raises as `proxlab.digits.load_digits` and `proxlab.train.train`, and ValueError where a model
+    Raises as `proxlab.digits.load_digits` and `loop.train`, and ValueError where a model
     lies already.
     """
     out, config = Path(out or NAME), config or DigitClassifierTraining()

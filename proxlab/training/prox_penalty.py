@@ -12,8 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from proxlab.loss_shares import share
-from proxlab.stages import Loss
+from proxlab.training.losses import Loss, share
 from solvers.protocols import dot, per_image
 
 TARGET = 0.8

@@ -14,16 +14,16 @@ from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_ct
 from proxlab.images.metrics import LEVELS
 from proxlab.images.stored import open_color, open_gray
-from proxlab.losses import ProximalMatching, balanced_absolute_error
 from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.priors.dncnn import DnCNNConfig
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
-from proxlab.stages import Stage
-from proxlab.train import TrainConfig
-from proxlab.training_run import train_and_save
+from proxlab.training.loop import TrainConfig
+from proxlab.training.losses import ProximalMatching, balanced_absolute_error
+from proxlab.training.run import train_and_save
+from proxlab.training.stages import Stage
 
 GAMMAS = (0.064, 0.032, 0.016, 0.008)
 """Of proximal matching, at sigma 25 / 255: from above the error there, 0.035, to well below."""
@@ -66,7 +66,7 @@ class Recipe:
     ) -> Path | None:
         """Train on the images at `data` (the folder of PROXLAB_DATA if None) in the folder `out`.
 
-        Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`.
+        Returns the model file, or None if `minutes` ended first. Raises as `loop.train`.
         """
         config = config or self.config
         return train_and_save(

@@ -2,7 +2,7 @@
 
 Every step draws from a generator seeded by (seed, step) alone, so that a run which was interrupted
 and resumed ends with the same weights, bit for bit, as one that was not. Several processes
-(`proxlab.processes`) each draw the whole batch and train on a part of it; the gradients of the
+(`processes`) each draw the whole batch and train on a part of it; the gradients of the
 parts are added up before they are clipped, so that all take the step of one process, to rounding.
 """
 
@@ -19,12 +19,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from proxlab import processes
-from proxlab.draws import Pairs, draws
 from proxlab.images.files import writing
-from proxlab.loss_shares import check_shares, share
-from proxlab.stages import Loss, Stage, loss_name, stage_at
-from proxlab.training_state import restore_state
+from proxlab.training import processes
+from proxlab.training.draws import Pairs, draws
+from proxlab.training.losses import Loss, check_shares, loss_name, share
+from proxlab.training.stages import Stage, stage_at
+from proxlab.training.state import restore_state
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxlab import checkpoints, processes
+from proxlab import checkpoints
 from proxlab.images.data_sets import find_data
-from proxlab.images.folders import NoisyPatches, Patches
 from proxlab.images.metrics import psnr
 from proxlab.images.stored import open_gray
 from proxlab.operators.inpainting import boxes_mask, fill_missing
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig
-from proxlab.train import TrainConfig, check_unmade, train
-from proxlab.training_run import how_made, open_split
+from proxlab.training import processes
+from proxlab.training.loop import TrainConfig, check_unmade, train
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.run import how_made, open_split
 
 NAME = "crate-completion"
 CONFIG = TrainConfig(clip=1.0)
@@ -98,7 +99,7 @@ def train_completion(
 ) -> Path | None:
     """Train on the photographs of `data` (bsds400 of PROXLAB_DATA if None) in the folder `out`.
 
-    Returns the model file, or None if `minutes` ended first. Raises as `proxlab.train.train`, and
+    Returns the model file, or None if `minutes` ended first. Raises as `loop.train`, and
     ValueError where a model lies already.
     """
     out, config = Path(out or NAME), config or CONFIG

@@ -1,13 +1,9 @@
 """The parts of a training: a loss, a learning rate and a number of steps each."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
-
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(estimate, clean, sigma [B]) -> scalar"""
+from proxlab.training.losses import Loss
 
 
 @dataclass(frozen=True)
@@ -38,8 +34,3 @@ def stage_at(stages: list[Stage], step: int) -> tuple[Stage, int]:
             return stage, step
         step -= stage.steps
     raise AssertionError("steps end with the stages")
-
-
-def loss_name(loss: Loss) -> str:
-    """What tells a loss from others in a saved run: a function's name, an object's fields."""
-    return getattr(loss, "__name__", None) or repr(loss)

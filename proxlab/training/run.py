@@ -8,14 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from proxlab import checkpoints, processes
-from proxlab.draws import spare_threads
-from proxlab.images.folders import NoisyPatches, Patches, hold_out
+from proxlab import checkpoints
+from proxlab.images.folders import hold_out
 from proxlab.images.metrics import LEVELS, denoising_psnr
 from proxlab.images.stored import StoredImages
-from proxlab.losses import balanced_squared_error
-from proxlab.stages import Stage
-from proxlab.train import Loop, Loss, TrainConfig, check_unmade, train
+from proxlab.training import processes
+from proxlab.training.draws import spare_threads
+from proxlab.training.loop import Loop, Loss, TrainConfig, check_unmade, train
+from proxlab.training.losses import balanced_squared_error
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.stages import Stage
 
 
 def train_and_save(
@@ -42,7 +44,7 @@ def train_and_save(
     One image in 20 is held out for its figures, `levels` of 255. `finish` is given the trained
     model and those images; it may set what is chosen by them, and its answer goes to the card.
     Returns the model file, or None if `minutes` ended first. Raises ValueError where one lies
-    already, and as `proxlab.train.train`.
+    already, and as `loop.train`.
     """
     check_unmade(out, name, resume)
     images, held_out, said, ahead = open_split(load, data, device, progress)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from proxlab import checkpoints, processes
+from proxlab import checkpoints
 from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion.network import DiffusionNetConfig
 from proxlab.diffusion.pairs import (
@@ -20,9 +20,10 @@ from proxlab.diffusion.pairs import (
     squared_noise_error,
 )
 from proxlab.images.data_sets import load_cifar10, load_digits
-from proxlab.stages import Stage
-from proxlab.train import Pairs, check_unmade, train
-from proxlab.training_run import how_made
+from proxlab.training import processes
+from proxlab.training.loop import Pairs, check_unmade, train
+from proxlab.training.run import how_made
+from proxlab.training.stages import Stage
 from solvers import VP
 
 MOST_HELD_OUT_PAIRS = 1000
@@ -89,7 +90,7 @@ class DiffusionRecipe:
     ) -> Path | None:
         """Train in folder `out`, resumably; the model file, or None if `minutes` ended first.
 
-        Raises ValueError where a model lies already, and as `proxlab.train.train`.
+        Raises ValueError where a model lies already, and as `loop.train`.
         """
         config, out = config or self.config, out or Path(self.name)
         check_unmade(out, self.name, resume)

@@ -12,16 +12,16 @@ from proxlab import checkpoints
 from proxlab.images.data_sets import find_data
 from proxlab.images.metrics import LEVELS
 from proxlab.images.stored import open_gray
-from proxlab.losses import balanced_squared_error
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.crate.gradient_step import GradientStep, curvature
 from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.unet import UNetConfig
-from proxlab.prox_penalty import ProxPenalty
-from proxlab.recipes import Recipe, lpn, unet
-from proxlab.train import TrainConfig
-from proxlab.training_run import train_and_save
+from proxlab.training.loop import TrainConfig
+from proxlab.training.losses import balanced_squared_error
+from proxlab.training.prox_penalty import ProxPenalty
+from proxlab.training.recipes.photographs import Recipe, lpn, unet
+from proxlab.training.run import train_and_save
 
 SMOOTHING = 0.1
 """Of the network of a gradient step, in units of its normalised tokens."""
