@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from proxlab.compare_rows import ROWS
+from proxlab.comparison.rows import ROWS
 from proxlab.images import list_images
 from proxlab.images.data_sets import find_data
 

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from proxlab import restoration
-from proxlab.compare_case import Case, Settings, parameters, run_case
-from proxlab.compare_problems import PROBLEMS, Problem
-from proxlab.compare_settings import SHIPPED, read_settings
-from proxlab.comparison import load_priors
+from proxlab.comparison.case import Case, Settings, parameters, run_case
+from proxlab.comparison.comparing import load_priors
+from proxlab.comparison.problems import PROBLEMS, Problem
+from proxlab.comparison.settings import SHIPPED, read_settings
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
 

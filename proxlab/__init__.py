@@ -15,7 +15,7 @@ _PUBLIC = {
     "models": "checkpoints",
     "restore": "restoration",
     "sample": "sampling",
-    "compare": "comparison",
+    "compare": "comparison.comparing",
     "Restoration": "restoration",
     "LPN": "priors.lpn.network",
     "ExplicitPrior": "priors.explicit_prior",

@@ -7,15 +7,15 @@ from contextlib import nullcontext
 from functools import partial
 
 from proxlab.cli import device
-from proxlab.compare_case import Settings
-from proxlab.compare_figure import draw_comparison
-from proxlab.compare_report import report
-from proxlab.compare_rows import ROWS
-from proxlab.compare_settings import read_settings, write_settings
-from proxlab.compare_shards import gather, own_device, team
-from proxlab.compare_table import latex, markdown
-from proxlab.compare_tuning import tune
-from proxlab.comparison import check_new, compare, find_problem, load_priors
+from proxlab.comparison.case import Settings
+from proxlab.comparison.comparing import check_new, compare, find_problem, load_priors
+from proxlab.comparison.figure import draw_comparison
+from proxlab.comparison.report import report
+from proxlab.comparison.rows import ROWS
+from proxlab.comparison.settings import read_settings, write_settings
+from proxlab.comparison.table import latex, markdown
+from proxlab.comparison.team import gather, own_device, team
+from proxlab.comparison.tuning import tune
 from proxlab.images.files import writing
 
 

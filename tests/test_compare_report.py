@@ -10,11 +10,10 @@ import pytest
 from PIL import Image
 from skimage.data import camera
 
-from proxlab import compare_report
-from proxlab.compare_case import Settings
-from proxlab.compare_figure import draw_comparison, most_different
-from proxlab.compare_report import report
-from proxlab.comparison import compare, pictures
+from proxlab.comparison.case import Settings
+from proxlab.comparison.comparing import compare, pictures
+from proxlab.comparison.figure import draw_comparison, most_different
+from proxlab.comparison.report import report
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def test_a_prior_missing_from_a_column_and_an_end_tag_in_a_name_do_no_harm(made)
 
 def test_shows_so_many_measurements_of_a_column_and_no_more(made, monkeypatch):
     rows, out = made
-    monkeypatch.setattr(compare_report, "MOST", 1)
+    monkeypatch.setattr("proxlab.comparison.report.MOST", 1)
     assert [m["column"] for m in data_of(report(rows, out))["measurements"]] == [0, 1]
 
 

@@ -11,11 +11,10 @@ from PIL import Image
 from skimage.data import camera
 from torch.distributed import FileStore, HashStore
 
-from proxlab import compare_shards
-from proxlab.compare_case import Settings
-from proxlab.compare_rows import ROWS, key_of, read_rows
-from proxlab.compare_shards import Alone, Team, gather, own_device, part, team
-from proxlab.comparison import compare
+from proxlab.comparison.case import Settings
+from proxlab.comparison.comparing import compare
+from proxlab.comparison.rows import ROWS, key_of, read_rows
+from proxlab.comparison.team import Alone, Team, gather, own_device, part, team
 
 CASES = 8
 
@@ -134,7 +133,7 @@ def test_rows_in_two_files_after_an_interrupt_are_gathered_once(tmp_path):
 
 def test_after_a_loss_all_is_counted_anew(monkeypatch):
     store = HashStore()  # torchrun's, which outlives an attempt
-    monkeypatch.setattr(compare_shards, "rendezvous", lambda url: iter([(store, 0, 1)]))
+    monkeypatch.setattr("proxlab.comparison.team.rendezvous", lambda url: iter([(store, 0, 1)]))
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     for attempt, done in enumerate((["a"], ["a", "b"])):
         monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(attempt))

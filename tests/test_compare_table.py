@@ -5,7 +5,7 @@ from statistics import stdev
 import pytest
 from scipy.stats import wilcoxon
 
-from proxlab.compare_table import latex, markdown, summarise
+from proxlab.comparison.table import latex, markdown, summarise
 
 
 def rows(figures, seeds=(0,)):

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from skimage.data import camera
 
-from proxlab import compare_settings, comparison
 from proxlab.cli import main
-from proxlab.compare_case import Settings
-from proxlab.compare_problems import Deblur, Inpaint
-from proxlab.compare_rows import ROWS, read_rows
-from proxlab.compare_settings import read_settings, write_settings
-from proxlab.compare_tuning import SIDE, tune, uphill
+from proxlab.comparison import comparing, settings
+from proxlab.comparison.case import Settings
+from proxlab.comparison.problems import Deblur, Inpaint
+from proxlab.comparison.rows import ROWS, read_rows
+from proxlab.comparison.settings import read_settings, write_settings
+from proxlab.comparison.tuning import SIDE, tune, uphill
 
 
 class Exact:
@@ -146,11 +146,11 @@ def test_a_file_gives_back_what_is_of_the_same_problem(tmp_path):
 def test_shipped_settings_are_used_unless_others_are_given(tmp_path, monkeypatch):
     path, folder = tmp_path / "settings.json", folder_of(tmp_path / "test", 1)
     write_settings(path, {("tv", "deblur"): Settings(0.1, steps=9, tuned_on="there")}, [Deblur()])
-    monkeypatch.setattr(comparison, "SHIPPED", path)
+    monkeypatch.setattr(comparing, "SHIPPED", path)
 
     def used(out, **options):
         default = Settings(steps=4)
-        (row,) = comparison.compare(["tv"], ["deblur"], folder, out, default=default, **options)
+        (row,) = comparing.compare(["tv"], ["deblur"], folder, out, default=default, **options)
         return row["settings"]
 
     assert used(tmp_path / "a") == {
@@ -197,4 +197,4 @@ def test_the_command_tunes_and_takes_the_file_it_wrote(tmp_path, capsys):
     assert {row["noise"] for row in tried} == {0.05}
     (entry,) = json.loads((tmp_path / "noisy" / "settings.json").read_text())
     assert entry["noises"] == [0.05]
-    assert compare_settings.SHIPPED.exists()
+    assert settings.SHIPPED.exists()

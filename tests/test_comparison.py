@@ -9,10 +9,10 @@ from skimage.data import camera
 
 import proxlab
 from proxlab.cli import main
-from proxlab.compare_case import Case, Settings, measure, run_case
-from proxlab.compare_problems import Boxes, Deblur, Inpaint
-from proxlab.compare_rows import ROWS, read_rows
-from proxlab.comparison import compare, pictures
+from proxlab.comparison.case import Case, Settings, measure, run_case
+from proxlab.comparison.comparing import compare, pictures
+from proxlab.comparison.problems import Boxes, Deblur, Inpaint
+from proxlab.comparison.rows import ROWS, read_rows
 
 FEW = Settings(steps=3)
 

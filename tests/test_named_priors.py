@@ -14,8 +14,8 @@ from skimage.data import camera
 
 import proxlab
 from proxlab.cli import main
-from proxlab.compare_case import Settings
-from proxlab.comparison import compare
+from proxlab.comparison.case import Settings
+from proxlab.comparison.comparing import compare
 from proxlab.named_priors import named_prior
 from proxlab.priors.deepinv_denoisers import PRETRAINED, Channels, pretrained
 

@@ -10,11 +10,10 @@ from PIL import Image
 from skimage.data import camera
 from torch import nn
 
-from proxlab import compare_case
-from proxlab.compare_case import Settings
-from proxlab.compare_report import report
-from proxlab.compare_table import latex, markdown
-from proxlab.comparison import compare
+from proxlab.comparison.case import Settings
+from proxlab.comparison.comparing import compare
+from proxlab.comparison.report import report
+from proxlab.comparison.table import latex, markdown
 from proxlab.images import perceptual
 
 X = torch.from_numpy(camera()[100:164, 200:272]).float()[None, None] / 255
@@ -61,7 +60,7 @@ def test_without_weights_there_is_no_such_column_and_no_download(cache, photogra
 
 
 def test_a_value_reaches_row_table_and_page(photographs, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare_case, "lpips", lambda x, truth: torch.tensor([0.1234]))
+    monkeypatch.setattr("proxlab.comparison.case.lpips", lambda x, truth: torch.tensor([0.1234]))
     out = tmp_path / "out"
     rows = compare(["none", "tv"], ["deblur"], photographs, out, default=Settings(steps=3))
     assert [row["lpips"] for row in rows] == [pytest.approx(0.1234)] * 2

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from skimage.data import camera
 
-from proxlab.compare_case import Settings
-from proxlab.compare_report import report
-from proxlab.comparison import compare
+from proxlab.comparison.case import Settings
+from proxlab.comparison.comparing import compare
+from proxlab.comparison.report import report
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService  # noqa: E402

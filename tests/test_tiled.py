@@ -13,7 +13,7 @@ import proxlab
 from examples import bench_tiles
 from proxlab.checkpoints import save
 from proxlab.cli import main
-from proxlab.compare_case import Counted
+from proxlab.comparison.case import Counted
 from proxlab.priors.classical import TV, Identity
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser

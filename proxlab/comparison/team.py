@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from torch.distributed import PrefixStore, Store, is_torchelastic_launched
 from torch.distributed.rendezvous import rendezvous
 
-from proxlab.compare_rows import ROWS, read_rows
+from proxlab.comparison.rows import ROWS, read_rows
 from proxlab.images.files import writing
 
 PATIENCE = timedelta(days=30)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from proxlab.compare_case import Case, Settings
+from proxlab.comparison.case import Case, Settings
 
 ROWS = "results.jsonl"
 

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from proxlab.compare_case import Case, Settings, parameters, run_case
-from proxlab.compare_problems import PROBLEMS, Problem
-from proxlab.compare_rows import ROWS, append, environment, key_of, read_rows
-from proxlab.compare_settings import SHIPPED, read_settings
-from proxlab.compare_shards import Alone, Team, gather, part
+from proxlab.comparison.case import Case, Settings, parameters, run_case
+from proxlab.comparison.problems import PROBLEMS, Problem
+from proxlab.comparison.rows import ROWS, append, environment, key_of, read_rows
+from proxlab.comparison.settings import SHIPPED, read_settings
+from proxlab.comparison.team import Alone, Team, gather, part
 from proxlab.images import list_images, read_image, write_image
 from proxlab.images.files import check_folder, write_json
 from proxlab.images.reading import read_shape

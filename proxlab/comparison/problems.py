@@ -70,7 +70,7 @@ class Boxes:
 
 
 @dataclass(frozen=True)
-class Scan:
+class SparseScan:
     """A parallel-beam CT scan; noise in the units of line integrals, pixels times grey levels."""
 
     views: int = 60
@@ -82,5 +82,5 @@ class Scan:
         return operators.ct(tuple(shape[-2:]), self.views, noise=noise)
 
 
-PROBLEMS: dict[str, Problem] = {p.name: p for p in (Deblur(), Inpaint(), Boxes(), Scan())}
+PROBLEMS: dict[str, Problem] = {p.name: p for p in (Deblur(), Inpaint(), Boxes(), SparseScan())}
 """By the names that the command line knows."""

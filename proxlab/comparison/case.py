@@ -16,7 +16,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from proxlab.compare_problems import Problem
+from proxlab.comparison.problems import Problem
 from proxlab.images.metrics import psnr, ssim
 from proxlab.images.perceptual import lpips
 from proxlab.machine import PeakMemory

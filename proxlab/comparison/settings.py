@@ -5,11 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from proxlab.compare_case import Settings, parameters
-from proxlab.compare_problems import Problem
+from proxlab.comparison.case import Settings, parameters
+from proxlab.comparison.problems import Problem
 from proxlab.images.files import write_json
 
-SHIPPED = Path(__file__).with_name("compare_settings.json")
+SHIPPED = Path(__file__).with_name("settings.json")
 """Made by `proxlab compare --tune`, on images held out of training."""
 
 

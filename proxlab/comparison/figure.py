@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from proxlab.compare_table import Row, column_of
-from proxlab.comparison import PLAIN, TRUTH, label, pictures
+from proxlab.comparison.comparing import PLAIN, TRUTH, label, pictures
+from proxlab.comparison.table import Row, column_of
 
 SIDE = 40
 """Of the part enlarged, pixels."""

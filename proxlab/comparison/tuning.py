@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from proxlab.compare_case import Settings
-from proxlab.compare_problems import Problem
+from proxlab.comparison.case import Settings
+from proxlab.comparison.problems import Problem
 from proxlab.images import list_images, read_image, write_image
 from proxlab.images.folders import HELD_OUT_EVERY
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from proxlab.compare_table import Column, Row, column_of, summarise
-from proxlab.comparison import PLAIN, TRUTH, label, pictures
+from proxlab.comparison.comparing import PLAIN, TRUTH, label, pictures
+from proxlab.comparison.table import Column, Row, column_of, summarise
 
 PAGE = Path(__file__).with_name("report.html")
 QUALITY = 92
