@@ -2,6 +2,6 @@
 
 import sys
 
-from proxlab.cli import main
+from proxlab.commands.main import main
 
 sys.exit(main())

@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 from skimage.data import camera
 
-from proxlab import checkpoints, restore_command
-from proxlab.cli import main
+from proxlab import checkpoints
+from proxlab.commands import restore
+from proxlab.commands.main import main
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
@@ -159,7 +160,7 @@ def test_a_model_is_not_overwritten_by_training(here, capsys):
 @pytest.mark.parametrize("option", ["--out /proc/new.png", "--trace /proc/new.json"])
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="/proc stands for a shut folder")
 def test_a_shut_folder_is_found_out_before_the_work(here, option, monkeypatch, capsys):
-    monkeypatch.setattr(restore_command, "restore", lambda *a, **k: pytest.fail("work was done"))
+    monkeypatch.setattr(restore, "restore", lambda *a, **k: pytest.fail("work was done"))
     said = refuse(f"restore photo.png {BLUR} {option}", capsys)
     assert re.search(
         r"cannot write /proc/new\.\w+: .*; choose a folder that you may write to", said
@@ -199,7 +200,7 @@ def spoilt(args):
 
 @pytest.mark.parametrize("planted", [half_written, two_lines, spoilt, lambda args: None])
 def test_the_check_of_a_refusal_catches_planted_faults(here, planted, monkeypatch, capsys):
-    monkeypatch.setattr(restore_command, "restore_file", planted)
+    monkeypatch.setattr(restore, "restore_file", planted)
     with pytest.raises(AssertionError):
         refuse(f"restore photo.png {BLUR}", capsys)
 
@@ -216,5 +217,5 @@ def test_what_fails_on_the_way_is_a_sentence_too(here, error, sentence, monkeypa
     def failing(args):
         raise error
 
-    monkeypatch.setattr(restore_command, "restore_file", failing)
+    monkeypatch.setattr(restore, "restore_file", failing)
     assert refuse(f"restore photo.png {BLUR}", capsys) == f"proxlab: {sentence}\n"

@@ -10,8 +10,8 @@ from PIL import Image
 from skimage.data import astronaut, camera
 from torch import nn
 
-from proxlab import restore_command
-from proxlab.cli import main
+from proxlab.commands import restore
+from proxlab.commands.main import main
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
@@ -125,7 +125,7 @@ RESTORE = [
 def toy(photos, monkeypatch):
     """The command, its prior replaced by one that mixes channels, among photographs."""
     monkeypatch.chdir(photos)
-    monkeypatch.setattr(restore_command, "named_prior", lambda name: colour_prior())
+    monkeypatch.setattr(restore, "named_prior", lambda name: colour_prior())
     np.save("mask.npy", (np.indices((36, 40)).sum(0) % 3 > 0).astype(np.uint8))
     Image.fromarray(camera()[:36, :40]).save("gray.png")
 

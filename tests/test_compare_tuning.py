@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from skimage.data import camera
 
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.comparison import comparing, settings
 from proxlab.comparison.case import Settings
 from proxlab.comparison.problems import Deblur, Inpaint

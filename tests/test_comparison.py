@@ -8,7 +8,7 @@ from PIL import Image
 from skimage.data import camera
 
 import proxlab
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.comparison.case import Case, Settings, measure, run_case
 from proxlab.comparison.comparing import compare, pictures
 from proxlab.comparison.problems import Boxes, Deblur, Inpaint

@@ -7,7 +7,7 @@ from skimage.data import camera
 
 import proxlab
 from proxlab import checkpoints
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.training.loop import TrainConfig

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from proxlab import checkpoints
-from proxlab.cli import DIFFUSIONS
 from proxlab.images.data_sets import load_cifar10
 from proxlab.training.recipes import diffusion
 from proxlab.training.recipes.diffusion import (
@@ -23,6 +22,7 @@ from proxlab.training.recipes.diffusion import (
     score_mnist,
     score_stages,
 )
+from proxlab.training.recipes.names import DIFFUSIONS
 from tests.tiny_diffusion import TINY
 
 CONFIG = DiffusionTraining(steps=10, batch=4, candidates=(5, 10), checkpoint_every=3)

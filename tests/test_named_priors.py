@@ -13,7 +13,7 @@ from PIL import Image
 from skimage.data import camera
 
 import proxlab
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.comparison.case import Settings
 from proxlab.comparison.comparing import compare
 from proxlab.named_priors import named_prior

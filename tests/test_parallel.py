@@ -17,14 +17,14 @@ from safetensors.torch import load_file
 from skimage.data import camera
 from test_loss_shares import Net, mean_loss, pairs, summed
 
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.training import processes
 from proxlab.training.loop import TrainConfig, train
 from proxlab.training.stages import Stage
 
 # from one server that has imported everything, forked: two processes would import it all again
 START = multiprocessing.get_context("forkserver")
-START.set_forkserver_preload(["proxlab.train_command"])
+START.set_forkserver_preload(["proxlab.commands.train"])
 
 
 def child(rank, count, port, results, work, args):

@@ -11,13 +11,14 @@ from skimage.data import astronaut, camera
 from torch import nn
 
 from proxlab.checkpoints import load
-from proxlab.cli import COMPLETION, CRATES, RECIPES, main
+from proxlab.commands.main import main
 from proxlab.images.folders import load_color, load_ct, load_gray
 from proxlab.images.metrics import denoising_psnr
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.training.loop import TrainConfig
 from proxlab.training.patches import NoisyPatches, Patches
 from proxlab.training.recipes import crate, photographs
+from proxlab.training.recipes.names import COMPLETION, CRATES, RECIPES
 
 GRAY = [
     torch.randint(256, (30, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))

@@ -11,8 +11,8 @@ from skimage.data import camera
 
 import proxlab
 from proxlab import restoration
-from proxlab.cli import main
-from proxlab.demo import demo
+from proxlab.commands.demo import demo
+from proxlab.commands.main import main
 from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
 from proxlab.restoration.data_terms import data_term

@@ -14,8 +14,8 @@ from PIL import Image
 from test_bad_input import refuse
 from test_dicom import save_dicom
 
-from proxlab import restore_command
-from proxlab.cli import main
+from proxlab.commands import restore
+from proxlab.commands.main import main
 from proxlab.images import read_image
 from proxlab.operators.tomography.sinograms import read_geometry
 
@@ -147,7 +147,7 @@ def test_the_default_prior(here, monkeypatch, capsys):
         asked.append(name)
         raise ValueError("asked")
 
-    monkeypatch.setattr(restore_command, "named_prior", load)
+    monkeypatch.setattr(restore, "named_prior", load)
     quick = FAST.replace("--prior none", "")
     refuse(f"restore y.npy ct {quick}", capsys)
     refuse(f"restore y.npy ct {quick} --prior tv", capsys)
@@ -164,12 +164,12 @@ def test_the_noise_of_a_scan_is_that_of_its_operator(here, monkeypatch, words, n
         known = float(op.noise_model.sigma)
         raise ValueError(f"told {settings['noise']}, known {known:.1f}")
 
-    monkeypatch.setattr(restore_command, "restore", restore)
+    monkeypatch.setattr(restore, "restore", restore)
     said = refuse(f"restore {words} {FAST}", capsys)
     assert f"told {noise}, known {noise or 0.2}" in said
 
 
 def test_help_is_quick():
-    code = "import sys, proxlab.cli as c; c._parser(); print('torch' in sys.modules)"
+    code = "import sys, proxlab.commands.main as c; c._parser(); print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

@@ -9,7 +9,7 @@ from ct_files import FAST, PIXELS, SCAN, make_ct_files
 from test_bad_input import refuse
 from test_dicom import save_dicom
 
-from proxlab.cli import main
+from proxlab.commands.main import main
 
 
 @pytest.fixture

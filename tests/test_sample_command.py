@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from proxlab import checkpoints
-from proxlab.cli import main
-from proxlab.sample_command import GAP, picture
+from proxlab.commands.main import main
+from proxlab.commands.sample import GAP, picture
 from proxlab.sampling import sample
 from tests.tiny_diffusion import tiny_prox, tiny_score
 

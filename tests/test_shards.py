@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from examples import bench_streaming
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.images import read_image, write_image
 from proxlab.images.reading import read_shape
 from proxlab.images.shards import list_members

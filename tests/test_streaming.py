@@ -12,7 +12,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from proxlab import checkpoints
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.images import stored
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.folders import hold_out, load_color, load_gray

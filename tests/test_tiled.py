@@ -12,7 +12,7 @@ from potentials import potential
 import proxlab
 from examples import bench_tiles
 from proxlab.checkpoints import save
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.comparison.case import Counted
 from proxlab.priors.classical import TV, Identity
 from proxlab.priors.crate.completion import Completion

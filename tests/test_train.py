@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from proxlab import checkpoints
-from proxlab.cli import main
+from proxlab.commands.main import main
 from proxlab.images.folders import hold_out
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 IN_THE_SUBPROCESS = """
-import json, sys, torch, proxlab, proxlab.cli, solvers
+import json, sys, torch, proxlab, proxlab.commands.main, solvers
 prior = proxlab.load("lpn-gray")
 x = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
 files = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ("proxlab", "solvers")]
@@ -66,7 +66,7 @@ def test_the_wheel_holds_all_of_both_packages_and_nothing_else(wheel):
     sources = {p.relative_to(ROOT).as_posix() for d in ("proxlab", "solvers")
                for p in (ROOT / d).rglob("*.py")}  # fmt: skip
     assert {n for n in names if n.endswith(".py")} == sources
-    assert "proxlab = proxlab.cli:main" in entry.replace("  ", " ")
+    assert "proxlab = proxlab.commands.main:main" in entry.replace("  ", " ")
 
 
 def test_that_check_catches_planted_faults(wheel):

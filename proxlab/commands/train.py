@@ -8,11 +8,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from proxlab.cli import CLASSIFIER, COMPLETION, CRATES, DIFFUSIONS, device
+from proxlab.commands.device import device
 from proxlab.images.files import check_folder
 from proxlab.training import processes
 from proxlab.training.loop import TrainConfig
 from proxlab.training.recipes import completion, crate, diffusion, digits, photographs
+from proxlab.training.recipes.names import CLASSIFIER, COMPLETION, CRATES, DIFFUSIONS
 
 STARTS = {"lpn-gray-pm": "lpn-gray", "crate-gray-step": "crate-gray"}
 """Recipes that train a model further -> that model."""

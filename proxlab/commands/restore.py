@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from proxlab import ct_problem
 from proxlab.checkpoints import load
-from proxlab.cli import device
+from proxlab.commands import ct_problem
+from proxlab.commands.device import device
+from proxlab.commands.problem import Problem, pixel_problem
 from proxlab.images import LoadedImage, read_image, write_image
 from proxlab.images.dicom import check_source
 from proxlab.images.files import check_writable, write_json
@@ -22,7 +23,6 @@ from proxlab.operators.tomography.sinograms import beside, check_sinogram_writab
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.tiled import Tiled
 from proxlab.restoration import Restoration, restore
-from proxlab.restore_problem import Problem, pixel_problem
 
 
 def restore_file(args: argparse.Namespace) -> None:

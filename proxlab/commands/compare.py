@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 
-from proxlab.cli import device
+from proxlab.commands.device import device
 from proxlab.comparison.case import Settings
 from proxlab.comparison.comparing import check_new, compare, find_problem, load_priors
 from proxlab.comparison.figure import draw_comparison

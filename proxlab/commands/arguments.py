@@ -1,59 +1,33 @@
-"""The command `proxlab`. Heavy imports wait until a command needs them, so that --help is quick."""
+"""The options of all commands, and which belong together. No slow imports: --help is quick."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from proxlab.ct_arguments import add_ct_arguments, check_usage
+from proxlab.training.recipes.names import ALL
 
-RECIPES = (
-    "lpn-gray",
-    "lpn-gray-small",
-    "lpn-gray-large",
-    "lpn-gray-pm",
-    "lpn-color",
-    "lpn-ct",
-    "unet-gray",
-    "unet-gray-small",
-    "unet-gray-large",
-    "unet-color",
+OWN = (
+    "angles",
+    "angles_file",
+    "detectors",
+    "detector_spacing",
+    "pixel_spacing",
+    "fan",
+    "size",
+    "hounsfield",
+    "save_sinogram",
 )
-"""What `train` knows of priors: the functions of `proxlab.training.recipes.photographs`."""
-CRATES = ("crate-gray", "crate-gray-step", "lpn-gray-wide", "unet-gray-wide", "dncnn-gray")
-"""Those of `proxlab.training.recipes.crate`."""
-COMPLETION = "crate-completion"
-DIFFUSIONS = ("proxdm-mnist", "score-mnist", "proxdm-cifar10")
-"""Those of `proxlab.training.recipes.diffusion`."""
-CLASSIFIER = "digit-classifier"
+"""Options that no other problem has."""
+FOREIGN = ("kernel", "blur_sigma", "normalize", "mask", "missing", "box")
+"""Options of other problems."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0 on success, 1 with one sentence on stderr for bad input, 2 for bad usage."""
-    args = _parser().parse_args(argv)
-    try:
-        args.run(args)
-    except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as error:
-        print(f"proxlab: {_sentence(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("proxlab: interrupted; nothing was left half-written", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
-        return place + error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The commands of `proxlab` and their options."""
+    proxlab = argparse.ArgumentParser(
         prog="proxlab",
         description="Restore and sample images with priors that are exact proximal operators.",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = proxlab.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--quiet", action="store_true", help="print nothing but errors")
     shared.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -61,10 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", parents=[shared], help="restore a photograph three ways")
     demo.add_argument("--out", type=Path, default=Path("proxlab-demo"))
     demo.add_argument("--overwrite", action="store_true")
-    demo.set_defaults(run=_demo)
 
-    models = commands.add_parser("models", parents=[shared], help="list the shipped models")
-    models.set_defaults(run=_models)
+    commands.add_parser("models", parents=[shared], help="list the shipped models")
 
     restore = commands.add_parser("restore", parents=[shared], help="restore an image file")
     restore.add_argument("input", type=Path)
@@ -97,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")
     restore.add_argument("--overwrite", action="store_true")
     restore.add_argument("--seed", type=int, default=0)
-    add_ct_arguments(restore)
-    restore.set_defaults(run=_restore, usage_error=restore.error)
+    _add_ct_arguments(restore)
+    restore.set_defaults(usage_error=restore.error)
 
     sample = commands.add_parser("sample", parents=[shared], help="draw images from a diffusion")
     sample.add_argument("model", help="name or .safetensors file")
@@ -112,10 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--batch", type=int, help="images at once; changes no image")
     sample.add_argument("--out", type=Path, required=True, help=".png (all in one) or .npy")
     sample.add_argument("--overwrite", action="store_true")
-    sample.set_defaults(run=_sample)
 
     train = commands.add_parser("train", parents=[shared], help="train a shipped model again")
-    train.add_argument("recipe", choices=(*RECIPES, *CRATES, COMPLETION, *DIFFUSIONS, CLASSIFIER))
+    train.add_argument("recipe", choices=ALL)
     train.add_argument(
         "--data",
         type=Path,
@@ -128,7 +99,6 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch", type=int, help="patches or images a step (default: the recipe's)")
     train.add_argument("--start", help="model that lpn-gray-pm or crate-gray-step starts from")
     train.add_argument("--resume", action="store_true")
-    train.set_defaults(run=_train)
 
     compare = commands.add_parser("compare", parents=[shared], help="compare priors on images")
     compare.add_argument("--priors", required=True, help="names as of --prior, by commas")
@@ -144,98 +114,58 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--steps", type=int, default=400)
     compare.add_argument("--tol", type=float, default=1e-4)
     compare.add_argument("--resume", action="store_true")
-    compare.set_defaults(run=_compare)
-    return parser
+    return proxlab
 
 
-def _demo(args: argparse.Namespace) -> None:
-    from proxlab.images.files import check_folder
-
-    check_folder(args.out)
-    from proxlab.demo import demo
-
-    rows = demo(args.out, quiet=args.quiet, overwrite=args.overwrite, device=device(args.device))
-    if args.quiet:
-        return
-    print(
-        f"{'problem':14s} {'prior':10s} {'measured':>8s} {'restored':>8s} {'SSIM':>6s}  certified"
+def _add_ct_arguments(parser: argparse.ArgumentParser) -> None:
+    """What tells how a scan is, or was, taken; lengths in any one unit."""
+    ct = parser.add_argument_group(
+        "ct",
+        "Without --simulate INPUT is a sinogram [views, detectors], .npy, and a .json of the same "
+        "name beside it may stand for these options. Lengths have any one unit.",
     )
-    for r in rows:
-        verdict = "yes" if r["certified"] else f"no: {r['doubt']}"
-        print(
-            f"{r['problem']:14s} {r['prior']:10s} {r['psnr_measured']:8.2f} {r['psnr']:8.2f} "
-            f"{r['ssim']:6.3f}  {verdict}"
-        )
-    print(f"figure: {args.out / 'figure.png'}   rows: {args.out / 'results.jsonl'}")
+    angles = ct.add_mutually_exclusive_group()
+    angles.add_argument("--angles", type=int, help="views, even over 180 degrees, 360 for a fan")
+    angles.add_argument("--angles-file", type=Path, help="their degrees, npy or text")
+    ct.add_argument("--detectors", type=int, help="default: as many as see the whole image")
+    ct.add_argument("--detector-spacing", type=float, help="default: 1")
+    ct.add_argument("--pixel-spacing", type=float, help="default: 1")
+    ct.add_argument(
+        "--fan", metavar="A,D", help="from source to axis, to detector; default: parallel"
+    )
+    ct.add_argument("--size", type=int, help="the image's side in pixels, for a sinogram")
+    ct.add_argument(
+        "--hounsfield", action="store_true", help="16-bit PNG and TIFF hold Hounsfield units + 1024"
+    )
+    ct.add_argument(
+        "--save-sinogram",
+        type=Path,
+        metavar="FILE.npy",
+        help="with --simulate: keep it, and its JSON",
+    )
 
 
-def _models(args: argparse.Namespace) -> None:
-    from proxlab.checkpoints import models
-
-    for name, what in (
-        ("tv", "total variation (deepinv)"),
-        ("wavelets", "soft thresholding in an orthogonal basis"),
-        ("none", "no prior"),
-        ("bm3d", "BM3D, with pip install 'proxlab[bm3d]'"),
-        ("deepinv:NAME", "pretrained DRUNet, GSDRUNet, FFDNet or DnCNN of deepinv, or NAME-color"),
-    ):
-        print(f"{name:16s} {what}")
-    for name, card in models().items():
-        print(f"{name:16s} {card.get('what', '')}; {card['parameters']:,} parameters")
-        print(f"{'':16s} trained on {card.get('data', 'unknown data')}", end="")
-        for key, said in (
-            ("held_out_psnr", "held-out PSNR {} dB at noise {} of 255"),
-            ("held_out_completed", "held-out PSNR, filled in, {} dB with {}"),
-        ):
-            if figures := card.get(key):
-                values = " / ".join(f"{v:.2f}" for v in figures.values())
-                print("; " + said.format(values, " / ".join(figures)), end="")
-        print()
-
-
-def _restore(args: argparse.Namespace) -> None:
+def check_usage(args: argparse.Namespace) -> None:
+    """End with a usage error for options that are missing, or of another problem."""
     if args.problem == "deblur" and not (args.kernel or args.blur_sigma is not None):
         args.usage_error("deblur needs --kernel or --blur-sigma")
     if args.problem == "inpaint" and not (args.mask or args.missing is not None or args.box):
         args.usage_error("inpaint needs --mask, --missing or --box")
     if args.start and args.problem != "inpaint":
         args.usage_error(f"--start is for inpaint, not for {args.problem}")
-    check_usage(args)
-    from proxlab.restore_command import restore_file
-
-    restore_file(args)
-
-
-def _sample(args: argparse.Namespace) -> None:
-    from proxlab.sample_command import sample_file
-
-    sample_file(args)
-
-
-def _train(args: argparse.Namespace) -> None:
-    from proxlab.train_command import train_recipe
-
-    train_recipe(args)
-
-
-def _compare(args: argparse.Namespace) -> None:
-    from proxlab.compare_command import compare_files
-
-    compare_files(args)
-
-
-def device(name: str) -> str:
-    """The device to compute on: "auto" is CUDA where there is one."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise ValueError(f"device is auto, cpu or cuda, got {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("no CUDA device was found; use --device cpu")
-    return name
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    is_ct = args.problem == "ct"
+    for name in FOREIGN if is_ct else OWN:
+        value = getattr(args, name)
+        if value is not None and value is not False:  # 0 was told
+            option = "--" + name.replace("_", "-")
+            args.usage_error(f"{option} is {'not for ct' if is_ct else 'for ct alone'}")
+    if not is_ct:
+        if args.noise is None:
+            args.usage_error(f"{args.problem} needs --noise")
+    elif args.simulate:
+        if args.angles is None and args.angles_file is None:
+            args.usage_error("ct needs --angles or --angles-file")
+        if args.noise is None:
+            args.usage_error("ct with --simulate needs --noise")
+    elif args.save_sinogram is not None:
+        args.usage_error("--save-sinogram needs --simulate; INPUT is the sinogram otherwise")

@@ -1,5 +1,6 @@
 """The demo: a photograph and a CT phantom, measured, restored by total variation and an LPN."""
 
+import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from proxlab import operators
 from proxlab.checkpoints import load
-from proxlab.images.files import check_writable, writing
+from proxlab.commands.device import device
+from proxlab.images.files import check_folder, check_writable, writing
 from proxlab.images.metrics import psnr, ssim
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.priors.classical import TV
@@ -51,6 +53,24 @@ def scenes(crop: int) -> list[Scene]:
     ]
 
 
+def demo_files(args: argparse.Namespace) -> None:
+    """Run the demo and print its table. Raises as `demo`."""
+    check_folder(args.out)
+    rows = demo(args.out, quiet=args.quiet, overwrite=args.overwrite, device=device(args.device))
+    if args.quiet:
+        return
+    print(
+        f"{'problem':14s} {'prior':10s} {'measured':>8s} {'restored':>8s} {'SSIM':>6s}  certified"
+    )
+    for r in rows:
+        verdict = "yes" if r["certified"] else f"no: {r['doubt']}"
+        print(
+            f"{r['problem']:14s} {r['prior']:10s} {r['psnr_measured']:8.2f} {r['psnr']:8.2f} "
+            f"{r['ssim']:6.3f}  {verdict}"
+        )
+    print(f"figure: {args.out / 'figure.png'}   rows: {args.out / 'results.jsonl'}")
+
+
 def demo(
     out: Path,
     steps: int = STEPS,
@@ -82,8 +102,6 @@ def demo(
         pictures.append((scene, plain, *results))
     with writing(out / "results.jsonl", overwrite) as path:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    from proxlab.plots import draw_demo
-
     with writing(out / "figure.png", overwrite) as path:
         draw_demo(path, pictures)
     return rows
@@ -101,3 +119,45 @@ def _row(scene: Scene, prior: str, plain: Tensor, result: Restoration) -> dict:
         "certified": result.certified[0],
         "doubt": result.doubts[0],
     }
+
+
+def draw_demo(path: Path, pictures: list) -> None:
+    """A row a problem: measurement, TV, LPN, truth with PSNR, and the LPN's objective.
+
+    `pictures` holds (Scene, image without a prior, Restoration by TV, Restoration by LPN), gray,
+    one image.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15, 3.15 * len(pictures)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(pictures), 5, squeeze=False)
+    for row, (scene, plain, tv, lpn) in zip(axes, pictures, strict=True):
+        truth, is_ct = scene.truth, isinstance(scene.op, Tomography)
+        shown = (
+            (f"{'back-projected' if is_ct else 'measured'}: {scene.name}", plain),
+            ("total variation", tv.image),
+            (f"learned proximal network, {scene.prior}", lpn.image),
+            ("truth", truth),
+        )
+        for ax, (title, x) in zip(row, shown, strict=False):
+            ax.imshow(x[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
+            if x is not truth:
+                title = f"{title}\n{float(psnr(x, truth)):.2f} dB"
+            ax.set_title(title, fontsize=10)
+            ax.set_axis_off()
+        _objective(row[4], lpn)
+    figure.savefig(path, dpi=110, format="png")
+
+
+def _objective(ax, result) -> None:
+    values = result.trace.objective[result.descent :, 0]
+    values = values[values.isfinite()]
+    excess = (values - values[-1])[:-1]  # the last one, zero, has no logarithm
+    steps = range(result.descent + 1, result.descent + 1 + len(excess))
+    ax.semilogy(steps, excess.numpy(), color="tab:blue")
+    verdict = "certified" if result.certified[0] else result.doubts[0]
+    ax.set_title(f"objective above its last value\n{verdict}", fontsize=10)
+    ax.set_xlabel("step")
+    ax.grid(alpha=0.3)

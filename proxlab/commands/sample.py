@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from proxlab.checkpoints import load_diffusion
-from proxlab.cli import device
+from proxlab.commands.device import device
 from proxlab.images import write_image
 from proxlab.images.files import check_writable, writing
 from proxlab.sampling import batches

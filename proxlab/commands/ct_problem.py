@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from proxlab import operators
+from proxlab.commands.problem import Problem
 from proxlab.images import LoadedImage, read_image
 from proxlab.images.hounsfield import read_slice
 from proxlab.images.operator_files import read_angles
@@ -32,7 +33,6 @@ from proxlab.operators.tomography.sinograms import (
     read_geometry,
     read_sinogram,
 )
-from proxlab.restore_problem import Problem
 
 Beam = ParallelBeam | FanBeam
 SAME_ANGLE = 1e-3

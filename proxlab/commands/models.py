@@ -1,0 +1,28 @@
+"""`proxlab models`: every prior by its name, what it is and how good."""
+
+import argparse
+
+from proxlab.checkpoints import models
+
+
+def list_models(args: argparse.Namespace) -> None:
+    """Print them."""
+    for name, what in (
+        ("tv", "total variation (deepinv)"),
+        ("wavelets", "soft thresholding in an orthogonal basis"),
+        ("none", "no prior"),
+        ("bm3d", "BM3D, with pip install 'proxlab[bm3d]'"),
+        ("deepinv:NAME", "pretrained DRUNet, GSDRUNet, FFDNet or DnCNN of deepinv, or NAME-color"),
+    ):
+        print(f"{name:16s} {what}")
+    for name, card in models().items():
+        print(f"{name:16s} {card.get('what', '')}; {card['parameters']:,} parameters")
+        print(f"{'':16s} trained on {card.get('data', 'unknown data')}", end="")
+        for key, said in (
+            ("held_out_psnr", "held-out PSNR {} dB at noise {} of 255"),
+            ("held_out_completed", "held-out PSNR, filled in, {} dB with {}"),
+        ):
+            if figures := card.get(key):
+                values = " / ".join(f"{v:.2f}" for v in figures.values())
+                print("; " + said.format(values, " / ".join(figures)), end="")
+        print()
