@@ -5,7 +5,7 @@ from torch import Tensor
 
 LEARNED_WEIGHT = 0.35
 """Of learned priors in `proxlab.restore` where none is given, their `default_weight`: near the best
-for `lpn-gray` and `crate-gray` on held-out training images (`examples/bench_calibration.py`)."""
+for `lpn-gray` and `crate-gray` on held-out training images, by bench_calibration."""
 
 
 def check_images(v: Tensor) -> None:

@@ -16,8 +16,8 @@ converge with a nonconvex prior, tau = s^2 < 1 / L, L = |A^T A| / (weight s_y^2)
 below the least level that the prior knows, the least is taken and the run told not certified. With
 a convex prior without certificates, TV, ADMM and DRS take a larger s (`STRIDE`).
 
-If R_s / s^2 is -log p, weight 1 is right and s the only choice: `examples/bench_calibration.py`
-prints what weight 1 loses to the best weight on photographs held out of the training set.
+If R_s / s^2 is -log p, weight 1 is right and s the only choice; on photographs held out of training,
+`examples/benchmarks/bench_calibration.py` prints what weight 1 loses to the best weight.
 """
 
 import math
@@ -43,7 +43,7 @@ ROUNDING = 1e-6
 """Relative error that certificates forgive, ten units in the last place of float32."""
 RELAXATION = 1.7
 """Of ADMM and DRS, 0 to 2 and 1 for none: the same fixed points and theorems, and two fifths fewer
-iterations (`examples/bench_relaxation.py`). At 1.9 TV's swing and take longer."""
+iterations (`examples/benchmarks/bench_relaxation.py`). At 1.9 TV's swing and take longer."""
 STRIDE = 8.0
 """Of ADMM and DRS with TV, whose minimum is one whatever the step: at sqrt(1 / L) itself their
 residual was below 1e-4 with missing pixels still empty, 1 dB from where they end."""

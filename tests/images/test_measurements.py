@@ -1,0 +1,93 @@
+"""Kernels and masks from every kind of file, and what is no kernel or mask."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from proxlab.images import write_image
+from proxlab.images.operator_files import read_kernel, read_mask
+from tests.pictures import as_tensor, whole
+
+
+def test_kernels_from_every_kind_of_file(tmp_path, rng):
+    k = rng.random((3, 5))
+    k /= k.sum()
+    np.save(tmp_path / "k.npy", k)
+    np.savez(tmp_path / "k.npz", k)
+    np.savez(tmp_path / "two.npz", first=k + 1, second=k)
+    np.savetxt(tmp_path / "k.txt", k)
+    np.savetxt(tmp_path / "k.csv", k, delimiter=",")
+    for name in ("k.npy", "k.npz", "k.npz:arr_0", "two.npz:second", "k.txt", "k.csv"):
+        back = read_kernel(f"{tmp_path}/{name}")
+        assert back.dtype == np.float64 and np.array_equal(back, k), name
+    tifffile.imwrite(tmp_path / "k.tif", k, photometric="minisblack")
+    assert np.array_equal(read_kernel(tmp_path / "k.tif"), k)
+    drawn = whole(rng, 16, 1, (3, 5))
+    write_image(tmp_path / "k.png", as_tensor(drawn), 16)
+    write_image(tmp_path / "rgb.png", as_tensor(drawn).expand(1, 3, 3, 5), 16)
+    np.save(tmp_path / "whole.npy", drawn[:, :, 0])
+    for name in ("k.png", "rgb.png", "whole.npy"):
+        expected = drawn[:, :, 0] / drawn.sum(dtype=float)
+        np.testing.assert_allclose(read_kernel(tmp_path / name), expected, rtol=1e-15)
+
+
+def test_bad_kernels_are_refused(tmp_path, rng):
+    np.savez(tmp_path / "two.npz", first=np.eye(2), second=np.eye(2))
+    np.savez(tmp_path / "pickled.npz", np.array([{"a": 1}]))
+    np.save(tmp_path / "cube.npy", np.ones((2, 2, 2)))
+    np.save(tmp_path / "none.npy", np.ones((0, 2)))
+    np.save(tmp_path / "zero.npy", np.zeros((2, 2)))
+    np.save(tmp_path / "edge.npy", np.array([[-1, 0, 1]]))
+    np.save(tmp_path / "nan.npy", np.array([[1.0, np.nan]]))
+    (tmp_path / "words.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "ragged.txt").write_text("1 2\n3\n")
+    Image.fromarray(whole(rng, 8, 3)).save(tmp_path / "colour.png")
+    Image.fromarray(whole(rng, 8, 3)).save(tmp_path / "k.jpg")
+    for name, match in {
+        "two.npz": "holds 2 arrays; pick one as .*two.npz:NAME of first, second",
+        "two.npz:third": "no array 'third'; pick one",
+        "two.npz:": "no array ''; pick one",
+        "none.npz:a": "none.npz does not exist",
+        "pickled.npz": "cannot be decoded",
+        "cube.npy": r"shape \(2, 2, 2\); a kernel is \[h, w\]",
+        "none.npy": r"shape \(0, 2\)",
+        "zero.npy": "sums to 0",
+        "edge.npy": "sums to 0",
+        "nan.npy": "1 values NaN",
+        "words.csv": "cannot be decoded",
+        "ragged.txt": "cannot be decoded",
+        "colour.png": "has colours; save it as gray",
+        "k.jpg": "unknown type '.jpg'; supported are .npy, .npz",
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            read_kernel(f"{tmp_path}/{name}")
+
+
+def test_masks(tmp_path, rng):
+    seen = np.array([[True, False, True], [False, False, True]])
+    for i, stored in enumerate(
+        (seen, seen * 1.0, seen.astype(np.int64), seen[None, None] * np.uint8(9))
+    ):
+        np.save(tmp_path / f"{i}.npy", stored)
+        assert np.array_equal(read_mask(tmp_path / f"{i}.npy"), seen)
+    Image.fromarray(seen).save(tmp_path / "a.png")
+    Image.fromarray((seen * 255).astype(np.uint8)).convert("RGB").save(tmp_path / "b.png")
+    Image.fromarray((seen * 255).astype(np.uint8)).save(tmp_path / "c.tif")
+    for name in ("a.png", "b.png", "c.tif"):
+        back = read_mask(tmp_path / name)
+        assert back.dtype == bool and np.array_equal(back, seen), name
+    Image.fromarray(whole(rng, 8, 1, (8, 8))[:, :, 0]).save(tmp_path / "many.png")
+    Image.fromarray(whole(rng, 8, 3)).save(tmp_path / "colour.png")
+    for name, stored in {"ones": seen | True, "split": seen + 1.0, "nan": seen * np.nan}.items():
+        np.save(tmp_path / f"{name}.npy", stored)
+    for name, match in {
+        "many.png": r"different values \(.*, \.\.\.\); a mask has two",
+        "colour.png": "has colours",
+        "ones.npy": r"1 different values \(1\)",
+        "split.npy": r"2 different values \(1, 2\)",
+        "nan.npy": "6 values NaN",
+        "gone.npy": "does not exist",
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            read_mask(tmp_path / name)
