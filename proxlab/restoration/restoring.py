@@ -16,7 +16,7 @@ converge with a nonconvex prior, tau = s^2 < 1 / L, L = |A^T A| / (weight s_y^2)
 below the least level that the prior knows, the least is taken and the run told not certified. With
 a convex prior without certificates, TV, ADMM and DRS take a larger s (`STRIDE`).
 
-If R_s / s^2 is -log p, weight 1 is right and s the only choice; on photographs held out of training,
+If R_s / s^2 is -log p, weight 1 is right and s the only choice; on held-out photographs,
 `examples/benchmarks/bench_calibration.py` prints what weight 1 loses to the best weight.
 """
 
