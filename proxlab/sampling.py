@@ -12,6 +12,7 @@ from proxlab.diffusion.mean_prox import DenoiserDiffusion
 from proxlab.diffusion.models import DiffusionModel, ProxDM
 from proxlab.diffusion.sample_noise import SampleNoise
 from solvers import proxdm, score, uniform_grid
+from solvers.progress import progress_bar
 
 Kind = Literal["hybrid", "backward", "flow", "sde", "ode"]
 Model = DiffusionModel | DenoiserDiffusion
@@ -92,7 +93,7 @@ def _check(model: Model, times: list[float], kind: Kind) -> None:
 
 def _draw(model, n, times, kind, seed, batch, device, progress) -> Iterator[Tensor]:
     starts = range(0, n, batch)
-    with _bar(progress, len(starts) * (len(times) - 1)) as bar:
+    with progress_bar(progress, len(starts) * (len(times) - 1)) as bar:
         for first in starts:
             count = min(batch, n - first)
             noise = SampleNoise(seed, range(first, first + count))
@@ -112,9 +113,3 @@ def _walk(model: Model, x: Tensor, times: list[float], kind: Kind, noise):
     if kind in ("sde", "ode"):
         return score(model.score, x, times, kind=kind, schedule=model.schedule, noise=noise)
     return proxdm(model.prox, x, times, kind=kind, schedule=model.schedule, noise=noise)
-
-
-def _bar(wanted: bool, total: int):
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="step", disable=None if wanted else True)

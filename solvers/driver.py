@@ -7,15 +7,15 @@ going on with the whole batch, whose stopped images are then ignored; the result
 """
 
 import math
-import sys
 from collections.abc import Callable, Generator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from solvers.certificate import doubts
+from solvers.progress import progress_bar
 from solvers.protocols import Image, State, norm
 
 LOOK_EVERY = 10
@@ -84,7 +84,7 @@ def run(
         raise ValueError(f"a relative residual is compared with tol > 0, got tol = {tol}")
     book: _Book | None = None
     index = None
-    with closing(steps), _bar(progress, max_steps) as bar:
+    with closing(steps), progress_bar(progress, max_steps, leave=False) as bar:
         for k in range(1, max_steps + 1):
             try:
                 state = steps.send(index)
@@ -98,8 +98,7 @@ def run(
             if book is None:
                 book = _Book(state)
             index = book.enter(k, state, index, tol)
-            if bar is not None:
-                bar.update()
+            bar.update()
             if index is not None and len(index) == 0:
                 break
     assert book is not None
@@ -199,11 +198,3 @@ class _Book:
         bad = (norm(state.x.detach()) > limit).cpu() & self.running
         if bad.any():
             raise Diverged(f"iterates grew {BLOW_UP:.0e}-fold", k, self.batch[bad].tolist())
-
-
-def _bar(wanted: bool, total: int):
-    if not (wanted and sys.stderr.isatty()):
-        return nullcontext()
-    from tqdm import tqdm
-
-    return tqdm(total=total, leave=False)

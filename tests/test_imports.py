@@ -43,7 +43,7 @@ ROOMS = {
         "solvers",
     ),
 }
-"""Room -> the rooms it may import. The two below may import all of them, and no room imports them."""
+"""Room -> the rooms it may import. The two below may import all, and no room imports them."""
 FACES = ("proxlab", "proxlab.commands")
 EVERYTHING = (*ROOMS, *FACES)
 TOP = ("examples", "tests")

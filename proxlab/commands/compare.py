@@ -1,9 +1,7 @@
 """`proxlab compare`: names in, a folder of rows, restorations and tables out."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 
 from proxlab.commands.device import device
@@ -17,6 +15,7 @@ from proxlab.comparison.table import latex, markdown
 from proxlab.comparison.team import gather, own_device, team
 from proxlab.comparison.tuning import tune
 from proxlab.images.files import writing
+from solvers.progress import progress_bar
 
 
 def compare_files(args: Namespace) -> None:
@@ -42,7 +41,7 @@ def compare_files(args: Namespace) -> None:
                 f"{args.settings} has no settings of {args.priors} on {args.problems} at this "
                 "noise; choose them with --tune, or leave out --settings"
             )
-    with _bar(args.quiet or ours.rank > 0) as bar:
+    with progress_bar(not args.quiet and ours.rank == 0, unit="case") as bar:
         rows = run(
             priors,
             problems,
@@ -86,17 +85,8 @@ def _write(rows: list[dict], args: Namespace) -> None:
 def _seen(row: dict, failed: list[dict], bar) -> None:
     if "error" in row:
         failed.append(row)
-    if bar is not None:
-        bar.update()
-        bar.set_postfix_str(f"{row['prior']}, {row['problem']}, {row['image']}")
-
-
-def _bar(quiet: bool):
-    if quiet or not sys.stderr.isatty():
-        return nullcontext()
-    from tqdm import tqdm
-
-    return tqdm(unit="case")
+    bar.update()
+    bar.set_postfix_str(f"{row['prior']}, {row['problem']}, {row['image']}")
 
 
 def _numbers(option: str, text: str, kind: Callable) -> list:

@@ -8,10 +8,9 @@ parts are added up before they are clipped, so that all take the step of one pro
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +24,7 @@ from proxlab.training.draws import Pairs, draws
 from proxlab.training.losses import Loss, check_shares, loss_name, share
 from proxlab.training.stages import Stage, stage_at
 from proxlab.training.state import restore_state
+from solvers.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,8 @@ def train(
             torch.save(state, path)
 
     steps = draws(pairs, config.batch, config.seed, range(first, config.steps), ahead)
-    with _bar(progress and first_process, first, config.steps) as bar, closing(steps):
+    shown = progress_bar(progress and first_process, config.steps, done=first)
+    with shown as bar, closing(steps):
         for step, drawn in steps:
             stage, within = stage_at(stages, step)
             if within == 0:
@@ -177,8 +178,7 @@ def train(
             optimiser.step()
             _update(average, model, min(config.ema, (step + 1) / (step + 10)))
             done = step + 1
-            if bar is not None:
-                bar.update()
+            bar.update()
             due = done % config.evaluate_every == 0 or done == config.steps
             if evaluate and due and first_process:
                 with _averaged(model, average), open(log_file, "a") as log:
@@ -202,15 +202,6 @@ def check_unmade(out: Path, name: str, resume: bool) -> None:
     for made in (out / f"{name}.safetensors", out / f"{name}.json"):
         if made.exists() and not resume:
             raise ValueError(f"{made} exists; choose another folder, or resume its run")
-
-
-def _bar(wanted: bool, first: int, total: int):
-    """A progress bar in a `with`, which leaves the line to what is said next; None if unwanted."""
-    if not (wanted and sys.stderr.isatty()):
-        return nullcontext()
-    from tqdm import tqdm
-
-    return tqdm(initial=first, total=total, unit="step")
 
 
 def _update(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:

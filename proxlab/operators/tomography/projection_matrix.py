@@ -7,10 +7,8 @@ lives.
 
 import math
 import os
-import sys
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
@@ -22,6 +20,7 @@ from torch import Tensor
 from proxlab.operators.tomography import footprints
 from proxlab.operators.tomography.scan import ParallelBeam, Scan
 from proxlab.operators.tomography.symmetry import Plan, plan
+from solvers.progress import progress_bar
 
 COLUMNS, PIXELS = 16, 2**21
 """Images, turned ones too, that are multiplied at a time, at most, and their pixels in all. More
@@ -148,14 +147,15 @@ def _stored(scan: Scan, plan: Plan, model: Model, dtype: torch.dtype) -> csr_mat
     partial = replace(scan, angles=plan.stored)
     kind = np.float64 if dtype == torch.float64 else np.float32
     counts, indices, values = [np.zeros(1, np.int64)], [], []
-    with _bar(expected_entries(scan, len(plan.stored), model) > SHOWN, len(plan.stored)) as bar:
+    long = expected_entries(scan, len(plan.stored), model) > SHOWN
+    label, views = "projection matrix", len(plan.stored)
+    with progress_bar(long, views, unit="view", label=label, leave=False) as bar:
         for view in range(len(plan.stored)):
             part = model(partial, view)
             counts.append(np.diff(part.indptr))
             indices.append(part.indices.astype(np.int32))
             values.append(part.data.astype(kind))
-            if bar is not None:
-                bar.update()
+            bar.update()
     ends = np.cumsum(np.concatenate(counts))
     shape = (len(ends) - 1, scan.height * scan.width)
     if ends[-1] > MOST:
@@ -173,11 +173,3 @@ def _tensor(matrix: csr_matrix, device: torch.device) -> Tensor:
 
 def _product(matrix: Tensor, columns: Tensor) -> Tensor:
     return matrix @ columns if columns.shape[1] > 1 else (matrix @ columns[:, 0])[:, None]
-
-
-def _bar(wanted: bool, total: int):
-    if not (wanted and sys.stderr.isatty()):
-        return nullcontext()
-    from tqdm import tqdm
-
-    return tqdm(total=total, leave=False, unit="view", desc="projection matrix")
