@@ -11,6 +11,7 @@ the first, the middle and the last layer, where segments would be seen if they e
 """
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[tuple]]:
 
 
 def _pairs(rows: list) -> list[tuple]:
-    return list(zip(rows, rows[1:], strict=False))
+    return list(itertools.pairwise(rows))
 
 
 if __name__ == "__main__":

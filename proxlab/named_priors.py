@@ -21,7 +21,7 @@ def named_prior(name: str) -> Any:
     prior, or a class or function that gives one when called without arguments.
     """
     place, colon, rest = name.partition(":")
-    if name == "bm3d" or place == "deepinv" and colon:
+    if name == "bm3d" or (place == "deepinv" and colon):
         from proxlab.priors.deepinv_denoisers import bm3d, pretrained
 
         return pretrained(rest) if colon else bm3d()

@@ -13,11 +13,11 @@ from solvers.proximal_gradient import pgd
 from solvers.score_diffusion import score
 
 __all__ = [
+    "VP",
     "Diverged",
     "Result",
     "State",
     "Trace",
-    "VP",
     "admm",
     "cgls",
     "drs",

@@ -6,6 +6,7 @@ B(t) = int_0^t beta and a(t) = exp(-B(t)), X_t = sqrt(a) X_0 + sqrt(1 - a) e. [S
 A grid is a list of times 0 = t_0 < t_1 < ... < t_N = 1; a sampler walks it from the end.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -93,7 +94,7 @@ def even_grid(steps: int, schedule: VP) -> list[float]:
 
 def check_grid(times: list[float]) -> list[float]:
     """The grid as it is; ValueError unless it rises from 0 or later to at most 1."""
-    if len(times) < 2 or not all(0 <= s < t <= 1 for s, t in zip(times, times[1:], strict=False)):
+    if len(times) < 2 or not all(0 <= s < t <= 1 for s, t in itertools.pairwise(times)):
         raise ValueError(
             f"a time grid rises from 0 to 1 in at least one step, got {_shown(times)}; "
             "see solvers.uniform_grid"

@@ -24,7 +24,7 @@ BLOW_UP = 1e6
 """An image this many times larger than at the first step, or than all ones, has blown up."""
 
 
-class Diverged(RuntimeError):
+class Diverged(RuntimeError):  # noqa: N818  (a public name)
     """The iterates or their objective left every bound; `step` counts from 1, `images` from 0."""
 
     def __init__(self, what: str, step: int, images: list[int]):

@@ -6,10 +6,10 @@ import os
 # core with any other program wait for each other, and the suite then takes ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from PIL import Image  # noqa: E402
-from skimage.data import astronaut  # noqa: E402
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import astronaut
 
 
 @pytest.fixture

@@ -108,11 +108,8 @@ def violations(root: Path) -> list[str]:
             known = there in EVERYTHING and there != room
             if (
                 there in TOP
-                or room == "solvers"
-                and there not in GROUND
-                or room in ROOMS
-                and known
-                and there not in ROOMS[room]
+                or (room == "solvers" and there not in GROUND)
+                or (room in ROOMS and known and there not in ROOMS[room])
             ):
                 found.append(f"{name} imports {other}")
     return found

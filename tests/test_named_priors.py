@@ -47,7 +47,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", refused)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    yield tmp_path / "hub" / "checkpoints"
+    return tmp_path / "hub" / "checkpoints"
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ those of one thread on the processor, so that other work on the machine counts l
 
 import argparse
 import csv
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -83,7 +84,7 @@ def compare(cloud: Mixture, steps: int, count: int, runs: int, seed: int) -> lis
     """One row for each step but that to t = 0, where the prox is the nearest point."""
     rows, schedule, grid = [], VP(), uniform_grid(steps)
     generator = torch.Generator().manual_seed(seed)
-    for t, later in zip(grid[1:], grid[2:], strict=False):
+    for t, later in itertools.pairwise(grid):
         p, lam = cloud.at(t), float(schedule.integral(t, later))
         noise = torch.randn(count, 2, dtype=torch.float64, generator=generator)
         y = p.draw(count, generator) + lam**0.5 * noise

@@ -100,7 +100,7 @@ def _agreed(args: argparse.Namespace, recorded: Scan) -> Scan:
     scan = replace(recorded, **told)
     for name in told:
         said, known = getattr(scan, name), getattr(recorded, name)
-        if said == known or name == "angles" and _same(said, known):
+        if said == known or (name == "angles" and _same(said, known)):
             continue
         option = {"height": "size", "width": "size", "beam": "fan"}.get(name, name)
         if name == "angles" and args.angles is None:

@@ -196,7 +196,7 @@ def _grows(args: argparse.Namespace) -> bool:
 
 def _beside(args: argparse.Namespace) -> Path:
     kind, path = args.input.suffix.lower(), args.input
-    keeps = kind in WRITABLE or kind == ".dcm" and not _grows(args)
+    keeps = kind in WRITABLE or (kind == ".dcm" and not _grows(args))
     if _is_sinogram(args):
         keeps = False  # it becomes an image to look at
     return path.with_name(f"{path.stem}-restored{path.suffix if keeps else '.png'}")

@@ -66,7 +66,7 @@ def list_members(shard: Path, suffixes: tuple[str, ...]) -> list[Member]:
     two images of one sample, an empty image or a link.
     """
     try:
-        tar = tarfile.open(shard, "r:")
+        tar = tarfile.open(shard, "r:")  # noqa: SIM115  (closed below, errors told apart)
     except tarfile.TarError as error:
         raise ValueError(
             f"{shard} is no tar file, compressed, or damaged ({error}); unpack or copy it again"

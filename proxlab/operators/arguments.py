@@ -43,7 +43,7 @@ def filled(z: Tensor | float | None, y: Tensor) -> Tensor:
 def column(gamma: float | Tensor, y: Tensor) -> float | Tensor:
     if not isinstance(gamma, Tensor):
         return gamma
-    if gamma.numel() not in (1, len(y)) or gamma.ndim > 1 and gamma.numel() != len(gamma):
+    if gamma.numel() not in (1, len(y)) or (gamma.ndim > 1 and gamma.numel() != len(gamma)):
         raise ValueError(
             f"gamma is a float, [B] or [B, 1, 1, 1] with B = {len(y)}, got {list(gamma.shape)}"
         )

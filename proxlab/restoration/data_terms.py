@@ -19,7 +19,7 @@ from proxlab.restoration.first_estimate import start
 from proxlab.restoration.linear_data import LinearData
 from solvers.protocols import PerImage, per_image
 
-__all__ = ["data_term", "CircularData", "MaskData", "LinearData", "start"]
+__all__ = ["CircularData", "LinearData", "MaskData", "data_term", "start"]
 
 
 def data_term(
@@ -72,7 +72,7 @@ def data_term(
     if precision is None and isinstance(op, CircularBlur):
         spectrum = op.spectrum(y)[None, None]
         return CircularData(spectrum, torch.fft.rfft2(y), weight, y.shape)
-    circular = type(op) is BlurFFT or type(op) is Blur and op.padding == "circular"
+    circular = type(op) is BlurFFT or (type(op) is Blur and op.padding == "circular")
     if precision is None and circular:
         impulse = torch.zeros_like(y)
         impulse[..., 0, 0] = 1

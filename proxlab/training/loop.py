@@ -181,7 +181,7 @@ def train(
             bar.update()
             due = done % config.evaluate_every == 0 or done == config.steps
             if evaluate and due and first_process:
-                with _averaged(model, average), open(log_file, "a") as log:
+                with _Averaged(model, average), open(log_file, "a") as log:
                     figures = evaluate(model)
                     minutes_now = spent + (time.monotonic() - started) / 60
                     log.write(json.dumps({"step": done, "minutes": minutes_now} | figures) + "\n")
@@ -210,7 +210,7 @@ def _update(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
             average[name].lerp_(value, 1 - decay)
 
 
-class _averaged:
+class _Averaged:
     """The model with its averaged weights, inside a with."""
 
     def __init__(self, model: nn.Module, average: dict[str, Tensor]):

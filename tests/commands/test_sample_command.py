@@ -25,7 +25,7 @@ def run(*words):
 
 
 def test_an_array_part_by_part(here, capsys):
-    options = "--n 5 --steps 5 --seed 2 --batch 2 --out a.npy".split()
+    options = ["--n", "5", "--steps", "5", "--seed", "2", "--batch", "2", "--out", "a.npy"]
     assert run("tiny.safetensors", *options) == 0
     stored = np.load("a.npy")
     assert stored.dtype == np.float32

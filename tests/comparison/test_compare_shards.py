@@ -118,7 +118,7 @@ def test_killed_at_any_moment_no_finished_case_is_lost_and_none_run_twice(folder
         rows = run(folder, out)
         assert all(row in rows for row in finished.values())
         assert len(read_rows(out / ROWS)) == len(rows) == CASES
-        assert 0 < len(finished)
+        assert len(finished) > 0
 
 
 def test_rows_in_two_files_after_an_interrupt_are_gathered_once(tmp_path):

@@ -14,7 +14,7 @@ from proxlab.comparison.comparing import compare
 from proxlab.comparison.report import report
 
 pytest.importorskip("selenium", reason="selenium is not installed")
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService  # noqa: E402
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("chromium") and shutil.which("chromedriver")), reason="no Chromium here"

@@ -63,7 +63,7 @@ def test_features_are_what_the_logits_are_linear_in():
     assert features.shape == (3, 16)
     torch.testing.assert_close(model(x), features @ model.head.weight.T + model.head.bias)
     assert torch.equal(model(x), model(x, torch.empty(3, 0)))
-    assert 100_000 < sum(p.numel() for p in DigitClassifier(DigitClassifierConfig()).parameters())
+    assert sum(p.numel() for p in DigitClassifier(DigitClassifierConfig()).parameters()) > 100_000
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ TWO = Mixture(
     torch.tensor([[-1.0], [1.2]], dtype=torch.float64),
     torch.tensor([0.2, 0.3], dtype=torch.float64),
 )
-every_step = pytest.mark.parametrize(("t", "lam"), [(0.0, 0.3), (0.05, 0.01), (0.3, 1.0), (1.0, 4)])
+every_step = pytest.mark.parametrize("t, lam", [(0.0, 0.3), (0.05, 0.01), (0.3, 1.0), (1.0, 4)])
 
 
 def points(n: int, d: int) -> Tensor:

@@ -63,7 +63,7 @@ def test_a_negative_weight_in_any_layer_is_seen(layer):
 
 
 @pytest.mark.parametrize(
-    ("size", "missing"), [(128, 0), (192, 0), (320, 0), (180, 1 - (128 / 180) ** 2)]
+    "size, missing", [(128, 0), (192, 0), (320, 0), (180, 1 - (128 / 180) ** 2)]
 )
 def test_patches_average_to_the_image_where_there_are_any(size, missing):
     x = torch.rand(1, 1, size, size, dtype=torch.float64)

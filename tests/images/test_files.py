@@ -23,10 +23,9 @@ def test_writing_renames_on_success(tmp_path):
 def test_an_interrupted_write_leaves_nothing_and_an_old_file_unharmed(tmp_path, error):
     path = tmp_path / "a.txt"
     for expected in ([], ["a.txt"]):
-        with pytest.raises(error):
-            with writing(path, overwrite=True) as temporary:
-                temporary.write_text("half")
-                raise error
+        with pytest.raises(error), writing(path, overwrite=True) as temporary:
+            temporary.write_text("half")
+            raise error
         assert names(tmp_path) == expected
         path.write_text("old")
     assert path.read_text() == "old"
@@ -53,9 +52,8 @@ def test_places_that_cannot_be_written_are_refused(tmp_path):
         "/proc/proxlab.txt": "folder /proc; choose a folder that you may write to",
         "/dev/null": "not an ordinary file",
     }.items():
-        with pytest.raises(ValueError, match=match):
-            with writing(path, overwrite=True):
-                raise AssertionError("must not get here")
+        with pytest.raises(ValueError, match=match), writing(path, overwrite=True):
+            raise AssertionError("must not get here")
     assert names(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"
 
 

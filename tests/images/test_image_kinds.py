@@ -121,7 +121,7 @@ def test_an_opaque_alpha_channel_is_dropped_and_a_transparent_one_refused(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("rows", "depth", "colour", "used", "unused"),
+    "rows, depth, colour, used, unused",
     [
         ([bytes([0b10000000])], 1, 0, b"\0\1", None),
         ([bytes([0b00011000])], 2, 0, b"\0\2", b"\0\3"),

@@ -114,7 +114,7 @@ def test_deep_tiff_of_an_unavailable_compression_is_refused(tmp_path, rng):
 
 
 @pytest.mark.parametrize(
-    ("name", "x", "bits", "match"),
+    "name, x, bits, match",
     [
         ("a.gif", torch.zeros(1, 1, 4, 4), 8, "unknown type '.gif'; supported are .png"),
         ("a.dcm", torch.zeros(1, 1, 4, 4), 8, r"copy of the DICOM file .*, got none; use \.png"),

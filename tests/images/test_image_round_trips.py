@@ -97,7 +97,7 @@ def filtered(rows, step):
         above = row
 
 
-@pytest.mark.parametrize(("channels", "colour"), [(1, 0), (3, 2), (4, 6)])
+@pytest.mark.parametrize("channels, colour", [(1, 0), (3, 2), (4, 6)])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_png_of_other_writers(tmp_path, rng, channels, colour, bits):
     stored = whole(rng, bits, channels, (11, 6))

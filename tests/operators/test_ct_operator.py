@@ -141,7 +141,7 @@ def test_operators_of_a_scan_share_one_matrix_as_long_as_one_lives():
 
 
 def test_a_matrix_counts_its_bytes():
-    op, x, y = both("parallel, quarter")
+    op, x, _y = both("parallel, quarter")
     held = op.matrix(x)
     parts = [p for m in (held.there, held.back) for p in (m.values(), m.col_indices())]
     assert held.bytes == sum(p.numel() * p.element_size() for p in parts)

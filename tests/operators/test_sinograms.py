@@ -58,7 +58,7 @@ def test_a_sinogram_of_another_program(tmp_path, dtype):
 
 
 @pytest.mark.parametrize(
-    ("values", "match"),
+    "values, match",
     [
         (np.zeros(77), r"shape \(77,\); a sinogram is \[views, detectors\], not empty"),
         (np.zeros((1, 1, 7, 11)), r"shape \(1, 1, 7, 11\)"),
@@ -80,7 +80,7 @@ LACKING = {"objective": [1, 2]}
 
 
 @pytest.mark.parametrize(
-    ("change", "match"),
+    "change, match",
     [
         ("{", r"y\.json is not JSON \(.*\); write it anew, or remove it"),
         ("\xff", r"y\.json is not JSON"),
@@ -119,7 +119,7 @@ def refused(path, match):
 
 
 @pytest.mark.parametrize(
-    ("name", "y", "match"),
+    "name, y, match",
     [
         ("y.txt", sinogram(PARALLEL), r"a sinogram is an \.npy file; name it so"),
         ("no/y.npy", sinogram(PARALLEL), "there is no folder"),

@@ -94,7 +94,7 @@ def test_the_command_starts_inpainting_from_it(model, tmp_path, capsys, monkeypa
     assert main(f"{words} --out c.png --start lpn-gray".split()) == 1
     assert "--start names a completion" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main("restore photo.png deblur --blur-sigma 1 --start fill.safetensors".split())
+        main(["restore", "photo.png", "deblur", "--blur-sigma", "1", "--start", "fill.safetensors"])
     assert "--start is for inpaint, not for deblur" in capsys.readouterr().err
 
 

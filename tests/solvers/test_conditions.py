@@ -1,5 +1,7 @@
 """The theorems' bounds: they hold below, counter-examples break above, mistakes are seen."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -170,8 +172,7 @@ def falls(f, g, v, tau: float, relaxation: float) -> list[tuple[float, float]]:
         seen.append((envelope(f.value(x), g.value(z), x, x - v, z - x, tau).item(), x))
         v = v + relaxation * (z - x)
     return [
-        (a - b, float((y - x).square().sum()) / tau)
-        for (a, x), (b, y) in zip(seen, seen[1:], strict=False)
+        (a - b, float((y - x).square().sum()) / tau) for (a, x), (b, y) in itertools.pairwise(seen)
     ]
 
 

@@ -86,7 +86,7 @@ def test_an_inconsistent_sampler_loses_its_order(mistake):
 
 
 @pytest.mark.parametrize(
-    ("mistake", "grid"),
+    "mistake, grid",
     [({"prox_at_t": True}, "uniform"), ({"left": True}, "uniform"), ({"skip": True}, "even")],
 )
 def test_a_first_order_mistake_keeps_the_order_and_is_caught_by_the_constants(mistake, grid):

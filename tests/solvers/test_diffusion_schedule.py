@@ -87,7 +87,7 @@ GRIDS = [
 FIRST = [0.0, 1e-3, 0.0, 0.1, 0.0, 0.0]
 
 
-@pytest.mark.parametrize(("grid", "first"), [*zip(GRIDS, FIRST, strict=True)])
+@pytest.mark.parametrize("grid, first", [*zip(GRIDS, FIRST, strict=True)])
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
 def test_grids_rise_from_their_first_time_to_one(grid, first, n):
     times = grid(n)

@@ -125,7 +125,7 @@ def test_denoised_is_the_posterior_mean(name, t):
 
 
 @every_kind
-@pytest.mark.parametrize(("first", "extra"), [(0.0, 0), (LAST_TIME, 1)])
+@pytest.mark.parametrize("first, extra", [(0.0, 0), (LAST_TIME, 1)])
 def test_its_times_and_what_it_costs(kind, first, extra):
     asked = []
 

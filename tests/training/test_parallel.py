@@ -148,9 +148,9 @@ def test_a_process_has_a_device_of_its_own(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "test")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ValueError, match="number 2 on a machine that has 1; start at most 1"):
-        with processes.joined("cuda"):
-            pass
+    refused = pytest.raises(ValueError, match="number 2 on a machine that has 1; start at most 1")
+    with refused, processes.joined("cuda"):
+        pass
 
 
 def told(words):
@@ -192,7 +192,7 @@ def recorded(words):
 def test_the_bench_compares_losses_step_by_step(monkeypatch, capsys):
     module = bench()
     monkeypatch.setattr(module, "launch", lambda count, argv: together(recorded, argv, count=count))
-    words = "--recipe unet-gray-small --steps 3 --batch 3 --patch 16".split()
+    words = ["--recipe", "unet-gray-small", "--steps", "3", "--batch", "3", "--patch", "16"]
     relative, efficiency = module.main(words)
     assert 0 < relative < 1e-4 and efficiency > 0
     assert "unet-gray-small, 3 steps at 0.001, batch 3, cpu" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """Training: interrupted and resumed is the same as not interrupted; nonsense is refused."""
 
+import itertools
 import warnings
 
 import pytest
@@ -113,7 +114,7 @@ def test_only_proximal_matching_starts_from_a_model(tmp_path, capsys):
 def test_gamma_is_halved_to_well_below_the_error():
     gammas = [stage.loss.gamma for stage in proximal_matching_stages(TrainConfig())[1:]]
     assert len(gammas) >= 4 and min(gammas) < 0.035 / 3
-    assert all(b == a / 2 for a, b in zip(gammas[:-1], gammas[1:], strict=True))
+    assert all(b == a / 2 for a, b in itertools.pairwise(gammas))
 
 
 def test_a_run_is_not_overwritten_or_mixed(tmp_path):

@@ -126,7 +126,7 @@ def read_geometry(path: str | Path) -> Geometry | None:
         raise ValueError(f"{card_path} tells no CT scan ({reason}); {remedy}") from None
     noise, unit = card.get("noise"), card.get("unit")
     number = isinstance(noise, (int, float)) and 0 <= noise < math.inf
-    if noise is not None and not number or isinstance(noise, bool):
+    if (noise is not None and not number) or isinstance(noise, bool):
         raise ValueError(f"{card_path}: noise is a standard deviation >= 0, got {noise}; {remedy}")
     return Geometry(scan, noise, None if unit is None else str(unit))
 

@@ -102,8 +102,9 @@ class Completion(Denoiser):
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """For an optimiser, as those of its network."""
-        return self.network.parameter_groups(learning_rate) + [
-            {"params": list(self.holes.parameters()), "lr": learning_rate / 3}
+        return [
+            *self.network.parameter_groups(learning_rate),
+            {"params": list(self.holes.parameters()), "lr": learning_rate / 3},
         ]
 
     def _places(self, hole: Tensor) -> Tensor:
