@@ -110,8 +110,13 @@ class _Book:
 
     def __init__(self, first: State):
         count = first.x.shape[0]
-        for name in ("residual", "misfit", "objective", "merit"):
-            value = getattr(first, name)
+        measured = {
+            "residual": first.residual,
+            "misfit": first.misfit,
+            "objective": first.objective,
+            "merit": first.merit,
+        }
+        for name, value in measured.items():
             if value is not None and value.shape != (count,):
                 raise ValueError(
                     f"the {name} has one entry per image, expected shape [{count}], got "

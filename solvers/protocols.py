@@ -16,7 +16,7 @@ that still matter (`narrow`), and otherwise knows nothing of stopping, printing 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar, overload, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -30,9 +30,7 @@ PerImage = Tensor
 class DataTerm(Protocol):
     """f: smooth, with a closed-form or iterative prox. An algorithm uses only the methods it names.
 
-    An optional `prox_and_value(v, tau) -> (prox, f(prox) [B])` is asked where a prox knows both.
-    An optional `select(index)` returns the term for those images alone, so that a batch can shrink
-    as its images finish; see `narrow`.
+    It may be `HasProxAndValue` and `Selectable` besides.
     """
 
     def value(self, x: Image) -> PerImage: ...
@@ -41,14 +39,54 @@ class DataTerm(Protocol):
 
 
 class Prior(Protocol):
-    """g: known through its prox. Two optional methods make a solver report the true objective:
+    """g: known through its prox.
 
-    `value(x) -> [B]`, or `prox_and_value(v, tau) -> (prox, g(prox) [B])` where the value comes free
-    with the prox, as it does for a learned proximal network. An objective is None without either.
-    `select(index)` is optional as for f; a prior shared by all images returns itself.
+    It may be `HasProxAndValue` or `HasValue` besides: without either, a solver has no objective to
+    report. It may be `Selectable`.
     """
 
     def prox(self, v: Image, tau: float | PerImage) -> Image: ...
+
+
+@runtime_checkable
+class HasValue(Protocol):
+    """A function that can be evaluated at any image.
+
+    `isinstance(thing, HasValue)` asks whether the method is there, not what it returns; so do the
+    other two. A method counts if the object or its class holds it: from Python 3.12 on one that
+    `__getattr__` makes up does not.
+    """
+
+    def value(self, x: Image, /) -> PerImage: ...
+
+
+@runtime_checkable
+class HasProxAndValue(Protocol):
+    """A function whose prox knows the value there, at no further cost or little.
+
+    A learned proximal network does, and cannot tell its value elsewhere. The answer is (the prox
+    at v, the value at that prox [B]), or None in place of the value where it is not known after
+    all. The second argument is the one that the object's own `prox` takes: tau in this package.
+    """
+
+    def prox_and_value(
+        self, v: Image, tau: float | PerImage, /
+    ) -> tuple[Image, PerImage | None]: ...
+
+
+_S = TypeVar("_S", bound="Selectable")
+
+
+@runtime_checkable
+class Selectable(Protocol):
+    """A function on a batch that can be had for some of its images alone.
+
+    The index is a tensor of positions in the batch, as in `x[index]`. What is the same for every
+    image returns itself. Where both f and g have it, a batch shrinks as its images finish; see
+    `narrow`.
+    """
+
+    def select(self: _S, index: Tensor, /) -> _S: ...
 
 
 class State(NamedTuple):
@@ -70,25 +108,25 @@ class State(NamedTuple):
 
 def prox_and_value(g: Prior, v: Image, tau: float | PerImage) -> tuple[Image, PerImage | None]:
     """prox_{tau g}(v) and g there, at the lowest price that g offers; None where g has no value."""
-    if hasattr(g, "prox_and_value"):
+    if isinstance(g, HasProxAndValue):
         return g.prox_and_value(v, tau)
     x = g.prox(v, tau)
-    return x, g.value(x) if hasattr(g, "value") else None
+    return x, g.value(x) if isinstance(g, HasValue) else None
 
 
 def select(index: Tensor, *things: Any) -> tuple[Any, ...]:
     """Each thing restricted to the images `index` (a tensor of positions in the batch).
 
-    Tensors are indexed along the batch, tuples entry by entry, objects with a `select(index)`
-    method select themselves; a number or an object without one is shared by the batch and stays.
+    Tensors are indexed along the batch, tuples entry by entry, whatever is `Selectable` selects
+    itself; a number or another object is shared by the batch and stays.
     """
 
     def one(thing: Any) -> Any:
-        if isinstance(thing, Tensor):
+        if isinstance(thing, Tensor):  # before `Selectable`: torch's `select` is another
             return thing[index] if thing.ndim else thing
         if isinstance(thing, tuple):
             return select(index, *thing)
-        return thing.select(index) if hasattr(thing, "select") else thing
+        return thing.select(index) if isinstance(thing, Selectable) else thing
 
     return tuple(one(thing) for thing in things)
 
@@ -96,17 +134,24 @@ def select(index: Tensor, *things: Any) -> tuple[Any, ...]:
 def narrow(index: Tensor | None, f: DataTerm, g: Prior, *variables: Any) -> tuple[Any, ...]:
     """f, g and an algorithm's variables for the images `index`: its answer to the driver's offer.
 
-    The offer is declined, and everything stays as it is, unless both f and g have a `select`
-    method: from outside, an object shared by the batch looks like one that keeps data per image,
-    and a wrong guess would mix up images. So leaving `select` out costs time, never correctness.
+    The offer is declined, and everything stays as it is, unless both f and g are `Selectable`:
+    from outside, an object shared by the batch looks like one that keeps data per image, and a
+    wrong guess would mix up images. So leaving `select` out costs time, never correctness.
     """
-    if index is None or not (hasattr(f, "select") and hasattr(g, "select")):
+    if index is None or not (isinstance(f, Selectable) and isinstance(g, Selectable)):
         return f, g, *variables
     return select(index, f, g, *variables)
 
 
+@overload
+def per_image(value: PerImage, like: Image) -> Tensor: ...
+@overload
+def per_image(value: float, like: Image) -> float: ...
 def per_image(value: float | PerImage, like: Image) -> float | Tensor:
-    """A float as it is, a tensor [B] shaped to broadcast against `like`."""
+    """A float as it is, a tensor [B] shaped to broadcast against `like`.
+
+    Raises ValueError for a tensor with another number of entries than `like` has images.
+    """
     if not isinstance(value, Tensor) or value.ndim == 0:
         return value
     if value.shape != like.shape[:1]:
@@ -143,11 +188,11 @@ def prox_with_misfit(
     f: DataTerm, v: Image, tau: float | PerImage
 ) -> tuple[Image, Callable[[], PerImage]]:
     """x = prox_{tau f}(v), and f(x) when it is asked for; free where f knows both."""
-    if hasattr(f, "prox_and_value"):
+    if isinstance(f, HasProxAndValue):
         x, f_x = f.prox_and_value(v, tau)
-        return x, lambda: f_x
-    x = f.prox(v, tau)
-    return x, lambda: f.value(x)
+    else:
+        x, f_x = f.prox(v, tau), None
+    return x, lambda: f.value(x) if f_x is None else f_x
 
 
 def envelope(f_x: PerImage, g_z: PerImage, x: Image, u: Image, gap: Image, tau) -> PerImage:
