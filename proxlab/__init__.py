@@ -13,7 +13,7 @@ from importlib import import_module
 _PUBLIC = {
     "load": "checkpoints",
     "models": "checkpoints",
-    "restore": "restoration",
+    "restore": "jobs",
     "sample": "sampling",
     "compare": "comparison.comparing",
     "Restoration": "restoration",
@@ -21,8 +21,8 @@ _PUBLIC = {
     "ExplicitPrior": "priors.explicit_prior",
     "DenoiserPrior": "priors.denoiser_prior",
     "DenoiserDiffusion": "diffusion.mean_prox",
-    "Tiled": "priors.tiled",
-    "seam_error": "priors.tiled",
+    "Tiled": "tiled",
+    "seam_error": "tiled",
 }
 _MODULES = {
     "operators": "operators",

@@ -8,11 +8,11 @@ from skimage.data import camera
 
 from proxlab import operators
 from proxlab.checkpoints import load
+from proxlab.jobs import restore
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.dncnn import DnCNNConfig
 from proxlab.priors.lpn.mixture_config import MixtureConfig
-from proxlab.restoration import restore
 from proxlab.sampling import sample
 from proxlab.training.loop import TrainConfig
 from proxlab.training.recipes import crate, photographs

@@ -23,6 +23,8 @@ ROOMS = {
     "proxlab.priors": ("proxlab.operators", "proxlab.machine", "solvers"),
     "proxlab.checkpoints": ("proxlab.priors", "proxlab.diffusion", "proxlab.images"),
     "proxlab.named_priors": ("proxlab.checkpoints", "proxlab.priors"),
+    "proxlab.tiled": ("proxlab.named_priors", "proxlab.priors"),
+    "proxlab.jobs": ("proxlab.named_priors", "proxlab.restoration"),
     "proxlab.sampling": ("proxlab.checkpoints", "proxlab.diffusion", "solvers"),
     "proxlab.training": (
         "proxlab.checkpoints",

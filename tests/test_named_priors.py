@@ -70,7 +70,7 @@ def test_weights_in_the_cache_are_found(cache, channels):
     x = torch.rand(2, 3, 20, 22)
     each = torch.cat([network.eval()(x[:, c : c + channels]) for c in range(0, 3, channels)], 1)
     assert torch.allclose(prior.prox(x, 2 / 255), each, atol=1e-6)
-    assert prior.default_weight == proxlab.load("unet-gray-small").default_weight
+    assert prior.capabilities.default_weight == proxlab.load("unet-gray-small").capabilities.default_weight
     assert not any(p.requires_grad for p in prior.parameters()) and not prior.denoiser.training
     if channels == 3:
         with pytest.raises(ValueError, match=r"deepinv:DnCNN-color knows colour images"):

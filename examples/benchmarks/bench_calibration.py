@@ -22,7 +22,7 @@ from proxlab.checkpoints import load
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
 from proxlab.images.metrics import psnr
-from proxlab.restoration import restore
+from proxlab.jobs import restore
 
 WEIGHTS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
 TIMES = (0.5, 0.7, 1.0, 1.4, 2.0)
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> list[float]:
         print(f"{problem[0]} {problem[1]}: weight 1 loses {lost[-1]:.2f} dB to weight {best:g}")
         print(row("weight", weights))
         print(row("s", by_level(cases, prior, TIMES)), flush=True)
-    own = getattr(prior, "default_weight", 1.0)
+    own = prior.capabilities.default_weight
     print(f"most lost: {max(lost):.2f} dB; {args.prior} has weight {own} where none is given")
     return lost
 

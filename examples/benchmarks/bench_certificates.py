@@ -27,7 +27,9 @@ from proxlab import operators
 from proxlab.checkpoints import load
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_gray
-from proxlab.restoration import Restoration, restore
+from proxlab.jobs import restore
+from proxlab.priors.contract import Capabilities
+from proxlab.restoration import Restoration
 from solvers import Diverged
 from solvers.certificate import rises
 from solvers.spectrum import jacobian_spectrum
@@ -42,7 +44,8 @@ AUTHORS = 10.0
 class NoProx:
     """A prior that claims to be exact, and whose prox turns the image a little: no gradient."""
 
-    name, sigma_range, exact, convex = "twisted", (1 / 255, 1.0), True, False
+    name, sigma_range = "twisted", (1 / 255, 1.0)
+    capabilities = Capabilities(exact=True)
 
     def prox(self, v: Tensor, sigma: float) -> Tensor:
         """0.9 v + 0.1 of v moved by a pixel."""

@@ -18,13 +18,13 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from proxlab import restoration
 from proxlab.comparison.case import Case, Settings, parameters, run_case
 from proxlab.comparison.comparing import load_priors
 from proxlab.comparison.problems import PROBLEMS, Problem
 from proxlab.comparison.settings import SHIPPED, read_settings
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
+from proxlab.restoration import restoring
 
 
 def crops(count: int, side: int) -> list[Tensor]:
@@ -71,12 +71,12 @@ def main(argv: list[str] | None = None) -> dict[tuple[str, str, float], float]:
             settings = tuned.get((name, problem.name), Settings())
             for relaxation in relaxations:
                 # no argument of `restore`: users have no reason to choose it
-                with patch.object(restoration, "RELAXATION", relaxation):
+                with patch.object(restoring, "RELAXATION", relaxation):
                     rows = [
                         restored(prior, name, problem, settings, x, i, args.times)
                         for i, x in enumerate(truths)
                     ]
-                steps = mean(row["iterations"] for row in rows) - restoration.DESCENT
+                steps = mean(row["iterations"] for row in rows) - restoring.DESCENT
                 ratios[name, problem.name, relaxation] = steps
                 ratio = steps / ratios[name, problem.name, relaxations[0]]
                 level = mean(row["psnr"] for row in rows)

@@ -26,7 +26,7 @@ from proxlab.checkpoints import load
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_gray
 from proxlab.machine import PeakMemory
-from proxlab.priors.tiled import SeamError, Tiled, compared
+from proxlab.tiled import SeamError, Tiled, compared
 
 PRIORS = "lpn-gray,dncnn-gray,unet-gray-wide,crate-gray"
 SIGMA = 25 / 255

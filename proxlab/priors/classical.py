@@ -4,6 +4,8 @@ import torch
 from deepinv.models import TVDenoiser
 from torch import Tensor
 
+from proxlab.priors.contract import Capabilities
+
 TV_WEIGHT = 8.0
 """R_sigma = sigma^2 * TV_WEIGHT * TV: near the best for denoising photographs at 25/255."""
 
@@ -18,10 +20,9 @@ class TV:
     """
 
     name = "tv"
-    exact, convex = False, True
     sigma_range = (0.0, 1.0)
-    default_weight = 1.5
-    """In `proxlab.restore`: near the best for blur and missing pixels on training images."""
+    capabilities = Capabilities(convex=True, default_weight=1.5)
+    """The weight is near the best for blur and missing pixels on training images."""
 
     def __init__(self, weight: float = TV_WEIGHT, crit: float = 1e-5, max_steps: int = 300):
         if not weight > 0:
@@ -65,10 +66,8 @@ class Identity:
     """No prior: R = 0, whose prox changes nothing."""
 
     name = "none"
-    exact, convex = True, True
     sigma_range = (0.0, 1.0)
-    reach, alignment, has_parts = 0, 1, True
-    """See `proxlab.Tiled`."""
+    capabilities = Capabilities(exact=True, convex=True, reach=0, parts=True)
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """v."""

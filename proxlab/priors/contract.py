@@ -1,63 +1,149 @@
-"""What every prior checks of the images and noise levels that it is given, in the same words."""
+"""The contract of a prior: what every prior has, what it may have besides, what an object lacks.
 
-import torch
+    class Ridge:
+        name, sigma_range = "ridge", (0.0, 1.0)
+        capabilities = Capabilities(exact=True, convex=True)
+
+        def prox(self, v, sigma):
+            return v / (1 + sigma**2)
+
+is a prior: anything that solves for images (`restoration`, `Tiled`, `ExplicitPrior`) asks for these
+four and for nothing else by name. What only some priors can do are methods, each with a Protocol
+of its own: `HasProxAndValue` and `Selectable` of `solvers.protocols`, `HasParts`, `HasLevelValue`
+and `HasInverse` here. What is not a prior yet, a network or a denoiser of deepinv, becomes one by
+`adopted`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
 from torch import Tensor
 
 LEARNED_WEIGHT = 0.35
-"""Of learned priors in `proxlab.restore` where none is given, their `default_weight`: near the best
-for `lpn-gray` and `crate-gray` on held-out training images, by bench_calibration."""
+"""The `default_weight` of learned priors: near the best for `lpn-gray` and `crate-gray` on held-out
+training images (`bench_calibration`)."""
 
 
-def check_images(v: Tensor) -> None:
-    """Raises ValueError for anything but a batch of float images [B, C, H, W], or an empty one."""
-    if v.ndim != 4 or 0 in v.shape or not v.is_floating_point():
-        raise ValueError(
-            f"a prior takes float images [B, C, H, W], got {v.dtype} of shape {list(v.shape)}"
-        )
+@dataclass(frozen=True)
+class Capabilities:
+    """What a prior says of itself. The defaults claim nothing: they are true of any denoiser."""
+
+    exact: bool = False
+    """Whether its prox is argmin_x |x - v|^2 / 2 + R_sigma(x) to rounding, by construction."""
+    convex: bool = False
+    """Whether R_sigma is convex."""
+    alpha: float = 0.0
+    """Least eigenvalue that the Jacobian of its prox may have, 0 to 1: the strong convexity of the
+    potential whose gradient the prox is. Above 0 the prox is one to one."""
+    default_weight: float = 1.0
+    """Weight of the prior in `proxlab.restore` where none is given, positive."""
+    fixed_size: bool = False
+    """Whether it takes images of a single size."""
+    reach: int | None = None
+    """Pixels beyond an aligned block on which the prox of the block depends at most, a multiple of
+    `alignment`; None where the whole image counts. It is what `proxlab.Tiled` goes by."""
+    alignment: int = 1
+    """Pixels from one line at which an image may be cut to the next."""
+    parts: bool = False
+    """Whether it has `prox_and_part`, see `HasParts`."""
+
+    def __post_init__(self):
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha is an eigenvalue of a prox, 0 to 1, got {self.alpha}")
+        if not 0 < self.default_weight < float("inf"):
+            raise ValueError(f"a weight is positive and finite, got {self.default_weight}")
+        if self.alignment < 1 or (self.reach or 0) < 0:
+            raise ValueError(
+                f"an alignment is at least 1 pixel and a reach at least 0, got {self.alignment} "
+                f"and {self.reach}"
+            )
 
 
-def check_channels(name: str, v: Tensor, channels: int) -> None:
-    """Raises ValueError if the prior knows colour images alone and v has another channel count."""
-    if channels != 1 and v.shape[1] != channels:
-        raise ValueError(
-            f"{name} knows colour images [B, {channels}, H, W], got {list(v.shape)}; "
-            "use a gray model such as lpn-gray, which takes any number of channels"
-        )
+@runtime_checkable
+class Prior(Protocol):
+    """What an image may look like, as a prox. Images are float [B, C, H, W] in [0, 1]."""
+
+    @property
+    def name(self) -> str:
+        """What messages and tables call it."""
+        ...
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        """The least and the largest noise level that it may be asked for, image units."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it says of itself."""
+        ...
+
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """argmin_x |x - v|^2 / 2 + R_sigma(x), or a denoiser's answer, [B, C, H, W] -> the same.
+
+        sigma is a float or a tensor [B], a standard deviation in image units. No image of a batch
+        changes the answer to another. Raises ValueError for a sigma outside `sigma_range`.
+        """
+        ...
 
 
-def noise_levels(
-    name: str, v: Tensor, sigma: float | Tensor, known: tuple[float, float], dtype: torch.dtype
-) -> Tensor:
-    """The level of each image of v, [B]; sigma is a number or one per image, image units.
+@runtime_checkable
+class HasParts(Protocol):
+    """A prior whose value is a sum over the image, as far as its `capabilities.parts` says so."""
 
-    Raises ValueError for another number of them, and for one outside `known`, NaN included.
+    def prox_and_part(
+        self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
+    ) -> tuple[Tensor, Tensor]:
+        """The prox x at v, and what those rows and columns hold of R_sigma(x), float64 [B].
+
+        The parts that make up an image add up to R_sigma(x).
+        """
+        ...
+
+
+@runtime_checkable
+class HasLevelValue(Protocol):
+    """A prior whose value is known at any image, not only at what its prox puts out."""
+
+    def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """The prox x of R_sigma at v, and R_sigma(x), float64 [B]."""
+        ...
+
+    def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """R_sigma(x), float64 [B]."""
+        ...
+
+
+@runtime_checkable
+class HasInverse(Protocol):
+    """A prior whose prox can be inverted."""
+
+    def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
+        """The v with prox(v, sigma) = x, to a relative tolerance; raises RuntimeError if none."""
+        ...
+
+
+def lacking(thing: object) -> str:
+    """A sentence on what keeps `thing` from being a prior, empty if nothing does.
+
+    >>> lacking(torch.nn.ReLU())
+    'ReLU is no prior: it has no name, no sigma_range, no capabilities, no prox; ...'
     """
-    s = torch.as_tensor(sigma, dtype=dtype, device=v.device).flatten()
-    if len(s) not in (1, len(v)):
-        raise ValueError(f"sigma is one number or one per image, got {len(s)} for {len(v)} images")
-    low, high = known
-    outside = s[~((s >= low * (1 - 1e-6)) & (s <= high * (1 + 1e-6)))]
-    if len(outside):
-        raise ValueError(
-            f"{name} knows noise levels from {low:.4f} to {high:.4f} in image units, got "
-            f"sigma = {float(outside[0]):.4g}" + ("; divide by 255?" if outside[0] >= 1 else "")
-        )
-    return s.expand(len(v))
-
-
-def up_to(n: int, multiple: int) -> int:
-    """n, or the next multiple above it."""
-    return -(-n // multiple) * multiple
-
-
-def network_images(
-    name: str, v: Tensor, sigma: float | Tensor, known: tuple[float, float], channels: int
-) -> tuple[Tensor, Tensor]:
-    """Images [n, channels, H, W] as a network of so many channels takes them, and levels [n].
-
-    A network of one channel takes every channel as an image. Raises ValueError as the three above.
-    """
-    check_images(v)
-    check_channels(name, v, channels)
-    s = noise_levels(name, v, sigma, known, v.dtype).repeat_interleave(v.shape[1] // channels)
-    return v.reshape(-1, channels, *v.shape[2:]), s
+    wanted = ("name", "sigma_range", "capabilities", "prox")
+    there = dir(thing)
+    missing = [f"no {word}" for word in wanted if word not in there]
+    if missing:
+        fault = f"it has {', '.join(missing)}"
+    elif not isinstance(thing, Prior) or isinstance(thing, type):
+        fault = "it is a class; make an object of it"
+    elif not callable(thing.prox):
+        fault = f"its prox is {type(thing.prox).__name__}, not a method"
+    elif not isinstance(thing.capabilities, Capabilities):
+        fault = f"its capabilities are {type(thing.capabilities).__name__}, not Capabilities"
+    else:
+        return ""
+    called = thing.__name__ if isinstance(thing, type) else type(thing).__name__
+    return (
+        f"{called} is no prior: {fault}; a prior has a name, a sigma_range, capabilities and a "
+        "method prox(v, sigma) (proxlab.priors.contract)"
+    )

@@ -13,7 +13,8 @@ import torch
 from deepinv.models import BM3D, Denoiser, DnCNN, DRUNet, FFDNet, GSDRUNet
 from torch import Tensor
 
-from proxlab.priors.contract import LEARNED_WEIGHT, check_channels
+from proxlab.priors.arguments import check_channels
+from proxlab.priors.contract import LEARNED_WEIGHT
 from proxlab.priors.denoiser_prior import DenoiserPrior
 
 COLOR = "-color"

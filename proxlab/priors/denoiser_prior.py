@@ -13,7 +13,8 @@ import torch
 from deepinv.models import Denoiser
 from torch import Tensor
 
-from proxlab.priors.contract import check_images, noise_levels
+from proxlab.priors.arguments import check_images, noise_levels
+from proxlab.priors.contract import Capabilities
 
 
 class DenoiserPrior(Denoiser):
@@ -57,7 +58,7 @@ class DenoiserPrior(Denoiser):
         self.sigma_range = (low, high)
         self.argument = argument
         self.name = name or type(denoiser).__name__
-        self.default_weight = default_weight
+        self.capabilities = Capabilities(default_weight=default_weight)
         self._copies: list[tuple[tuple, Denoiser]] = []
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
@@ -88,9 +89,8 @@ class DenoiserPrior(Denoiser):
 
     def select(self, index: Tensor) -> "DenoiserPrior":
         """The same prior for those images of the batch, each with its own last state."""
-        chosen = DenoiserPrior(
-            self.denoiser, self.sigma_range, self.argument, self.name, self.default_weight
-        )
+        weight = self.capabilities.default_weight
+        chosen = DenoiserPrior(self.denoiser, self.sigma_range, self.argument, self.name, weight)
         if self._copies:
             chosen._copies = [self._copies[i] for i in index.tolist()]
         return chosen

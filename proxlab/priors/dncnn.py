@@ -10,7 +10,8 @@ import torch
 from deepinv.models import Denoiser, DnCNN
 from torch import Tensor
 
-from proxlab.priors.contract import LEARNED_WEIGHT, network_images
+from proxlab.priors.arguments import network_images
+from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,6 @@ class DnCNNDenoiser(Denoiser):
     One of one channel takes a colour image as so many gray ones, one of three only colour images.
     """
 
-    default_weight = LEARNED_WEIGHT
-
     def __init__(
         self,
         config: DnCNNConfig,
@@ -52,6 +51,8 @@ class DnCNNDenoiser(Denoiser):
     ):
         super().__init__()
         self.config, self.sigma_range, self.name = config, sigma_range, name
+        # a convolution sees one pixel farther; the image may be cut anywhere
+        self.capabilities = Capabilities(default_weight=LEARNED_WEIGHT, reach=config.depth)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             c = config.channels
@@ -61,14 +62,6 @@ class DnCNNDenoiser(Denoiser):
     def channels(self) -> int:
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return self.config.channels
-
-    @property
-    def reach(self) -> int:
-        """Pixels beyond a block on which its estimate depends: one a convolution."""
-        return self.config.depth
-
-    alignment = 1
-    """An image may be cut anywhere."""
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""

@@ -10,6 +10,8 @@ import torch
 from deepinv.optim import Prior
 from torch import Tensor
 
+from proxlab.priors.contract import HasInverse, HasLevelValue
+
 UNIT_TOLERANCE = 1e-6
 """How far from 1 lambda_reg * stepsize may be: the rounding of float32 and no more."""
 
@@ -28,11 +30,13 @@ class ExplicitPrior(Prior):
 
     def __init__(self, prior):
         super().__init__()
-        lacking = [m for m in ("prox", "prox_and_value", "value") if not hasattr(prior, m)]
-        if lacking:
+        if not isinstance(prior, HasLevelValue):
+            missing = [
+                word for word in ("prox", "prox_and_value", "value") if word not in dir(prior)
+            ]
             raise TypeError(
                 f"an explicit prior knows its value; {type(prior).__name__} has no "
-                f"{' and no '.join(lacking)}: use deepinv.optim.PnP"
+                f"{' and no '.join(missing)}: use deepinv.optim.PnP"
             )
         self.prior = prior
         self.explicit_prior = True
@@ -87,7 +91,7 @@ class ExplicitPrior(Prior):
         Source: [Fang24].
         """
         _level(g_param, x)
-        if not hasattr(self.prior, "inverse"):
+        if not isinstance(self.prior, HasInverse):
             raise TypeError(
                 f"the gradient of {type(self.prior).__name__} is not known, it has no inverse; "
                 "use a solver that takes the prox"

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from deepinv.models import Denoiser, DRUNet
 from torch import Tensor
 
-from proxlab.priors.contract import LEARNED_WEIGHT, network_images, up_to
+from proxlab.priors.arguments import network_images, up_to
+from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 
 HALVINGS = 3
 MULTIPLE = 2**HALVINGS
@@ -53,8 +54,6 @@ class UNetDenoiser(Denoiser):
     It has `prox` because that is what solvers call (plug and play [Venkatakrishnan13]).
     """
 
-    default_weight = LEARNED_WEIGHT
-
     def __init__(
         self,
         config: UNetConfig,
@@ -63,6 +62,9 @@ class UNetDenoiser(Denoiser):
     ):
         super().__init__()
         self.config, self.sigma_range, self.name = config, sigma_range, name
+        self.capabilities = Capabilities(
+            default_weight=LEARNED_WEIGHT, reach=reach(config.blocks), alignment=MULTIPLE
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             c = config.channels
@@ -72,25 +74,6 @@ class UNetDenoiser(Denoiser):
     def channels(self) -> int:
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return self.config.channels
-
-    @property
-    def reach(self) -> int:
-        """Pixels beyond an aligned block on which its estimate depends, made up to whole cells.
-
-        A block has two 3 x 3 convolutions. Backwards from the output: the last convolution and the
-        blocks at full scale, then halved and widened at each coarser scale, down to the body; then
-        doubled and widened at each finer one, up to the first convolution.
-        """
-        wider = 2 * self.config.blocks
-        cells = 1 + wider
-        for _ in range(HALVINGS):
-            cells = ceil(cells / 2) + wider
-        for _ in range(HALVINGS):
-            cells = 2 * cells + wider
-        return up_to(cells + 1, MULTIPLE)
-
-    alignment = MULTIPLE
-    """Pixels from one line at which an image may be cut to the next, those of a coarsest cell."""
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""
@@ -115,3 +98,19 @@ class UNetDenoiser(Denoiser):
         tall, wide = (max(SMALLEST, MULTIPLE * ceil(n / MULTIPLE)) for n in (height, width))
         padded = F.pad(x, (0, wide - width, 0, tall - height), mode="replicate")
         return self.network(padded, s)[..., :height, :width]
+
+
+def reach(blocks: int) -> int:
+    """Pixels beyond an aligned block on which an estimate depends, made up to whole cells.
+
+    A block has two 3 x 3 convolutions. Backwards from the output: the last convolution and the
+    blocks at full scale, then halved and widened at each coarser scale, down to the body; then
+    doubled and widened at each finer one, up to the first convolution.
+    """
+    wider = 2 * blocks
+    cells = 1 + wider
+    for _ in range(HALVINGS):
+        cells = ceil(cells / 2) + wider
+    for _ in range(HALVINGS):
+        cells = 2 * cells + wider
+    return up_to(cells + 1, MULTIPLE)

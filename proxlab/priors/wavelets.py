@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from proxlab.priors.contract import check_images, noise_levels
+from proxlab.priors.arguments import check_images, noise_levels
+from proxlab.priors.contract import Capabilities
 
 WAVELET_WEIGHT = 13.0
 """R_sigma = sigma^2 * WAVELET_WEIGHT * l1 norm: best on held-out photographs at noise 25/255, a
@@ -32,10 +33,8 @@ class Wavelets:
     """
 
     name = "wavelets"
-    exact, convex = True, True
     sigma_range = (0.0, 1.0)
-    default_weight = 1.0
-    """In `proxlab.restore`."""
+    capabilities = Capabilities(exact=True, convex=True)
 
     def __init__(self, weight: float = WAVELET_WEIGHT, moments: int = 4, depth: int = 3):
         if not 0 < weight < float("inf"):

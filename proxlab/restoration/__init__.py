@@ -3,6 +3,7 @@
 May import `operators` and `solvers`, never `priors`: it takes any object that keeps the contract.
 """
 
-from proxlab.restoration.restoring import ALGORITHMS, Restoration, default_sigma, restore
+from proxlab.restoration.restoring import Restoration, default_sigma, restore
+from proxlab.restoration.settings import ALGORITHMS, Settings
 
-__all__ = ["ALGORITHMS", "Restoration", "default_sigma", "restore"]
+__all__ = ["ALGORITHMS", "Restoration", "Settings", "default_sigma", "restore"]

@@ -6,9 +6,12 @@ quantities are computed for a data term and a prior, and what is broken is said 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
 
 from solvers.conditions import PROVED
-from solvers.protocols import Image, PerImage
+from solvers.protocols import HasProxAndValue, Image, PerImage
 from solvers.spectrum import Spectrum, jacobian_spectrum
 
 MIDDLE = 64
@@ -17,6 +20,33 @@ LANCZOS_STEPS = 10
 """There; with both, looking costs about as much as one step of the solver."""
 ROUNDING = 1e-3
 """What of asymmetry and negative eigenvalues central differences may make up."""
+
+
+class Claims(Protocol):
+    """What a prior says of itself, as far as restorations ask: `Capabilities` of its contract."""
+
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def convex(self) -> bool: ...
+    @property
+    def alpha(self) -> float: ...
+    @property
+    def fixed_size(self) -> bool: ...
+    @property
+    def default_weight(self) -> float: ...
+
+
+class KnownPrior(Protocol):
+    """What restorations ask of a prior; `proxlab.priors.contract` says what each means."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sigma_range(self) -> tuple[float, float]: ...
+    @property
+    def capabilities(self) -> Claims: ...
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -28,28 +58,30 @@ class Premises:
     lipschitz: PerImage
     """L = |A^T A| / (weight noise^2), the Lipschitz constant of the data term's gradient, [B]."""
     exact: bool
-    """Whether the prior vouches that its prox is exact: `prior.exact`."""
+    """Whether the prior vouches that its prox is exact: `capabilities.exact`."""
     convex: bool
-    """Whether it vouches that it is convex: `prior.convex`."""
+    """Whether it vouches that it is convex: `capabilities.convex`."""
     alpha: float
-    """Strong convexity of the potential: `prior.alpha`. No theorem here needs it positive; where it
-    is, the prox is one to one, and the prior finite and smooth everywhere."""
+    """Strong convexity of the potential: `capabilities.alpha`. No theorem here needs it positive;
+    where it is, the prox is one to one, and the prior finite and smooth everywhere."""
     spectrum: Spectrum | None
     """Extremes of the Jacobian of the prox at the first estimate; None unless exact, not convex."""
     broken: list[str]
     """Per image: which premises do not hold and what is lost, empty if all do."""
 
 
-def premises(algorithm: Callable, prior, tau: float, x: Image, lipschitz: PerImage) -> Premises:
+def premises(
+    algorithm: Callable, prior: KnownPrior, tau: float, x: Image, lipschitz: PerImage
+) -> Premises:
     """Compute and compare. `algorithm` is one of `solvers.conditions.PROVED`, x a first estimate.
 
     The Jacobian is looked at on the middle of x alone, unless the prior takes one size only: a
     prior that is no prox is caught there, one that is passes everywhere by construction, and no
     bound below depends on the figure.
     """
-    exact, convex = getattr(prior, "exact", False), getattr(prior, "convex", False)
+    exact, convex = prior.capabilities.exact, prior.capabilities.convex
     found = None
-    if exact and not convex and hasattr(prior, "prox_and_value"):
+    if exact and not convex and isinstance(prior, HasProxAndValue):
         found = _look(prior, x, tau**0.5)
     broken = []
     for b, limit in enumerate(lipschitz.tolist()):
@@ -60,13 +92,12 @@ def premises(algorithm: Callable, prior, tau: float, x: Image, lipschitz: PerIma
             "" if found is None else _no_prox(prior, found, b),
         ]
         broken.append("; ".join(filter(None, words)))
-    alpha = float(getattr(prior, "alpha", 0.0))
-    return Premises(tau, lipschitz, exact, convex, alpha, found, broken)
+    return Premises(tau, lipschitz, exact, convex, prior.capabilities.alpha, found, broken)
 
 
-def _look(prior, x: Image, sigma: float) -> Spectrum:
+def _look(prior: KnownPrior, x: Image, sigma: float) -> Spectrum:
     middle = x.double()
-    if not getattr(prior, "fixed_size", False):
+    if not prior.capabilities.fixed_size:
         top, left = (max(0, (n - MIDDLE) // 2) for n in x.shape[-2:])
         middle = middle[..., top : top + MIDDLE, left : left + MIDDLE]
     return jacobian_spectrum(
@@ -74,12 +105,19 @@ def _look(prior, x: Image, sigma: float) -> Spectrum:
     )
 
 
-def _step(algorithm: Callable, prior, tau: float, lipschitz: float, convex: bool, largest) -> str:
+def _step(
+    algorithm: Callable,
+    prior: KnownPrior,
+    tau: float,
+    lipschitz: float,
+    convex: bool,
+    largest: float | None,
+) -> str:
     """Whether tau is within the theorem's bound, and if not what would be, and what is left."""
     theorem, name = PROVED[algorithm], algorithm.__name__
     bound = theorem.limit(convex)
     if bound == 0:
-        return f"{name} is proved for convex priors alone and {_name(prior)} is not one; take admm"
+        return f"{name} is proved for convex priors alone and {prior.name} is not one; take admm"
     if tau * lipschitz < bound:
         return ""
     limit = bound / lipschitz
@@ -88,7 +126,7 @@ def _step(algorithm: Callable, prior, tau: float, lipschitz: float, convex: bool
         f"tau = {tau:.1e} is not below {times} / L = {limit:.1e}, so nothing is proved for {name}; "
         f"take sigma <= {0.99 * limit**0.5:.3g}"
     )
-    low = prior.sigma_range[0] if hasattr(prior, "sigma_range") else 0.0
+    low = prior.sigma_range[0]
     if low > limit**0.5:
         words += f", which the prior does not know (from {low:.4f} on), or hqs"
     if theorem.local is not None and largest is not None:
@@ -98,25 +136,21 @@ def _step(algorithm: Callable, prior, tau: float, lipschitz: float, convex: bool
     return words
 
 
-def _exact(prior, exact: bool) -> str:
+def _exact(prior: KnownPrior, exact: bool) -> str:
     if exact:
         return ""
-    return f"nobody vouches that the prox of {_name(prior)} is exact, so descent is not proved"
+    return f"nobody vouches that the prox of {prior.name} is exact, so descent is not proved"
 
 
-def _no_prox(prior, found: Spectrum, b: int) -> str:
+def _no_prox(prior: KnownPrior, found: Spectrum, b: int) -> str:
     if found.asymmetry[b] > ROUNDING:
         return (
-            f"the prox of {_name(prior)} is none: its Jacobian is not symmetric, by "
+            f"the prox of {prior.name} is none: its Jacobian is not symmetric, by "
             f"{found.asymmetry[b]:.1e}"
         )
     if found.lowest[b] < -ROUNDING:
         return (
-            f"the prox of {_name(prior)} is none: its Jacobian has the eigenvalue "
+            f"the prox of {prior.name} is none: its Jacobian has the eigenvalue "
             f"{found.lowest[b]:.1e}"
         )
     return ""
-
-
-def _name(prior) -> str:
-    return getattr(prior, "name", type(prior).__name__)

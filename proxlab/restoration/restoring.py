@@ -31,33 +31,29 @@ from torch import Tensor
 import solvers
 from proxlab.operators.noise import PhotonCounts, noise_level
 from proxlab.restoration.data_terms import data_term, start
-from proxlab.restoration.premises import Premises, premises
+from proxlab.restoration.premises import KnownPrior, Premises, premises
+from proxlab.restoration.settings import ALGORITHMS, Settings
 from solvers import Result, Trace
 from solvers.conditions import PROVED
-from solvers.protocols import PerImage
+from solvers.protocols import HasProxAndValue, PerImage, Selectable
 from solvers.schedules import geometric
 
 FIRST_LEVEL = 49 / 255
 """Where the descent of noise levels begins, as in the plug-and-play literature [Zhang21]."""
+DESCENT = 24
+"""Steps of that descent."""
 ROUNDING = 1e-6
 """Relative error that certificates forgive, ten units in the last place of float32."""
 RELAXATION = 1.7
-"""Of ADMM and DRS, 0 to 2 and 1 for none: the same fixed points and theorems, and two fifths fewer
-iterations (`examples/benchmarks/bench_relaxation.py`). At 1.9 TV's swing and take longer."""
+"""Over-relaxation of ADMM and DRS, between 0 and 2; 1 is none. Fixed points and theorems are the
+same, and iterations two fifths fewer (`examples/benchmarks/bench_relaxation.py`). At 1.9 TV swings
+and takes longer."""
 STRIDE = 8.0
-"""Of ADMM and DRS with TV, whose minimum is one whatever the step: at sqrt(1 / L) itself their
-residual was below 1e-4 with missing pixels still empty, 1 dB from where they end."""
-DESCENT = 24
-"""Steps of that descent."""
+"""Factor on the step of ADMM and DRS with TV, whose minimum is one whatever the step: at
+sqrt(1 / L) itself their residual was below 1e-4 with missing pixels still empty, 1 dB from where
+they end."""
 ASSUMED_NOISE = 0.01
-"""Of a measurement whose operator knows no noise and whose user tells none."""
-ALGORITHMS: dict[str, Callable] = {
-    "pgd": solvers.pgd,
-    "fista": solvers.fista,
-    "admm": solvers.admm,
-    "drs": solvers.drs,
-    "hqs": solvers.hqs,
-}
+"""Noise level of a measurement whose operator knows none and whose user tells none."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +61,9 @@ class Restoration:
     """A restored batch, what was measured on the way, and what can be vouched for."""
 
     image: Tensor
-    """[B, C, H, W]."""
+    """The restored images [B, C, H, W]."""
     trace: Trace
-    """Per step and image, [K, B]: objective, residual, data_misfit. The descent comes first."""
+    """Objective, residual and data_misfit per step and image, [K, B]; the descent comes first."""
     stopped: list[str]
     """Per image: "tolerance" or "max_steps"."""
     certified: list[bool]
@@ -92,17 +88,20 @@ class AtStep:
     the weight.
     """
 
-    def __init__(self, prior):
+    def __init__(self, prior: KnownPrior):
         self.prior = prior
 
     def select(self, index: Tensor) -> "AtStep":
-        return AtStep(self.prior.select(index)) if hasattr(self.prior, "select") else self
+        """The same for those images of the batch; a prior without state serves them all."""
+        return AtStep(self.prior.select(index)) if isinstance(self.prior, Selectable) else self
 
     def prox(self, v: Tensor, tau: float | Tensor) -> Tensor:
+        """The prior's prox at sigma = sqrt(tau), [B, C, H, W] -> the same."""
         return self.prior.prox(v, tau**0.5)
 
     def prox_and_value(self, v: Tensor, tau: float | Tensor) -> tuple[Tensor, Tensor | None]:
-        if not hasattr(self.prior, "prox_and_value"):
+        """The prox and g there, [B]; None for a prior without a value."""
+        if not isinstance(self.prior, HasProxAndValue):
             return self.prox(v, tau), None
         x, r = self.prior.prox_and_value(v, tau**0.5)
         return x, r / tau
@@ -111,45 +110,32 @@ class AtStep:
 def restore(
     y: Tensor,
     op: LinearPhysics,
-    prior,
-    solver: str = "admm",
-    sigma: float | None = None,
-    steps: int = 400,
-    tol: float = 1e-4,
+    prior: KnownPrior,
+    settings: Settings = Settings(),
+    *,
     init: Tensor | None = None,
     progress: bool = False,
-    *,
-    weight: float | None = None,
-    noise: float | None = None,
 ) -> Restoration:
-    """Estimate the images behind y = op(x) + noise.
+    """Estimate the images behind y = op(x) + noise; `proxlab.restore` is its door for scripts.
 
-    y: measurement [B, ...]; op: a deepinv LinearPhysics; prior: any object with prox(v, sigma), and
-    prox_and_value for an objective, `exact` and `convex` for certificates; solver: "pgd", "fista",
-    "admm", "drs" or "hqs"; sigma: level s of the prior at the end (`default_sigma` if None); steps:
-    at most so many, the descent included; tol: relative residual at which an image stops; init:
-    first estimate [B, C, H, W], from which the solver starts without a descent; weight: of the
-    prior (its `default_weight` if None, or 1); noise: of the measurement, if the operator does not
-    know it (0.01 if neither does).
+    y: measurement [B, ...]; op: a deepinv LinearPhysics; prior: what keeps the contract of
+    `proxlab.priors.contract`; init: first estimate [B, C, H, W], from which the solver starts
+    without a descent.
     Raises ValueError on what cannot be, solvers.Diverged with the step when iterates blow up.
     Sources: [Fang24] for the prox, [Themelis20] for the choice of sigma, [Geman95] for splitting,
     [Zhang21] for the descent.
     """
-    if solver not in ALGORITHMS:
-        raise ValueError(f"solver is one of {', '.join(ALGORITHMS)}, got {solver!r}")
-    if steps < 1:
-        raise ValueError(f"a restoration needs steps >= 1, got {steps}")
+    algorithm, weight, noise = ALGORITHMS[settings.solver], settings.weight, settings.noise
     if weight is None:
-        weight = getattr(prior, "default_weight", 1.0)
-    if not 0 < weight < math.inf:
-        raise ValueError(f"weight multiplies the prior, positive and finite, got {weight}")
+        weight = prior.capabilities.default_weight
     if noise is None and not isinstance(op.noise_model, PhotonCounts):
         known = noise_level(op)
         noise = known if isinstance(known, Tensor) or known else ASSUMED_NOISE
     f = data_term(y, op, noise=noise, strength=1 / weight)
     lipschitz = f.lipschitz()
+    sigma = settings.sigma
     if sigma is None:
-        sigma = default_sigma(lipschitz, prior, ALGORITHMS[solver])
+        sigma = default_sigma(lipschitz, prior, algorithm)
     if not 0 < sigma < 1:
         raise ValueError(
             f"sigma is in image units, expected 0 < sigma < 1, got {sigma}"
@@ -159,64 +145,35 @@ def restore(
     with torch.no_grad():
         x = start(y, op) if init is None else init
         g = AtStep(prior)
-        descent = 0 if init is not None else min(DESCENT, steps - 1)
+        descent = 0 if init is not None else min(DESCENT, settings.steps - 1)
         first = None
         if descent:
-            high = min(max(FIRST_LEVEL, sigma), prior.sigma_range[1] if _bounded(prior) else 1.0)
+            high = min(max(FIRST_LEVEL, sigma), prior.sigma_range[1])
             levels = geometric(high, sigma, descent + 1)[:-1]
             down = solvers.hqs(f, g, x, tau=[s**2 for s in levels])
             first = solvers.run(down, max_steps=descent, tol=1e-12, progress=progress)
             x = first.x
-        before = premises(ALGORITHMS[solver], prior, tau, x, lipschitz)
-        relaxed = {"relaxation": RELAXATION} if solver in ("admm", "drs") else {}
-        algorithm = ALGORITHMS[solver](f, g, x, tau=tau, **relaxed)
+        before = premises(algorithm, prior, tau, x, lipschitz)
+        relaxed = {"relaxation": RELAXATION} if settings.solver in ("admm", "drs") else {}
         # a prox by conjugate gradients is known to the tolerance of these, and so is what falls
         accuracy = max(ROUNDING, getattr(f, "tol", 0.0))
         short = len(getattr(f, "stopped_short", ()))
         last = solvers.run(
-            algorithm, max_steps=steps - descent, tol=tol, rounding=accuracy, progress=progress
+            algorithm(f, g, x, tau=tau, **relaxed),
+            max_steps=settings.steps - descent,
+            tol=settings.tol,
+            rounding=accuracy,
+            progress=progress,
         )
         short = len(getattr(f, "stopped_short", ())) - short
-    return _joined(first, last, sigma, descent, before, short)
-
-
-def default_sigma(lipschitz: PerImage, prior, algorithm: Callable = solvers.pgd) -> float:
-    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest.
-
-    `STRIDE` times as much where the prior is convex, the algorithm takes any step, and there is no
-    certificate to lose: the envelope that proves a descent falls for steps below 1 / L alone.
-    """
-    low, high = prior.sigma_range if _bounded(prior) else (1 / 255, 75 / 255)
-    largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
-    free = getattr(prior, "convex", False) and not getattr(prior, "exact", False)
-    free = free and PROVED[algorithm].limit(True) == math.inf
-    stride = STRIDE if free and algorithm is not solvers.hqs else 1.0  # hqs minimises another sum
-    return min(max(0.99 * stride / largest**0.5, low), high)
-
-
-def _bounded(prior) -> bool:
-    return hasattr(prior, "sigma_range")
-
-
-def _joined(
-    first: Result | None, last: Result, sigma: float, descent: int, before: Premises, short: int
-) -> Restoration:
     missed = f"the data term's prox missed its tolerance {short} times" if short else ""
     doubts = [
         "; ".join(filter(None, (broken, missed, seen)))
         for broken, seen in zip(before.broken, last.doubts, strict=True)
     ]
-    trace = last.trace
-    if first is not None:
-        trace = Trace(
-            *(
-                None if a is None or b is None else torch.cat([a, b])
-                for a, b in zip(first.trace, last.trace, strict=True)
-            )
-        )
     return Restoration(
         image=last.x,
-        trace=trace,
+        trace=last.trace if first is None else _joined(first, last),
         stopped=last.stopped,
         certified=[not doubt for doubt in doubts],
         doubts=doubts,
@@ -224,4 +181,30 @@ def _joined(
         sigma=sigma,
         descent=descent,
         premises=before,
+    )
+
+
+def default_sigma(
+    lipschitz: PerImage, prior: KnownPrior, algorithm: Callable = solvers.pgd
+) -> float:
+    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest.
+
+    `STRIDE` times as much where the prior is convex, the algorithm takes any step, and there is no
+    certificate to lose: the envelope that proves a descent falls for steps below 1 / L alone.
+    """
+    low, high = prior.sigma_range
+    largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
+    free = prior.capabilities.convex and not prior.capabilities.exact
+    free = free and PROVED[algorithm].limit(True) == math.inf
+    stride = STRIDE if free and algorithm is not solvers.hqs else 1.0  # hqs minimises another sum
+    return min(max(0.99 * stride / largest**0.5, low), high)
+
+
+def _joined(first: Result, last: Result) -> Trace:
+    """The traces of both phases, one after the other."""
+    return Trace(
+        *(
+            None if a is None or b is None else torch.cat([a, b])
+            for a, b in zip(first.trace, last.trace, strict=True)
+        )
     )

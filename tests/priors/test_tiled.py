@@ -20,7 +20,7 @@ from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.priors.lpn.icnn import ImageICNN, ImageICNNConfig
 from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.priors.lpn.network import LPN
-from proxlab.priors.tiled import Tiled, seam_error
+from proxlab.tiled import Tiled, seam_error
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from tests.pictures import image
 from tests.potentials import potential
@@ -81,17 +81,17 @@ def faint(*shape, seed=0):
 
 def cut(prior):
     """An image and a side: three tiles along the rows, none of which sees both ends."""
-    reach, step = prior.reach, prior.alignment
+    reach, step = prior.capabilities.reach, prior.capabilities.alignment
     return faint(1, 1, 13, 2 * reach + 3 * step + 1), reach + step
 
 
 def slack(prior):
     """What a reach may be above the least there is: that of a gradient step is twice another."""
-    return prior.alignment if isinstance(prior, GradientStep) else 0
+    return prior.capabilities.alignment if isinstance(prior, GradientStep) else 0
 
 
 def test_tiles_give_the_whole(prior):
-    step = prior.alignment
+    step = prior.capabilities.alignment
     last_of_one_pixel = faint(1, 1, 16 * step + 1, 9, seed=1), 4 * step
     for v, side in (cut(prior), last_of_one_pixel):
         assert seam_error(prior, v, 0.1, side).largest < 1e-12
@@ -101,12 +101,12 @@ def test_tiles_give_the_whole(prior):
 
 def test_with_one_alignment_less_there_are_seams(prior):
     v, side = cut(prior)
-    too_little = prior.reach - slack(prior) - prior.alignment
+    too_little = prior.capabilities.reach - slack(prior) - prior.capabilities.alignment
     assert seam_error(prior, v, 0.1, side, reach=too_little).largest > 1e-10
 
 
 def test_a_block_sees_as_far_as_its_reach_and_no_farther(prior):
-    step, reach = prior.alignment, prior.reach
+    step, reach = prior.capabilities.alignment, prior.capabilities.reach
     v = faint(1, 1, 16, 2 * reach + 5 * step).requires_grad_()
     first = (reach // step + 2) * step
     block = slice(first, first + step)
@@ -139,7 +139,7 @@ def test_the_parts_of_a_value_add_up(name):
 
 def test_a_value_is_offered_where_it_is_exact_alone():
     prior = mixture(5)
-    assert Tiled(prior, 8).exact and Tiled(prior, 8, reach=40).exact
+    assert Tiled(prior, 8).capabilities.exact and Tiled(prior, 8, reach=40).capabilities.exact
     for tiled in (
         Tiled(prior, 8, reach=10),
         Tiled(prior, 9, alignment=3),
@@ -148,7 +148,8 @@ def test_a_value_is_offered_where_it_is_exact_alone():
         Tiled(TV(), 8, reach=10),
     ):
         assert not hasattr(tiled, "prox_and_value")
-    assert not Tiled(prior, 8, reach=10).exact and not Tiled(TV(), 8, reach=10).convex
+    assert not Tiled(prior, 8, reach=10).capabilities.exact
+    assert not Tiled(TV(), 8, reach=10).capabilities.convex
 
 
 def test_the_shipped_models_say_their_reach():

@@ -5,10 +5,11 @@ import torch
 from skimage.data import camera
 
 import solvers
-from proxlab import operators, restoration
+from proxlab import operators
+from proxlab.jobs import restore
 from proxlab.priors.classical import TV
 from proxlab.priors.wavelets import Wavelets
-from proxlab.restoration import default_sigma, restore
+from proxlab.restoration import default_sigma, restoring
 
 
 def test_total_variation_comes_to_rest_at_its_minimum_and_not_before():
@@ -25,7 +26,7 @@ def test_total_variation_comes_to_rest_at_its_minimum_and_not_before():
     _, least = objective(steps=3000, tol=1e-7)
     assert found.stopped == ["tolerance"] and found.steps[0] < 400
     assert reached < 1.005 * least
-    small, early = objective(sigma=found.sigma / restoration.STRIDE)
+    small, early = objective(sigma=found.sigma / restoring.STRIDE)
     assert small.stopped == ["tolerance"] and early > 1.01 * least  # what the stride is for
 
 

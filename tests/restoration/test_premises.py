@@ -6,6 +6,7 @@ from deepinv.physics import LinearPhysics
 
 import proxlab
 from proxlab.operators import Noise, deblur, gaussian_kernel, inpaint, random_mask
+from proxlab.priors.contract import Capabilities
 from proxlab.restoration import default_sigma
 from proxlab.restoration.data_terms import data_term
 from proxlab.restoration.premises import premises
@@ -37,10 +38,10 @@ TRIPLED = Tripled(random_mask((16, 16), 0.5, RNG))
 class Prior:
     """prox v -> M v with claims about itself."""
 
-    name, exact, convex, sigma_range = "toy", True, False, (1 / 255, 1.0)
+    name, sigma_range = "toy", (1 / 255, 1.0)
 
-    def __init__(self, change):
-        self.change = change
+    def __init__(self, change, capabilities=Capabilities(exact=True)):
+        self.change, self.capabilities = change, capabilities
 
     def prox(self, v, sigma):
         return self.change(v)
@@ -147,7 +148,7 @@ def test_a_prior_of_one_size_is_looked_at_whole():
     prior = Prior(lambda v: seen.append(v.shape[-2:]) or 0.5 * v)
     x, each = torch.zeros(1, 1, 70, 66), torch.tensor([1e4])
     for fixed, size in [(False, (64, 64)), (True, (70, 66))]:
-        prior.fixed_size = fixed
+        prior.capabilities = Capabilities(exact=True, fixed_size=fixed)
         seen.clear()
         assert premises(admm, prior, 0.9e-4, x, each).broken == [""]
         assert set(seen) == {size}

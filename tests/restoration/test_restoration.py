@@ -10,11 +10,11 @@ from PIL import Image
 from skimage.data import camera
 
 import proxlab
-from proxlab import restoration
 from proxlab.commands.demo import demo
 from proxlab.commands.main import main
 from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
+from proxlab.restoration import restoring
 from proxlab.restoration.data_terms import data_term
 
 CLEAN = torch.from_numpy(camera()).float()[None, None, 96:160, 200:264] / 255
@@ -46,7 +46,7 @@ def test_relaxed_it_ends_at_the_same_image_in_fewer_steps(solver, monkeypatch):
     op, _ = PROBLEMS["inpaint"]
     y, prior = op(CLEAN, generator=generator()), proxlab.load("lpn-gray")
     relaxed = proxlab.restore(y, op, prior, solver)
-    monkeypatch.setattr(restoration, "RELAXATION", 1.0)
+    monkeypatch.setattr(restoring, "RELAXATION", 1.0)
     plain = proxlab.restore(y, op, prior, solver)
     assert relaxed.certified == plain.certified == [True]
     assert (relaxed.image - plain.image).norm() < 2e-3 * plain.image.norm()
@@ -78,7 +78,7 @@ def test_the_default_lies_where_convergence_is_proved_and_is_certified(problem):
     y = op(CLEAN, generator=generator())
     prior = proxlab.load("lpn-gray")
     result = proxlab.restore(y, op, prior)
-    limit = 1 / data_term(y, op, strength=1 / prior.default_weight).lipschitz()
+    limit = 1 / data_term(y, op, strength=1 / prior.capabilities.default_weight).lipschitz()
     assert result.sigma**2 < float(limit) < 1.1 * result.sigma**2
     assert result.certified == [True] and result.stopped == ["tolerance"]
 
@@ -121,7 +121,7 @@ def test_the_demo_keeps_what_it_made(tmp_path, capsys):
 def test_gradient_methods_descend_at_their_default_and_are_doubted_beyond():
     op, _ = PROBLEMS["deblur"]
     y = op(CLEAN, generator=generator())
-    limit = 0.02 * proxlab.load("lpn-gray").default_weight ** 0.5
+    limit = 0.02 * proxlab.load("lpn-gray").capabilities.default_weight ** 0.5
     beyond = proxlab.restore(y, op, proxlab.load("lpn-gray"), "pgd", 1.1 * limit, steps=26)
     assert f"take sigma <= {0.99 * limit:.3g}" in beyond.doubts[0]
     result = proxlab.restore(y, op, proxlab.load("lpn-gray"), "pgd", steps=40)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from proxlab.operators.inpainting import fill_missing
 from proxlab.operators.noise import noise_level
-from proxlab.priors.contract import LEARNED_WEIGHT, check_images, noise_levels
+from proxlab.priors.arguments import check_images, noise_levels
+from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 
 DOUBT = 0.25
@@ -26,7 +27,6 @@ class Completion(Denoiser):
     As a prior, `prox`, it sees everything: a denoiser like any other, the prox of nothing.
     """
 
-    default_weight = LEARNED_WEIGHT
     channels = 1
     """It takes any image channel by channel."""
 
@@ -41,21 +41,15 @@ class Completion(Denoiser):
         if config.channels != 1:
             raise ValueError(f"completion is of gray images, got {config.channels} channels")
         self.config, self.sigma_range, self.name = config, sigma_range, name
+        # those of `prox`; where pixels are missing, filling them in knows no bound
+        self.capabilities = Capabilities(
+            default_weight=LEARNED_WEIGHT, reach=config.reach, alignment=config.alignment
+        )
         self.network = CrateDenoiser(config, sigma_range, name)
         self.holes = nn.Conv2d(1, config.width, config.patch, config.stride, bias=False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed + 1)
             nn.init.normal_(self.holes.weight, std=1 / config.patch)
-
-    @property
-    def reach(self) -> int:
-        """Of `prox`, the network's; where pixels are missing, filling them in knows no bound."""
-        return self.config.reach
-
-    @property
-    def alignment(self) -> int:
-        """Pixels from one line at which an image may be cut to the next."""
-        return self.config.alignment
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from deepinv.models import Denoiser
 from torch import Tensor, nn
 
-from proxlab.priors.contract import LEARNED_WEIGHT, network_images, up_to
+from proxlab.priors.arguments import network_images, up_to
+from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.crate.attention import Windows
 from proxlab.priors.crate.layers import DecoderLayer, EncoderLayer, by_strips
 
@@ -103,8 +104,6 @@ class CrateDenoiser(Denoiser):
     images.
     """
 
-    default_weight = LEARNED_WEIGHT
-
     def __init__(
         self,
         config: CrateConfig,
@@ -113,6 +112,9 @@ class CrateDenoiser(Denoiser):
     ):
         super().__init__()
         self.config, self.sigma_range, self.name = config, sigma_range, name
+        self.capabilities = Capabilities(
+            default_weight=LEARNED_WEIGHT, reach=config.reach, alignment=config.alignment
+        )
         c, windows = config, Windows(config.side)
         size = c.width, c.heads, windows, 2 * WAVES
         with torch.random.fork_rng(devices=[]):
@@ -132,16 +134,6 @@ class CrateDenoiser(Denoiser):
     def channels(self) -> int:
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return self.config.channels
-
-    @property
-    def reach(self) -> int:
-        """Pixels beyond an aligned block on which its estimate depends. See `proxlab.Tiled`."""
-        return self.config.reach
-
-    @property
-    def alignment(self) -> int:
-        """Pixels from one line at which an image may be cut to the next."""
-        return self.config.alignment
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""

@@ -22,7 +22,8 @@ from deepinv.models import Denoiser
 from torch import Tensor
 
 from proxlab.machine import full_precision
-from proxlab.priors.contract import LEARNED_WEIGHT, noise_levels
+from proxlab.priors.arguments import noise_levels
+from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.inversion import invert
 from solvers.spectrum import jacobian_spectrum
@@ -32,12 +33,6 @@ LANCZOS_STEPS = 20
 
 class GradientStep(Denoiser):
     """The gradient step of a CRATE denoiser; see `CrateDenoiser` for what it takes."""
-
-    default_weight = LEARNED_WEIGHT
-    exact, convex = False, False
-    """It is a prox where no eigenvalue of a grad^2 g is above 1, which nothing guarantees."""
-    has_parts = True
-    """`prox_and_part` is known."""
 
     def __init__(
         self,
@@ -59,25 +54,21 @@ class GradientStep(Denoiser):
             )
         self.config, self.sigma_range, self.length, self.name = config, sigma_range, length, name
         self.network = CrateDenoiser(config, sigma_range, name)
+        # Not exact: it is a prox where no eigenvalue of a grad^2 g is above 1, which nothing
+        # guarantees. Its reach is twice that of the network N: a pixel moves v - N(v) so far away,
+        # which sees as far on. At most, and up to one alignment more than the least: a block is
+        # seen from farther away by the rim of other blocks alone.
+        self.capabilities = Capabilities(
+            default_weight=LEARNED_WEIGHT,
+            reach=2 * config.reach,
+            alignment=config.alignment,
+            parts=True,
+        )
 
     @property
     def channels(self) -> int:
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
         return self.config.channels
-
-    @property
-    def reach(self) -> int:
-        """Twice that of the network N: a pixel moves v - N(v) so far away, which sees as far on.
-
-        At most, and up to one alignment more than the least: a block is seen from farther away by
-        the rim of other blocks alone.
-        """
-        return 2 * self.config.reach
-
-    @property
-    def alignment(self) -> int:
-        """Pixels from one line at which an image may be cut to the next."""
-        return self.config.alignment
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""

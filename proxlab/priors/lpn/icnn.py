@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from proxlab.priors.contract import up_to
+from proxlab.priors.arguments import up_to
 from proxlab.priors.lpn.icnn_layers import ConvexLayers, convolve, multiply
 
 QUIET, SOFT = -4.0, -2.0
@@ -75,11 +75,11 @@ class VectorICNN(nn.Module):
     """psi for vectors of one size, given as images [B, 1, h, w] with h * w = size."""
 
     channels = 1
-    fixed_size = True
+    fixed_size, reach, alignment = True, None, 1
 
     def __init__(self, config: VectorICNNConfig):
         super().__init__()
-        self.config = config
+        self.config, self.alpha = config, config.alpha
         self.layers = ConvexLayers(config, config.size, 1, [1] * (config.layers - 1), SOFT)
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
@@ -111,10 +111,11 @@ class VectorICNN(nn.Module):
 class ImageICNN(nn.Module):
     """psi for images [B, channels, H, W] of any size, one set of weights for all noise levels."""
 
+    fixed_size = False
+
     def __init__(self, config: ImageICNNConfig):
         super().__init__()
-        self.config = config
-        self.channels = config.channels
+        self.config, self.alpha, self.channels = config, config.alpha, config.channels
         self.layers = ConvexLayers(config, config.channels, 3, config.strides, QUIET)
 
     @property

@@ -82,12 +82,13 @@ class LogDensityPotential(nn.Module):
     R = 0 at its mean.
     """
 
+    fixed_size, reach, alignment = True, None, 1
+
     def __init__(self, config: LogDensityConfig):
         super().__init__()
         generator = torch.Generator().manual_seed(config.seed)
         p, j, n = config.blocks, config.components, config.size
         self.config, self.channels = config, config.channels
-        self.fixed_size = True
         self.classes = nn.Parameter(torch.zeros(config.classes))
         self.choices = nn.Parameter(torch.zeros(config.classes, p, j))
         self.means = nn.Parameter(torch.rand(p, j, n, generator=generator))

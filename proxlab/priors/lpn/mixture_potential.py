@@ -48,6 +48,10 @@ class MixturePotential(nn.Module):
     `sigma` [B] tells which s.
     """
 
+    fixed_size = False
+    alignment = STRIDE
+    """Windows start at every second pixel, counted from the first."""
+
     def __init__(self, config: MixtureConfig):
         super().__init__()
         generator = torch.Generator().manual_seed(config.seed)
@@ -70,11 +74,6 @@ class MixturePotential(nn.Module):
         """
         context = STRIDE * (self.config.context // 2)
         return max(WINDOW, (WINDOW + FINE) // 2 + 2 * context) - STRIDE
-
-    @property
-    def alignment(self) -> int:
-        """Windows start at every second pixel, counted from the first."""
-        return STRIDE
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""

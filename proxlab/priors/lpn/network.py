@@ -15,9 +15,10 @@ from deepinv.models import Denoiser
 from torch import Tensor
 
 from proxlab.machine import full_precision
-from proxlab.priors.contract import LEARNED_WEIGHT, check_channels, check_images, noise_levels
+from proxlab.priors.arguments import check_channels, check_images, noise_levels
+from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.inversion import invert
-from proxlab.priors.lpn.potential import Potential
+from proxlab.priors.lpn.potential import PartedPotential, Potential
 
 
 class LPN(Denoiser):
@@ -30,10 +31,6 @@ class LPN(Denoiser):
     over channels, exactly. Where it is 3, images are [B, 3, H, W] and the channels share one R.
     Calling the object is its prox, as deepinv's solvers expect of a denoiser. Source: [Fang24].
     """
-
-    default_weight = LEARNED_WEIGHT
-    exact, convex = True, False
-    """Its prox is that of R to rounding, by construction; R is not convex."""
 
     def __init__(
         self,
@@ -49,30 +46,24 @@ class LPN(Denoiser):
     @property
     def channels(self) -> int:
         """3 if it knows colour images alone, 1 if it takes any image channel by channel."""
-        return getattr(self.potential, "channels", 1)
+        return self.potential.channels
 
     @property
-    def reach(self) -> int | None:
-        """Pixels beyond an aligned block on which its prox depends, as the potential says.
+    def capabilities(self) -> Capabilities:
+        """Exact by construction, not convex; the rest as the potential says, which may be trained.
 
-        None where it takes images of one size only. See `proxlab.Tiled`.
+        See `proxlab.priors.contract`.
         """
-        return getattr(self.potential, "reach", None)
-
-    @property
-    def alignment(self) -> int:
-        """Pixels from one line at which an image may be cut to the next."""
-        return getattr(self.potential, "alignment", 1)
-
-    @property
-    def alpha(self) -> float:
-        """Strong convexity of the potential, 0 where it claims none."""
-        return float(getattr(self.potential, "alpha", 0.0))
-
-    @property
-    def fixed_size(self) -> bool:
-        """Whether all images must have one size; the shipped models take any."""
-        return getattr(self.potential, "fixed_size", False)
+        psi = self.potential
+        return Capabilities(
+            exact=True,
+            alpha=psi.alpha,
+            default_weight=LEARNED_WEIGHT,
+            fixed_size=psi.fixed_size,
+            reach=psi.reach,
+            alignment=psi.alignment,
+            parts=isinstance(psi, PartedPotential),
+        )
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The prox of R_sigma at x [B, C, H, W]; the same as `prox`."""
@@ -100,11 +91,6 @@ class LPN(Denoiser):
         x, gap = self.potential.gradient_and_gap(scaled, s.flatten())
         return (s * x).view_as(v), self._value_at(x, scaled, gap, s, len(v))
 
-    @property
-    def has_parts(self) -> bool:
-        """Whether `prox_and_part` is known; the potential must be a sum over windows."""
-        return hasattr(self.potential, "gradient_and_part")
-
     @full_precision()
     def prox_and_part(
         self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
@@ -113,6 +99,8 @@ class LPN(Denoiser):
 
         The parts that make up an image add up to R_sigma(x). Raises as `prox`.
         """
+        if not isinstance(self.potential, PartedPotential):
+            raise TypeError(f"the value of {self.name} is not known part by part")
         gray, s = self._gray(v, sigma)
         scaled = gray / s
         x, gap = self.potential.gradient_and_part(scaled, s.flatten(), part)

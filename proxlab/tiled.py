@@ -19,6 +19,8 @@ the last tile inwards, off their grids, and knows no values.
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from math import ceil
 from typing import NamedTuple
 
@@ -26,10 +28,9 @@ import torch
 from deepinv.models import Denoiser
 from torch import Tensor
 
-from proxlab.priors.contract import check_images, up_to
-
-SAID = ("name", "sigma_range", "default_weight", "alpha", "channels")
-"""What a prior says of itself and a tiled one repeats."""
+from proxlab.named_priors import as_prior
+from proxlab.priors.arguments import check_images, up_to
+from proxlab.priors.contract import HasParts
 
 
 class Tile(NamedTuple):
@@ -67,13 +68,19 @@ class Tiled(Denoiser):
     """
 
     def __init__(
-        self, prior, side: int = 512, *, reach: int | None = None, alignment: int | None = None
+        self,
+        prior: object,
+        side: int = 512,
+        *,
+        reach: int | None = None,
+        alignment: int | None = None,
     ):
         super().__init__()
-        own = getattr(prior, "reach", None)
-        if reach is None and own is None:
+        self.prior = as_prior(prior)
+        own = self.prior.capabilities
+        if reach is None and own.reach is None:
             raise ValueError(
-                f"{_name(prior)} has no finite reach by its architecture, so tiles would leave "
+                f"{self.prior.name} has no finite reach by its architecture, so tiles would leave "
                 "seams; use it whole, or give Tiled a reach in pixels and measure with seam_error"
             )
         if side < 1 or (reach or 0) < 0 or (alignment is not None and alignment < 1):
@@ -81,19 +88,22 @@ class Tiled(Denoiser):
                 "tiles have a side and an alignment of at least 1 pixel and a reach of at least 0, "
                 f"got {side}, {alignment} and {reach}"
             )
-        self.prior = prior
-        self.alignment = alignment or getattr(prior, "alignment", 1)
+        self.name, self.sigma_range = self.prior.name, self.prior.sigma_range
+        self.alignment = alignment or own.alignment
         self.side = up_to(side, self.alignment)
-        self.reach = up_to(own if reach is None else reach, self.alignment)
-        cut_right = self.alignment % getattr(prior, "alignment", 1) == 0
-        self.sure = own is not None and self.reach >= own and cut_right
-        self.exact = self.sure and getattr(prior, "exact", False)
-        self.convex = self.sure and getattr(prior, "convex", False)
-        for name in SAID:
-            if hasattr(prior, name):
-                setattr(self, name, getattr(prior, name))
-        if self.sure and getattr(prior, "has_parts", False):
-            self.prox_and_value = self._prox_and_value
+        self.reach = up_to((own.reach or 0) if reach is None else reach, self.alignment)
+        cut_right = self.alignment % own.alignment == 0
+        self.sure = own.reach is not None and self.reach >= own.reach and cut_right
+        self.capabilities = replace(
+            own,
+            exact=self.sure and own.exact,
+            convex=self.sure and own.convex,
+            reach=None,
+            alignment=1,
+            parts=False,
+        )
+        if self.sure and own.parts and isinstance(self.prior, HasParts):
+            self.prox_and_value = partial(_prox_and_value, self, self.prior)
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""
@@ -107,19 +117,6 @@ class Tiled(Denoiser):
             prior = self.prior if self.sure else copy.deepcopy(self.prior)
             x[_at(tile.core)] = prior.prox(v[_at(tile.seen)], sigma)[_at(tile.inside)]
         return x
-
-    def _prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The prox x of R_sigma at v, and R_sigma(x) [B] in float64. Raises as the prior's.
-
-        A tile adds what its core holds of R.
-        """
-        check_images(v)
-        x, value = torch.empty_like(v), v.new_zeros(len(v), dtype=torch.float64)
-        for tile in self.tiles(v.shape[-2:]):
-            seen, r = self.prior.prox_and_part(v[_at(tile.seen)], sigma, tile.inside)
-            x[_at(tile.core)] = seen[_at(tile.inside)]
-            value = value + r
-        return x, value
 
     def tiles(self, size: tuple[int, int]) -> Iterator[Tile]:
         """Of an image of H x W pixels, row by row; the cores as equal as can be."""
@@ -153,7 +150,7 @@ class SeamError(NamedTuple):
 
 
 def seam_error(
-    prior,
+    prior: object,
     v: Tensor,
     sigma: float | Tensor,
     side: int = 512,
@@ -169,7 +166,7 @@ def seam_error(
     """
     tiled = Tiled(prior, side, reach=reach, alignment=alignment)
     with torch.no_grad():
-        whole = copy.deepcopy(prior).prox(v, sigma)
+        whole = copy.deepcopy(tiled.prior).prox(v, sigma)
         return compared(tiled, v, whole, tiled.prox(v, sigma))
 
 
@@ -188,13 +185,25 @@ def compared(tiled: Tiled, v: Tensor, whole: Tensor, x: Tensor) -> SeamError:
     )
 
 
+def _prox_and_value(
+    tiled: Tiled, prior: HasParts, v: Tensor, sigma: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    """The prox x of R_sigma at v, and R_sigma(x) [B] in float64. Raises as the prior's.
+
+    A tile adds what its core holds of R.
+    """
+    check_images(v)
+    x, value = torch.empty_like(v), v.new_zeros(len(v), dtype=torch.float64)
+    for tile in tiled.tiles(v.shape[-2:]):
+        seen, r = prior.prox_and_part(v[_at(tile.seen)], sigma, tile.inside)
+        x[_at(tile.core)] = seen[_at(tile.inside)]
+        value = value + r
+    return x, value
+
+
 def _at(where: tuple[slice, slice]) -> tuple:
     return (..., *where)
 
 
 def _rms(x: Tensor) -> float:
     return float(x.square().mean().sqrt()) if x.numel() else 0.0
-
-
-def _name(prior) -> str:
-    return getattr(prior, "name", type(prior).__name__)

@@ -1,0 +1,130 @@
+"""What people bring, made a prior: a network, a denoiser of deepinv, an object that has a prox.
+
+    prior = adopted(my_network)          # any nn.Module called as net(v, sigma) or net(v)
+    result = proxlab.restore(y, op, my_network)     # the same door
+
+Names are looked up by `proxlab.named_priors`, which opens into this.
+"""
+
+import inspect
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from deepinv.models import Denoiser
+from torch import Tensor, nn
+
+from proxlab.priors.contract import Capabilities, HasInverse, HasLevelValue, Prior, lacking
+from proxlab.priors.denoiser_prior import DenoiserPrior
+from solvers.protocols import HasProxAndValue, Selectable
+
+LEVEL_WORDS = ("sigma", "noise", "std")
+"""Words by which the name of an optional second argument is known to be a noise level."""
+
+
+def adopted(thing: object) -> Prior:
+    """A prior as it is; of anything else, the prior that it can be.
+
+    A denoiser of deepinv is called with a number, any other nn.Module with a tensor without
+    dimensions, image by image where levels differ; one whose `forward` takes the image alone is of
+    one level, whatever is asked. An object with `prox(v, sigma)` and nothing more claims nothing,
+    unless it has `exact`, `convex` or `default_weight`, see `Capabilities`.
+    Raises TypeError, with what is lacking, for anything else.
+    """
+    if not lacking(thing):
+        return cast(Prior, thing)
+    match thing:
+        case type():
+            raise TypeError(lacking(thing))
+        case HasProx():
+            return _Declared(thing)
+        case Denoiser():
+            return DenoiserPrior(thing)
+        case nn.Module():
+            return DenoiserPrior(Network(thing), name=type(thing).__name__)
+    raise TypeError(lacking(thing))
+
+
+@runtime_checkable
+class HasProx(Protocol):
+    """Anything with a prox at noise level sigma."""
+
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """As `Prior.prox`."""
+        ...
+
+
+class Network(Denoiser):
+    """An nn.Module of any library as a denoiser of deepinv, [B, C, H, W] -> the same."""
+
+    def __init__(self, network: nn.Module):
+        """Raises TypeError for a `forward` that takes neither (v, sigma) nor (v)."""
+        super().__init__()
+        self.network = network
+        self.takes_level = _takes_level(network)
+
+    def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """The network's answer; sigma a float or [B]."""
+        if not self.takes_level:
+            return self.network(x)
+        levels = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+        if levels.ndim == 0:
+            return self.network(x, levels)
+        rows = zip(x.split(1), levels.flatten(), strict=True)
+        return torch.cat([self.network(one, level) for one, level in rows])
+
+
+class _Declared:
+    """An object with a prox, its claims gathered; what it can do besides it can do here."""
+
+    def __init__(self, thing: HasProx):
+        self.name, self.sigma_range = type(thing).__name__, (0.0, 1.0)
+        match thing:
+            case object(name=str(name)):
+                self.name = name
+        match thing:
+            case object(sigma_range=(low, high)):
+                self.sigma_range = (float(low), float(high))
+        self.capabilities = _claims(thing)
+        self.prox = thing.prox
+        if isinstance(thing, HasProxAndValue):
+            self.prox_and_value = thing.prox_and_value
+        if isinstance(thing, HasLevelValue):
+            self.value = thing.value
+        if isinstance(thing, HasInverse):
+            self.inverse = thing.inverse
+        if isinstance(thing, Selectable):
+            self.select = lambda index: _Declared(thing.select(index))
+
+
+def _claims(thing: HasProx) -> Capabilities:
+    exact, convex, weight = False, False, 1.0
+    match thing:
+        case object(exact=bool(said)):
+            exact = said
+    match thing:
+        case object(convex=bool(said)):
+            convex = said
+    match thing:
+        case object(default_weight=float(said) | int(said)):
+            weight = float(said)
+    return Capabilities(exact=exact, convex=convex, default_weight=weight)
+
+
+def _takes_level(network: nn.Module) -> bool:
+    """Whether `forward` takes a noise level after the image."""
+    called = type(network).__name__
+    try:
+        arguments = inspect.signature(network.forward).parameters.values()
+    except (TypeError, ValueError):
+        arguments = ()
+    places = [a for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    needed = [a for a in places if a.default is a.empty]
+    if not places or len(needed) > 2:
+        said = ", ".join(a.name for a in arguments) or "nothing that can be read"
+        raise TypeError(
+            f"a network is called as net(v, sigma) or net(v), but {called}.forward takes {said}; "
+            "wrap it in a module whose forward does"
+        )
+    if len(places) == 1:
+        return False
+    return places[1] in needed or any(word in places[1].name.lower() for word in LEVEL_WORDS)

@@ -1,0 +1,59 @@
+"""What every prior checks of the images and noise levels that it is given, in the same words."""
+
+import torch
+from torch import Tensor
+
+
+def check_images(v: Tensor) -> None:
+    """Raises ValueError for anything but a batch of float images [B, C, H, W], or an empty one."""
+    if v.ndim != 4 or 0 in v.shape or not v.is_floating_point():
+        raise ValueError(
+            f"a prior takes float images [B, C, H, W], got {v.dtype} of shape {list(v.shape)}"
+        )
+
+
+def check_channels(name: str, v: Tensor, channels: int) -> None:
+    """Raises ValueError if the prior knows colour images alone and v has another channel count."""
+    if channels != 1 and v.shape[1] != channels:
+        raise ValueError(
+            f"{name} knows colour images [B, {channels}, H, W], got {list(v.shape)}; "
+            "use a gray model such as lpn-gray, which takes any number of channels"
+        )
+
+
+def noise_levels(
+    name: str, v: Tensor, sigma: float | Tensor, known: tuple[float, float], dtype: torch.dtype
+) -> Tensor:
+    """The level of each image of v, [B]; sigma is a number or one per image, image units.
+
+    Raises ValueError for another number of them, and for one outside `known`, NaN included.
+    """
+    s = torch.as_tensor(sigma, dtype=dtype, device=v.device).flatten()
+    if len(s) not in (1, len(v)):
+        raise ValueError(f"sigma is one number or one per image, got {len(s)} for {len(v)} images")
+    low, high = known
+    outside = s[~((s >= low * (1 - 1e-6)) & (s <= high * (1 + 1e-6)))]
+    if len(outside):
+        raise ValueError(
+            f"{name} knows noise levels from {low:.4f} to {high:.4f} in image units, got "
+            f"sigma = {float(outside[0]):.4g}" + ("; divide by 255?" if outside[0] >= 1 else "")
+        )
+    return s.expand(len(v))
+
+
+def up_to(n: int, multiple: int) -> int:
+    """n, or the next multiple above it."""
+    return -(-n // multiple) * multiple
+
+
+def network_images(
+    name: str, v: Tensor, sigma: float | Tensor, known: tuple[float, float], channels: int
+) -> tuple[Tensor, Tensor]:
+    """Images [n, channels, H, W] as a network of so many channels takes them, and levels [n].
+
+    A network of one channel takes every channel as an image. Raises ValueError as the three above.
+    """
+    check_images(v)
+    check_channels(name, v, channels)
+    s = noise_levels(name, v, sigma, known, v.dtype).repeat_interleave(v.shape[1] // channels)
+    return v.reshape(-1, channels, *v.shape[2:]), s
