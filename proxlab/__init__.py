@@ -3,41 +3,86 @@
     import proxlab
 
     op = proxlab.operators.deblur(kernel, noise=0.01)
-    result = proxlab.restore(y, op, proxlab.load("lpn-gray"))
+    result = proxlab.restore(y, op, "lpn-gray")
 
 Names are imported when first used: torch and deepinv take seconds, `proxlab --help` needs neither.
+The rooms below, what each is and what it may import, are in CONTRIBUTING.md.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-_PUBLIC = {
+__version__ = "0.2.0"
+
+__all__ = [
+    "LPN",
+    "DenoiserDiffusion",
+    "DenoiserPrior",
+    "ExplicitPrior",
+    "Restoration",
+    "Tiled",
+    "checkpoints",
+    "classical",
+    "compare",
+    "data_terms",
+    "images",
+    "load",
+    "metrics",
+    "models",
+    "operators",
+    "restore",
+    "sample",
+    "seam_error",
+]
+
+_HOMES = {
+    "DenoiserDiffusion": "diffusion.mean_prox",
+    "DenoiserPrior": "priors.denoiser_prior",
+    "ExplicitPrior": "priors.explicit_prior",
+    "LPN": "priors.lpn.network",
+    "Restoration": "restoration",
+    "Tiled": "tiled",
+    "compare": "comparison.comparing",
     "load": "checkpoints",
     "models": "checkpoints",
     "restore": "jobs",
     "sample": "sampling",
-    "compare": "comparison.comparing",
-    "Restoration": "restoration",
-    "LPN": "priors.lpn.network",
-    "ExplicitPrior": "priors.explicit_prior",
-    "DenoiserPrior": "priors.denoiser_prior",
-    "DenoiserDiffusion": "diffusion.mean_prox",
-    "Tiled": "tiled",
     "seam_error": "tiled",
 }
+"""Name -> the module that defines it."""
 _MODULES = {
-    "operators": "operators",
-    "data_terms": "restoration.data_terms",
-    "metrics": "images.metrics",
-    "images": "images",
     "checkpoints": "checkpoints",
     "classical": "priors.classical",
+    "data_terms": "restoration.data_terms",
+    "images": "images",
+    "metrics": "images.metrics",
+    "operators": "operators",
 }
-__all__ = [*_PUBLIC, *_MODULES]
+"""Name -> the module that it is."""
+
+if TYPE_CHECKING:  # the same names for editors and type checkers, which import nothing
+    from proxlab import checkpoints, images, operators
+    from proxlab.checkpoints import load, models
+    from proxlab.comparison.comparing import compare
+    from proxlab.diffusion.mean_prox import DenoiserDiffusion
+    from proxlab.images import metrics
+    from proxlab.jobs import restore
+    from proxlab.priors import classical
+    from proxlab.priors.denoiser_prior import DenoiserPrior
+    from proxlab.priors.explicit_prior import ExplicitPrior
+    from proxlab.priors.lpn.network import LPN
+    from proxlab.restoration import Restoration, data_terms
+    from proxlab.sampling import sample
+    from proxlab.tiled import Tiled, seam_error
 
 
-def __getattr__(name: str):
-    if name in _PUBLIC:
-        return getattr(import_module(f"proxlab.{_PUBLIC[name]}"), name)
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"proxlab.{_HOMES[name]}"), name)
     if name in _MODULES:
         return import_module(f"proxlab.{_MODULES[name]}")
     raise AttributeError(f"module 'proxlab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

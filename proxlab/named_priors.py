@@ -11,6 +11,7 @@ mymodule:make_prior                                your own, from a module that 
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -57,11 +58,12 @@ def quick_prior(name: str) -> Prior:
 
 def _imported(name: str, place: str, attribute: str) -> Prior:
     here = str(Path.cwd())
+    thing: Any
     sys.path.insert(0, here)  # as `python -m` does; a command's own path lacks it
     try:
         thing = getattr(import_module(place), attribute)
-        ready = isinstance(thing, HasProx | nn.Module) and not isinstance(thing, type)
-        made = thing if ready else thing()
+        is_class = isinstance(thing, type)  # which has a prox too, unbound
+        made = thing if not is_class and isinstance(thing, HasProx | nn.Module) else thing()
     except Exception as error:  # whatever that code raises
         said = " ".join(str(error).split())
         raise ValueError(

@@ -18,7 +18,7 @@ the last tile inwards, off their grids, and knows no values.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import ceil
@@ -118,13 +118,14 @@ class Tiled(Denoiser):
             x[_at(tile.core)] = prior.prox(v[_at(tile.seen)], sigma)[_at(tile.inside)]
         return x
 
-    def tiles(self, size: tuple[int, int]) -> Iterator[Tile]:
-        """Of an image of H x W pixels, row by row; the cores as equal as can be."""
-        for rows in self._lines(size[0]):
-            for columns in self._lines(size[1]):
+    def tiles(self, size: Sequence[int]) -> Iterator[Tile]:
+        """The tiles of an image of H x W pixels, row by row; the cores as equal as can be."""
+        height, width = size
+        for rows in self._lines(height):
+            for columns in self._lines(width):
                 yield Tile(*zip(rows, columns, strict=True))
 
-    def cost(self, size: tuple[int, int]) -> float:
+    def cost(self, size: Sequence[int]) -> float:
         """Pixels computed for one of an image of H x W, less than the formula's near its border."""
         seen = [[s.stop - s.start for _, s, _ in self._lines(length)] for length in size]
         return sum(seen[0]) * sum(seen[1]) / (size[0] * size[1])

@@ -46,7 +46,9 @@ def wheel(tmp_path_factory):
 
 def faults(names: set[str]) -> list[str]:
     """What a wheel with these files lacks, and what it should not have."""
-    wanted = {"proxlab/__init__.py", "proxlab/cli.py", "solvers/__init__.py", "solvers/driver.py"}
+    wanted = {"proxlab/__init__.py", "proxlab/commands/main.py", "proxlab/comparison/report.html"}
+    wanted |= {"proxlab/comparison/settings.json", "solvers/__init__.py", "solvers/driver.py"}
+    wanted |= {"proxlab/py.typed", "solvers/py.typed"}
     wanted |= {f"proxlab/weights/lpn-gray{suffix}" for suffix in (".safetensors", ".json")}
     info = {n.split("/")[0] for n in names if n.split("/")[0].endswith(".dist-info")}
     wanted |= {f"{i}/{n}" for i in info for n in ("licenses/LICENSE", "entry_points.txt")}

@@ -104,7 +104,7 @@ class AtStep:
         if not isinstance(self.prior, HasProxAndValue):
             return self.prox(v, tau), None
         x, r = self.prior.prox_and_value(v, tau**0.5)
-        return x, r / tau
+        return x, None if r is None else r / tau
 
 
 def restore(
@@ -202,9 +202,14 @@ def default_sigma(
 
 def _joined(first: Result, last: Result) -> Trace:
     """The traces of both phases, one after the other."""
+    one, two = first.trace, last.trace
+
+    def known(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        return None if a is None or b is None else torch.cat([a, b])
+
     return Trace(
-        *(
-            None if a is None or b is None else torch.cat([a, b])
-            for a, b in zip(first.trace, last.trace, strict=True)
-        )
+        objective=known(one.objective, two.objective),
+        residual=torch.cat([one.residual, two.residual]),
+        data_misfit=torch.cat([one.data_misfit, two.data_misfit]),
+        merit=known(one.merit, two.merit),
     )
