@@ -38,7 +38,6 @@ ROOMS = {
     "proxlab.comparison": (
         "proxlab.named_priors",
         "proxlab.restoration",
-        "proxlab.priors",
         "proxlab.operators",
         "proxlab.images",
         "proxlab.machine",

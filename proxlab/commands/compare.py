@@ -1,13 +1,18 @@
-"""`proxlab compare`: names in, a folder of rows, restorations and tables out."""
+"""The command `proxlab compare`: names in, a folder of rows, restorations and tables out."""
 
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import TypeVar
+
+from tqdm import tqdm
 
 from proxlab.commands.device import device
-from proxlab.comparison.case import Settings
+from proxlab.comparison.case import Row, Settings
 from proxlab.comparison.comparing import check_new, compare, find_problem, load_priors
 from proxlab.comparison.figure import draw_comparison
+from proxlab.comparison.plan import Plan, Run
 from proxlab.comparison.report import report
 from proxlab.comparison.rows import ROWS
 from proxlab.comparison.settings import read_settings, write_settings
@@ -17,44 +22,44 @@ from proxlab.comparison.tuning import tune
 from proxlab.images.files import writing
 from solvers.progress import progress_bar
 
+Number = TypeVar("Number", int, float)
+
 
 def compare_files(args: Namespace) -> None:
-    """Raises ValueError for what cannot be compared, and RuntimeError where cases failed."""
-    priors, problems = load_priors(args.priors.split(",")), args.problems.split(",")
-    solvers, failed = args.solvers.split(","), []
-    default = Settings(steps=args.steps, tol=args.tol)
-    ours = team()
-    run = partial(compare, device=own_device(device(args.device)), team=ours)
-    settings, known = None, [find_problem(name) for name in problems]
-    noises = _numbers("--noises", args.noises, float) if args.noises else []
+    """Compare as args say and write the tables, the page and the figure into args.out.
+
+    Raises ValueError for what cannot be compared, and RuntimeError if cases failed.
+    """
+    priors = load_priors(args.priors.split(","))
+    problems = [find_problem(name) for name in args.problems.split(",")]
+    plan = Plan(
+        noises=_numbers("--noises", args.noises, float) if args.noises else (),
+        seeds=_numbers("--seeds", args.seeds, int),
+        solvers=args.solvers.split(","),
+        default=Settings(steps=args.steps, tol=args.tol),
+    )
+    ours, failed = team(), []
+    run = Run(args.resume, own_device(device(args.device)), team=ours)
     if args.tune is not None:
         if ours.rank == 0:  # said before hours of tuning, not after them
             check_new(gather(args.out), args.out, args.resume)
         folder = args.out / "tuning"
-        settings = tune(run, priors, known, args.tune, folder, solvers[0], default, noises)
+        tuned = partial(compare, run=replace(run, resume=True))
+        settings = tune(tuned, priors, problems, args.tune, folder, plan)
         if ours.rank == 0:
-            write_settings(args.out / "settings.json", settings, known, noises)
+            write_settings(args.out / "settings.json", settings, problems, plan.noises)
+        plan = replace(plan, settings=settings)
     elif args.settings is not None:
-        settings = read_settings(args.settings, known, default, noises)
+        settings = read_settings(args.settings, problems, plan.default, plan.noises)
         if not any(prior in priors for prior, _ in settings):
             raise ValueError(
                 f"{args.settings} has no settings of {args.priors} on {args.problems} at this "
                 "noise; choose them with --tune, or leave out --settings"
             )
+        plan = replace(plan, settings=settings)
     with progress_bar(not args.quiet and ours.rank == 0, unit="case") as bar:
-        rows = run(
-            priors,
-            problems,
-            args.images,
-            args.out,
-            noises=noises,
-            seeds=_numbers("--seeds", args.seeds, int),
-            solvers=solvers,
-            settings=settings,
-            default=default,
-            resume=args.resume,
-            watch=lambda row: _seen(row, failed, bar),
-        )
+        run = replace(run, watch=lambda row: _seen(row, failed, bar))
+        rows = compare(priors, problems, args.images, args.out, plan, run)
     if ours.rank > 0:
         return  # the first has seen all rows
     _write(rows, args)
@@ -66,7 +71,8 @@ def compare_files(args: Namespace) -> None:
         )
 
 
-def _write(rows: list[dict], args: Namespace) -> None:
+def _write(rows: list[Row], args: Namespace) -> None:
+    """Write what is made of rows into args.out, and print the table."""
     if rows:
         made = {
             "table.md": markdown(rows),
@@ -82,14 +88,16 @@ def _write(rows: list[dict], args: Namespace) -> None:
         print(markdown(rows) + f"\nreport: {args.out / 'report.html'}   rows: {args.out / ROWS}")
 
 
-def _seen(row: dict, failed: list[dict], bar) -> None:
+def _seen(row: Row, failed: list[Row], bar: tqdm) -> None:
+    """Move the bar, and add the row to those that failed if it has."""
     if "error" in row:
         failed.append(row)
     bar.update()
     bar.set_postfix_str(f"{row['prior']}, {row['problem']}, {row['image']}")
 
 
-def _numbers(option: str, text: str, kind: Callable) -> list:
+def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> list[Number]:
+    """Numbers of an option, with commas between. Raises ValueError for other text."""
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:

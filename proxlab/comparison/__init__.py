@@ -1,4 +1,4 @@
-"""Priors against each other: cases shared out, rows kept, tables, a figure and a page made of them.
+"""Priors against each other: cases, the processes that share them, rows, and what is made of rows.
 
 May import `restoration`, `named_priors`, `operators`, `images`, `machine` and `solvers`.
 """

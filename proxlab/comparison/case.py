@@ -16,29 +16,36 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from proxlab import restoration
 from proxlab.comparison.problems import Problem
 from proxlab.images.metrics import psnr, ssim
 from proxlab.images.perceptual import lpips
 from proxlab.machine import PeakMemory
-from proxlab.restoration import Restoration, restore
+from proxlab.named_priors import Prior
+from proxlab.restoration import Restoration
 from proxlab.restoration.data_terms import start
+from solvers.protocols import HasProxAndValue
+
+Row = dict[str, Any]
+"""A case and what came of it, in types that JSON has: the fields of `Case`, then the figures of
+`run_case` or an `error`."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a prior is used, as the arguments of `proxlab.restore`; None is its default."""
+    """Arguments that `proxlab.restore` is given for a prior; None leaves the choice to it."""
 
     weight: float | None = None
     sigma: float | None = None
     steps: int = 400
     tol: float = 1e-4
     tuned_on: str = ""
-    """What weight and sigma were chosen on, for the record; empty if they were not."""
+    """Record of what was chosen, and on which images; empty if nothing was."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What tells one row from another; two runs of a case give the same figures."""
+    """One restoration that is asked for. Two runs of equal cases give the same figures."""
 
     prior: str
     problem: str
@@ -53,25 +60,30 @@ class Case:
 
     @property
     def key(self) -> str:
-        """The case as JSON, in one form."""
+        """JSON of the case, the same for equal cases."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @property
     def measurement(self) -> str:
-        """What it shares with the other priors, as JSON."""
+        """JSON of what the case has in common with those of other priors."""
         shared = self.problem, self.parameters, self.image, self.noise, self.seed
         return json.dumps(shared, sort_keys=True)
 
 
 def parameters(problem: Problem) -> dict[str, Any]:
-    """Its fields by name; an object that is no dataclass is told by its name alone."""
-    return asdict(problem) if is_dataclass(problem) else {}
+    """Fields of a problem by name; none of an object that is no dataclass."""
+    if not is_dataclass(problem) or isinstance(problem, type):
+        return {}
+    return asdict(problem)
 
 
 def measure(
     case: Case, problem: Problem, truth: Tensor, device: str = "cpu"
 ) -> tuple[Tensor, LinearPhysics]:
-    """(y, operator) of the case, drawn on the CPU and so the same on every device."""
+    """Measurement y of the case, and its operator; truth is [1, C, H, W].
+
+    Noise and masks are drawn on the CPU and so are the same on every device.
+    """
     digest = hashlib.sha256(case.measurement.encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
     op = problem.operator(truth.shape[-2:], case.noise, generator)
@@ -79,64 +91,68 @@ def measure(
 
 
 class Counted:
-    """A prior that counts how many images its network is asked about."""
+    """A prior that counts how many images its prox is asked about, in `count[0]`.
 
-    def __init__(self, prior, count: list[int]):
+    It passes on what a restoration of one image asks for, and no more: an image alone is never
+    selected from a batch.
+    """
+
+    def __init__(self, prior: Prior, count: list[int]):
+        self.name, self.sigma_range = prior.name, prior.sigma_range
+        self.capabilities = prior.capabilities
         self._prior, self._count = prior, count
+        if isinstance(prior, HasProxAndValue):
+            self.prox_and_value = self._prox_and_value
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """The prior's."""
         self._count[0] += len(v)
         return self._prior.prox(v, sigma)
 
-    def __getattr__(self, name: str):
-        value = getattr(self._prior, name)  # AttributeError where the prior has none
-
-        def counted(v: Tensor, sigma: float | Tensor):
-            self._count[0] += len(v)
-            return value(v, sigma)
-
-        match name:
-            case "prox_and_value":
-                return counted
-            case "select":
-                return lambda index: Counted(value(index), self._count)
-            case _:
-                return value
+    def _prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor | None]:
+        assert isinstance(self._prior, HasProxAndValue)
+        self._count[0] += len(v)
+        return self._prior.prox_and_value(v, sigma)
 
 
 class Outcome(NamedTuple):
-    """Of a case; the images are [1, C, H, W], None where it failed."""
+    """The end of a case. Images are [1, C, H, W]; all but the row is None for a failure."""
 
-    row: dict[str, Any]
+    row: Row
     image: Tensor | None
     plain: Tensor | None
-    """The estimate without a prior that solvers start from."""
+    """Estimate without a prior, from which solvers start."""
     curves: dict[str, Any] | None
-    """Objective (None without a value) and residual, a number a step, and steps of the descent."""
+    """Objective (None for a prior without a value) and residual, a number a step, and the number of
+    steps of the descent."""
 
 
-def run_case(case: Case, problem: Problem, prior, truth: Tensor, device: str = "cpu") -> Outcome:
-    """Restore; truth [1, C, H, W]. The row has figures, or `error` where there are none.
+def run_case(
+    case: Case, problem: Problem, prior: Prior, truth: Tensor, device: str = "cpu"
+) -> Outcome:
+    """Restore the image of a case; truth is [1, C, H, W]. The row has figures, or an `error`.
 
-    PSNR in dB; seconds for the restoration alone; peak memory in MiB, beyond what was held before;
-    None for a figure that is not finite.
+    PSNR is in dB. Seconds are those of the restoration alone, peak memory is in MiB beyond what was
+    held before. A figure that is not finite is None in the row; a PSNR that is not is a failure.
     """
-    row: dict[str, Any] = asdict(case)
+    row: Row = asdict(case)
     try:
         y, op = measure(case, problem, truth, device)
         plain, count = start(y, op).cpu(), [0]
         with PeakMemory(device) as memory:
             began = time.perf_counter()
-            result = restore(
+            result = restoration.restore(
                 y,
                 op,
                 # a copy: a prior may remember the last image (TV its dual), and order is chance
                 Counted(copy.deepcopy(prior), count),
-                case.solver,
-                sigma=case.settings.sigma,
-                steps=case.settings.steps,
-                tol=case.settings.tol,
-                weight=case.settings.weight,
+                restoration.Settings(
+                    solver=case.solver,
+                    sigma=case.settings.sigma,
+                    steps=case.settings.steps,
+                    tol=case.settings.tol,
+                    weight=case.settings.weight,
+                ),
             )
             if device != "cpu":
                 torch.cuda.synchronize(device)
@@ -166,7 +182,11 @@ def run_case(case: Case, problem: Problem, prior, truth: Tensor, device: str = "
 
 
 def _found(result: Restoration, solver: str) -> dict[str, Any]:
-    """The objective is misfit + R / sigma^2, but for `hqs`, which adds the splitting energy."""
+    """Figures that the solver reports, at its last step.
+
+    The objective is misfit + R / sigma^2, from which the prior's value follows; that of `hqs` has
+    the splitting energy in it as well, so there the value is None.
+    """
     last = int(result.steps[0]) - 1
     misfit, objective, value = float(result.trace.data_misfit[last, 0]), None, None
     if result.trace.objective is not None:
@@ -186,6 +206,7 @@ def _found(result: Restoration, solver: str) -> dict[str, Any]:
 
 
 def _curves(result: Restoration) -> dict[str, Any]:
+    """See `Outcome.curves`."""
     last, trace = int(result.steps[0]), result.trace
     objective = None if trace.objective is None else trace.objective[:last, 0].tolist()
     return {

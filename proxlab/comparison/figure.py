@@ -1,7 +1,7 @@
-"""A figure of a comparison for a paper: restorations side by side, PSNR, a part of each enlarged.
+"""Figure of a comparison for a paper: restorations side by side, PSNR, a part of each enlarged.
 
-A row of the figure is a column of the table, by one image; the part enlarged is the square in which
-the restorations differ most from each other, which is chosen by no one.
+A row of the figure shows one image in one column of the table. The part that is enlarged is the
+square in which the restorations differ most, so that nobody chooses it.
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from proxlab.comparison.case import Row
 from proxlab.comparison.comparing import PLAIN, TRUTH, label, pictures
-from proxlab.comparison.table import Row, column_of
+from proxlab.comparison.table import column_of
 
-SIDE = 40
-"""Of the part enlarged, pixels."""
+ENLARGED_SIDE = 40
+"""Side of the square that is enlarged, pixels."""
 
 
 def draw_comparison(path: Path, rows: Sequence[Row], out: Path, image: str = "") -> None:
-    """PNG at `path`; rows whose restorations lie in the folder `out`.
+    """Write the figure of rows, PNG, to `path`. Their restorations lie in the folder `out`.
 
-    `image` is the name of the one to show, the first if empty, at its first seed. Raises ValueError
-    for a name that no row has.
+    image: name of the image to show, at the first seed; empty: the first one. Raises ValueError for
+    a name that no row has.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -53,8 +54,8 @@ def draw_comparison(path: Path, rows: Sequence[Row], out: Path, image: str = "")
     figure.savefig(path, dpi=130, format="png")
 
 
-def most_different(images: Sequence[np.ndarray], side: int = SIDE) -> tuple[int, int]:
-    """Top left corner of the square [side, side] in which images [H, W] vary most over them."""
+def most_different(images: Sequence[np.ndarray], side: int = ENLARGED_SIDE) -> tuple[int, int]:
+    """Corner (top, left) of the square of that side in which images [H, W] differ most."""
     stack = np.stack([image.astype(float) for image in images])
     varied = stack.var(0).cumsum(0).cumsum(1)
     sums = np.pad(varied, ((1, 0), (1, 0)))
@@ -65,11 +66,12 @@ def most_different(images: Sequence[np.ndarray], side: int = SIDE) -> tuple[int,
 
 
 def _panel(ax, image: np.ndarray, corner: tuple[int, int]) -> None:
+    """Draw one image, a frame around the square at `corner`, and the square enlarged."""
     from matplotlib.patches import Rectangle
 
     grey = {"cmap": "gray", "vmin": 0, "vmax": 255}
     ax.imshow(image, **grey)
-    (top, left), side = corner, min(SIDE, *image.shape)
+    (top, left), side = corner, min(ENLARGED_SIDE, *image.shape)
     ax.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, color="gold", lw=0.8))
     # in the corner that is farthest from the square
     height, width = image.shape
@@ -85,5 +87,6 @@ def _panel(ax, image: np.ndarray, corner: tuple[int, int]) -> None:
 
 
 def _pixels(path: Path) -> np.ndarray:
+    """Gray levels of an image file, [H, W]."""
     with Image.open(path) as image:
         return np.asarray(image.convert("L"))

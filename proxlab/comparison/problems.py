@@ -1,12 +1,12 @@
 """The problems of a comparison: how an image of any size is measured.
 
-A problem is a frozen dataclass whose fields, numbers, are what is compared and what a row records.
-`operator` may draw from the generator (a mask), whose state is that of one case alone.
+A problem is a frozen dataclass. Its fields are numbers, which a row records. Its `operator` may
+draw from the generator, a mask say; every case has a generator of its own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from deepinv.physics import LinearPhysics
@@ -16,71 +16,89 @@ from proxlab.operators.tomography.operator import Tomography
 
 
 class Problem(Protocol):
-    """What `proxlab.compare` asks of a problem; any dataclass that has these will do."""
+    """A way to measure images. Any dataclass that has these three will do."""
 
-    name: str
-    levels: tuple[float, ...]
-    """Noise levels, units of the measurement, where the comparison names none."""
+    @property
+    def name(self) -> str:
+        """Name of the problem in rows, tables and the names of folders."""
+        ...
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Noise levels where the comparison names none, in units of the measurement."""
+        ...
 
     def operator(
         self, shape: Sequence[int], noise: float, generator: torch.Generator
     ) -> LinearPhysics:
-        """For images [.., H, W] = `shape`."""
+        """Operator for images of [H, W] pixels, the last two entries of `shape`.
+
+        noise: standard deviation, units of the measurement; generator: source of all that is drawn.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Deblur:
-    """A Gaussian blur, its boundary circular."""
+    """Gaussian blur with circular boundary."""
 
     blur_sigma: float = 1.6
-    """Pixels."""
-    name: ClassVar[str] = "deblur"
-    levels: ClassVar[tuple[float, ...]] = (0.01,)
+    """Standard deviation of the Gaussian, pixels."""
+    name = "deblur"
+    levels = (0.01,)
 
-    def operator(self, shape, noise, generator) -> LinearPhysics:
+    def operator(
+        self, shape: Sequence[int], noise: float, generator: torch.Generator
+    ) -> LinearPhysics:
         return operators.deblur(operators.gaussian_kernel(self.blur_sigma), noise=noise)
 
 
 @dataclass(frozen=True)
 class Inpaint:
-    """Pixels missing at random."""
+    """Missing pixels, drawn at random."""
 
     missing: float = 0.5
-    """Fraction."""
-    name: ClassVar[str] = "inpaint"
-    levels: ClassVar[tuple[float, ...]] = (0.01,)
+    """Fraction of the pixels that is missing."""
+    name = "inpaint"
+    levels = (0.01,)
 
-    def operator(self, shape, noise, generator) -> LinearPhysics:
+    def operator(
+        self, shape: Sequence[int], noise: float, generator: torch.Generator
+    ) -> LinearPhysics:
         mask = operators.random_mask(shape[-2:], self.missing, generator)
         return operators.inpaint(mask, noise=noise)
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Square boxes missing, one in each square of three times their side."""
+    """Missing square boxes, one in the middle of each square of three times their side."""
 
     side: int = 32
-    """Pixels."""
-    name: ClassVar[str] = "boxes"
-    levels: ClassVar[tuple[float, ...]] = (0.01,)
+    """Side of a box, pixels."""
+    name = "boxes"
+    levels = (0.01,)
 
-    def operator(self, shape, noise, generator) -> LinearPhysics:
+    def operator(
+        self, shape: Sequence[int], noise: float, generator: torch.Generator
+    ) -> LinearPhysics:
         return operators.inpaint(operators.boxes_mask(shape[-2:], self.side), noise=noise)
 
 
 @dataclass(frozen=True)
 class SparseScan:
-    """A parallel-beam CT scan; noise in the units of line integrals, pixels times grey levels."""
+    """Parallel-beam CT scan; noise is in units of line integrals, pixels times gray levels."""
 
     views: int = 60
-    """Over 180 degrees."""
-    name: ClassVar[str] = "ct"
-    levels: ClassVar[tuple[float, ...]] = (0.5,)
+    """Number of angles, even over 180 degrees."""
+    name = "ct"
+    levels = (0.5,)
 
-    def operator(self, shape, noise, generator) -> Tomography:
-        return operators.ct(tuple(shape[-2:]), self.views, noise=noise)
+    def operator(
+        self, shape: Sequence[int], noise: float, generator: torch.Generator
+    ) -> Tomography:
+        height, width = shape[-2:]
+        return operators.ct((height, width), self.views, noise=noise)
 
 
 PROBLEMS: dict[str, Problem] = {p.name: p for p in (Deblur(), Inpaint(), Boxes(), SparseScan())}
-"""By the names that the command line knows."""
+"""Problems by the names that the command line knows."""

@@ -1,7 +1,7 @@
-"""A comparison as one HTML file that needs no network: table, restorations to flip, zoom, curves.
+"""Page of a comparison, one HTML file without network: table, restorations to flip, zoom, curves.
 
-The page is `report.html` beside this file, its data JSON in the place of a mark. Pictures are WebP,
-lossy, which the page says: a dozen images would otherwise weigh tens of megabytes.
+The page is `report.html` beside this file, with the data as JSON in place of `__DATA__`. Pictures
+are lossy WebP, as the page says: a dozen images would weigh tens of megabytes otherwise.
 """
 
 import base64
@@ -14,21 +14,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from proxlab.comparison.case import Row
 from proxlab.comparison.comparing import PLAIN, TRUTH, label, pictures
-from proxlab.comparison.table import Column, Row, column_of, summarise
+from proxlab.comparison.table import Column, Entry, column_of, summarise
 
 PAGE = Path(__file__).with_name("report.html")
 QUALITY = 92
-"""Of WebP: about 45 dB, beyond what restorations differ by."""
+"""Quality of WebP: about 45 dB, beyond what restorations differ by."""
 MOST = 12
-"""Measurements of a column on the page; all are in the folder."""
+"""Number of measurements of a column that the page shows at most; all are in the folder."""
 
 
 def report(rows: Sequence[Row], out: Path) -> str:
-    """The page of rows whose restorations lie in the folder `out`, as text."""
+    """Text of the page, from rows whose restorations lie in the folder `out`."""
     table = summarise(rows)
     columns = list(table)
-    measurements, shown = [], {}
+    measurements: list[dict[str, Any]] = []
+    shown: dict[str, str] = {}
     for where, own in _measurements(rows, columns).items():
         column, folder = where
         if sum(m["column"] == column for m in measurements) == MOST:
@@ -47,8 +49,8 @@ def report(rows: Sequence[Row], out: Path) -> str:
     return PAGE.read_text(encoding="utf-8").replace("__DATA__", text)
 
 
-def _line(prior: str, table: dict[Column, dict[str, Any]]) -> dict[str, Any]:
-    """A line of the table."""
+def _line(prior: str, table: dict[Column, dict[str, Entry]]) -> dict[str, Any]:
+    """Line of the table."""
     entries = [own.get(prior) for own in table.values()]
     there = [entry for entry in entries if entry is not None]
     images = sum(entry.images for entry in there)
@@ -62,7 +64,7 @@ def _line(prior: str, table: dict[Column, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _measurements(rows: Sequence[Row], columns: list[Column]) -> dict[tuple[int, Path], list[Row]]:
-    """Rows of one measurement by their column's number and their folder."""
+    """Rows by measurement, that is by the number of their column and their folder."""
     found: dict[tuple[int, Path], list[Row]] = {}
     for row in rows:
         found.setdefault((columns.index(column_of(row)), pictures(row)), []).append(row)
@@ -72,12 +74,13 @@ def _measurements(rows: Sequence[Row], columns: list[Column]) -> dict[tuple[int,
 def _measurement(
     column: int, folder: Path, rows: list[Row], shown: dict[str, str]
 ) -> dict[str, Any]:
-    """What the page knows of one, whose pictures are put among those `shown`."""
+    """Data of a measurement for the page. Its pictures are added to `shown`."""
 
     def version(name: str, file: str, psnr: float | None, said: str, curves: Any = None) -> dict:
         data = _webp(folder / f"{file}.png")
+        # one picture of the truth for all problems
         key = next((k for k, v in shown.items() if v == data), f"{len(shown)}")
-        shown[key] = data  # one truth for all problems
+        shown[key] = data
         return {"name": name, "picture": key, "psnr": psnr, "said": said, "curves": curves}
 
     versions = [version("truth", TRUTH, None, "")]
@@ -98,7 +101,7 @@ def _measurement(
 
 
 def _webp(path: Path) -> str:
-    """An image file as a data address."""
+    """Data address of an image file."""
     file = io.BytesIO()
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))
@@ -107,7 +110,7 @@ def _webp(path: Path) -> str:
 
 
 def _made(rows: Sequence[Row]) -> str:
-    """How and when rows were made, in a sentence; rows of several machines name them all."""
+    """Sentences on how rows were made, with every machine that made some."""
     kinds = dict.fromkeys(
         f"{', '.join(f'{name} {v}' for name, v in row['versions'].items())}, "
         f"commit {row['commit'] or 'unknown'}, {row['device']} of {row['machine']}, "

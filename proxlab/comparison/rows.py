@@ -1,4 +1,4 @@
-"""Rows of a comparison on the disk: lines of JSON, appended whole, found after an interrupt."""
+"""Rows of a comparison on the disk: lines of JSON, each written whole, so that none is lost."""
 
 import json
 import os
@@ -11,15 +11,16 @@ from typing import Any
 
 import torch
 
-from proxlab.comparison.case import Case, Settings
+from proxlab.comparison.case import Case, Row, Settings
 
 ROWS = "results.jsonl"
+"""Name of the file of rows in the folder of a comparison."""
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; a last line that an interrupt left unfinished is cut off the file.
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a file, none if there is no file. Raises ValueError for a line that is not JSON.
 
-    Raises ValueError for another line that is not JSON.
+    A last line that an interrupt left unfinished is cut off the file.
     """
     if not path.exists():
         return []
@@ -37,8 +38,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def append(path: Path, row: dict[str, Any]) -> None:
-    """Add a row to the file in one write, on the disk when this returns."""
+def append(path: Path, row: Row) -> None:
+    """Add a row to the file, in one write. It is on the disk when this returns."""
     line = (json.dumps(row, allow_nan=False) + "\n").encode()
     place = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
@@ -50,7 +51,7 @@ def append(path: Path, row: dict[str, Any]) -> None:
 
 @cache
 def environment() -> dict[str, Any]:
-    """What a row has to say to be made again elsewhere: versions, commit, machine, threads."""
+    """Versions, commit, machine and threads, which a row records so that it can be made again."""
     folder = Path(__file__).parent
     try:
         commit = subprocess.run(
@@ -71,7 +72,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def key_of(row: dict[str, Any]) -> str:
-    """That of the case a row is of."""
-    fields = {name: row[name] for name in Case.__dataclass_fields__}
-    return Case(**fields | {"settings": Settings(**row["settings"])}).key
+def key_of(row: Row) -> str:
+    """Key of the case that a row is of, `Case.key`."""
+    fields: Row = {name: row[name] for name in Case.__dataclass_fields__}
+    fields["settings"] = Settings(**row["settings"])
+    return Case(**fields).key

@@ -1,4 +1,4 @@
-"""Settings of priors on problems as a file: written by a tuning, shipped for the shipped priors."""
+"""Files of settings, prior by problem: a tuning writes one, and one is shipped with the package."""
 
 import dataclasses
 import json
@@ -10,7 +10,8 @@ from proxlab.comparison.problems import Problem
 from proxlab.images.files import write_json
 
 SHIPPED = Path(__file__).with_name("settings.json")
-"""Made by `proxlab compare --tune`, on images held out of training."""
+"""Settings of the shipped priors, which `proxlab compare --tune` chose on images that no prior was
+trained on."""
 
 
 def write_settings(
@@ -19,7 +20,10 @@ def write_settings(
     problems: Sequence[Problem],
     noises: Sequence[float] = (),
 ) -> None:
-    """By (prior, problem), chosen at `noises` or each problem's own; replaces the file."""
+    """Write settings by (prior, problem), and that they are for `noises`; replaces the file.
+
+    noises: the levels that the settings were chosen at; empty: each problem's own.
+    """
     of = {problem.name: problem for problem in problems}
     entries = [
         {
@@ -37,9 +41,10 @@ def write_settings(
 def read_settings(
     path: Path, problems: Sequence[Problem], default: Settings, noises: Sequence[float] = ()
 ) -> dict[tuple[str, str], Settings]:
-    """Those that are of these very problems, at `noises` or their own, by (prior, problem).
+    """Settings by (prior, problem), those that were chosen for these problems at these noises.
 
-    Steps are at most those of `default`, and the tolerance is its. Raises ValueError for a file
+    A problem counts if all its parameters are the same; noises: empty for each problem's own. The
+    tolerance is that of `default`, whose steps are never exceeded. Raises ValueError for a file
     that does not hold settings.
     """
     of = {problem.name: problem for problem in problems}

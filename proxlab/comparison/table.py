@@ -1,10 +1,10 @@
 """Rows of a comparison as a table for a paper: means, spreads, and which differences are real.
 
-Priors restore the same measurements, so what counts is the difference image by image, of which the
-spread is a tenth of that of the PSNR itself. A column's best prior is compared with each other by
-Wilcoxon's signed-rank test [Wilcoxon45] over images (seeds are averaged first: two noises of one
-image are not two images), p-values after Holm [Holm79]. What is not told apart from the best at
-5 % is marked with it.
+Priors restore the same measurements, so what counts is their difference image by image, whose
+spread is a tenth of that of the PSNR itself. In each column the best prior is tested against each
+of the others by Wilcoxon's signed-rank test [Wilcoxon45] over images, with p-values after Holm
+[Holm79]. Seeds are averaged before: two noises of one image are not two images. A prior that the
+test does not tell apart from the best at 5 % is marked as the best is.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,16 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-LEVEL = 0.05
-FEWEST = 6
-"""Images below which the test cannot reach `LEVEL`, whatever they show."""
+from proxlab.comparison.case import Row
 
-Row = dict[str, Any]
+LEVEL = 0.05
+"""Level of the test."""
+FEWEST = 6
+"""Number of images below which the test cannot reach `LEVEL`, whatever they show."""
 
 
 class Column(NamedTuple):
-    """What a column is of."""
+    """A problem at one noise level, by one solver."""
 
     problem: str
     parameters: tuple[tuple[str, Any], ...]
@@ -33,37 +34,42 @@ class Column(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A prior in a column."""
+    """Figures of a prior in a column, over the images that every prior of the column restored."""
 
     mean: float
+    """Mean PSNR, dB."""
     spread: float
-    """Standard deviation over images, 0 for one image."""
+    """Standard deviation of the PSNR over images, 0 for one image."""
     ssim: float
+    """Mean SSIM."""
     lpips: float | None
-    """None where a restoration of the column has none."""
+    """Mean LPIPS; None if a restoration of the column has none."""
     seconds: float
-    """Mean of a restoration."""
+    """Mean time of a restoration."""
     behind: float
-    """Mean of best minus this, image by image, dB."""
+    """Mean over images of the best prior's PSNR minus this one's, dB."""
     error: float
-    """Standard error of that, 0 for one image."""
+    """Standard error of `behind`, 0 for one image."""
     p: float | None
-    """Of no difference, after Holm; None for the best itself, and for too few images."""
+    """p-value, after Holm, of there being no difference; None for the best itself, and for too few
+    images."""
     certified: int
-    """Of the restorations."""
+    """Number of restorations that are certified."""
     rested: int
-    """Those that came to rest; the others stopped at the most steps allowed."""
+    """Number of restorations that came to rest; the others stopped at the most steps allowed."""
     restorations: int
+    """Number of restorations, images times seeds."""
     images: int
+    """Number of images."""
 
     @property
     def best(self) -> bool:
-        """Not told apart from the best."""
+        """Whether the prior is the best, or is not told apart from it."""
         return self.behind == 0 or (self.p is not None and self.p >= LEVEL)
 
 
 def summarise(rows: Sequence[Row]) -> dict[Column, dict[str, Entry]]:
-    """By column and prior, over the images that every prior of the column restored."""
+    """Figures by column and prior. A column without an image in common has none."""
     columns: dict[Column, dict[str, dict[str, list[Row]]]] = {}
     for row in rows:
         by_prior = columns.setdefault(column_of(row), {}).setdefault(row["prior"], {})
@@ -72,7 +78,11 @@ def summarise(rows: Sequence[Row]) -> dict[Column, dict[str, Entry]]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """A line for each prior, PSNR +- spread / SSIM (/ LPIPS), and below it the differences."""
+    """Table in Markdown: a line a prior, PSNR +- spread / SSIM (/ LPIPS).
+
+    Below it, for each column: the differences from the best with their p-values, how many
+    restorations came to rest, and the settings. Bold is what is not told apart from the best.
+    """
     table = summarise(rows)
     priors = list(dict.fromkeys(row["prior"] for row in rows))
     lines = ["| prior | " + " | ".join(map(str, table)) + " |", "| --- |" + " --- |" * len(table)]
@@ -108,7 +118,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _settings(priors: list[str], rows: list[Row]) -> list[str]:
-    """What the priors of a column were used with, and what that was chosen on."""
+    """Lines on the settings of the priors of a column, and on how they were chosen."""
     used: dict[str, dict[str, None]] = {prior: {} for prior in priors}
     chosen: dict[str, dict[str, None]] = {}
     for row in rows:
@@ -123,7 +133,7 @@ def _settings(priors: list[str], rows: list[Row]) -> list[str]:
 
 
 def latex(rows: Sequence[Row]) -> str:
-    """The table for LaTeX with booktabs; bold is what is not told apart from the best."""
+    """Table in LaTeX, with booktabs; bold is what is not told apart from the best."""
     table = summarise(rows)
     lines = [
         r"\begin{tabular}{l" + "c" * len(table) + "}",
@@ -145,21 +155,23 @@ def latex(rows: Sequence[Row]) -> str:
 
 
 def column_of(row: Row) -> Column:
-    """Where a row belongs."""
+    """Column that a row belongs to."""
     return Column(row["problem"], tuple(row["parameters"].items()), row["noise"], row["solver"])
 
 
 def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
+    """Entries of a column by prior, from its rows by prior and image."""
     shared = [i for i in next(iter(priors.values())) if all(i in rows for rows in priors.values())]
+    if not shared:
+        return {}
     own_rows = [row for rows in priors.values() for i in shared for row in rows[i]]
     seen = all(row.get("lpips") is not None for row in own_rows)
     kinds = ("psnr", "ssim", "lpips") if seen else ("psnr", "ssim")
     figures = {
         name: {k: [mean(row[k] for row in rows[i]) for i in shared] for k in kinds}
         for name, rows in priors.items()
-        if shared
     }
-    best = max(figures, key=lambda name: mean(figures[name]["psnr"]), default=None)
+    best = max(figures, key=lambda name: mean(figures[name]["psnr"]))
     away = {
         name: [a - b for a, b in zip(figures[best]["psnr"], own["psnr"], strict=True)]
         for name, own in figures.items()
@@ -189,17 +201,19 @@ def _others(entry: Entry) -> str:
 
 
 def _p(differences: list[float]) -> float | None:
+    """p-value of Wilcoxon's signed-rank test, None for too few differences."""
     if len(differences) < FEWEST:
         return None
     if not any(differences):
         return 1.0
     from scipy.stats import wilcoxon
 
-    return float(wilcoxon(differences).pvalue)
+    result = wilcoxon(differences)
+    return float(result.pvalue)  # pyright: ignore[reportAttributeAccessIssue] (scipy is untyped)
 
 
 def _holm(found: dict[str, float | None]) -> dict[str, float | None]:
-    """Each p-value times how many are not smaller, never below one that is."""
+    """p-values after Holm: each times the number not smaller than it, at least the one before."""
     adjusted: dict[str, float | None] = {name: None for name in found}
     ordered = sorted((p, name) for name, p in found.items() if p is not None)
     least = 0.0

@@ -1,12 +1,12 @@
-"""The cases of a comparison shared out among the processes that torchrun started.
+"""Processes that share the cases of a comparison, as torchrun started them.
 
     torchrun --nproc-per-node 2 --max-restarts 3 -m proxlab compare ... --resume
 
-A process takes the next case that nobody has taken, by a counter that all reach, so that none
-waits for a slow one. It writes rows to a file of its own, and the first process gathers the files
-when all have run out of cases. Nothing is sent from one to another: should one be lost, torchrun
-stops the rest and, told --max-restarts, starts all again, and what has a row is not run again.
-Processes on several machines need a folder in common.
+Each process takes the next case that nobody has taken, by a counter that all of them reach, so
+that none waits for a slow one. It writes rows to a file of its own, and the first process gathers
+the files when there are no cases left. If a process is lost, torchrun stops the others and, told
+--max-restarts, starts all of them again; a case that has a row is not run again. Processes on
+several machines need a folder in common.
 """
 
 import json
@@ -14,66 +14,74 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from torch.distributed import PrefixStore, Store, is_torchelastic_launched
+from torch.distributed import (
+    PrefixStore,  # pyright: ignore[reportPrivateImportUsage] (missing from torch's __all__ alone)
+    Store,  # pyright: ignore[reportPrivateImportUsage]
+    is_torchelastic_launched,
+)
 from torch.distributed.rendezvous import rendezvous
 
+from proxlab.comparison.case import Row
 from proxlab.comparison.rows import ROWS, read_rows
 from proxlab.images.files import writing
 
-PATIENCE = timedelta(days=30)
-"""How long one process waits for another: cases may be slow, and torchrun ends what is lost."""
+LONGEST_WAIT = timedelta(days=30)
+"""Time that one process waits for another. Cases may be slow, and torchrun ends what is lost."""
 Item = TypeVar("Item")
 
 
 class Alone:
-    """One process, which shares with none."""
+    """A team of one process, with the methods of `Team`."""
 
     rank = 0
 
     def begin(self) -> None:
-        """Another comparison."""
+        """Do nothing: there is nobody to meet."""
 
     def agree(self, finished: Sequence[str]) -> Sequence[str]:
-        """What was found finished."""
+        """`finished`."""
         return finished
 
     def share(self, items: Sequence[Item]) -> Iterable[Item]:
-        """Those that are this process's."""
+        """All items."""
         return items
 
     def end(self, out: Path) -> None:
-        """All rows are in one file."""
+        """Do nothing: all rows are in one file already."""
 
 
 class Team:
     """The processes of a comparison, as one of them sees them."""
 
     def __init__(self, store: Store, rank: int, count: int):
-        """`store` is common to all `count` processes; a new one, or prefix, for each attempt."""
-        store.set_timeout(PATIENCE)
+        """The process number `rank` of `count`.
+
+        store: what the processes have in common; each attempt needs a new one, or a new prefix.
+        """
+        store.set_timeout(LONGEST_WAIT)
         self.rank, self.count = rank, count
         self._whole, self._rounds = store, 0
 
     def begin(self) -> None:
-        """Another comparison; every process has to have ended the last."""
+        """Begin another comparison. Every process must have ended the last one."""
         self._store = PrefixStore(f"comparison/{self._rounds}", self._whole)
         self._rounds += 1
 
     def agree(self, finished: Sequence[str]) -> list[str]:
-        """What the first process found finished; the others may have looked later."""
+        """Keys that the first process found finished; the others may have looked later."""
         if self.rank == 0:
             self._store.set("finished", json.dumps(finished))
         return json.loads(self._store.get("finished"))
 
     def share(self, items: Sequence[Item]) -> Iterator[Item]:
-        """Those that are this process's; `items` are the same everywhere."""
+        """Items of this process, each as it is taken; `items` are the same in every process."""
         while (i := self._store.add("taken", 1) - 1) < len(items):
             yield items[i]
 
     def end(self, out: Path) -> None:
-        """Wait for the others; the rows of all are in one file afterwards."""
+        """Wait for the others. Afterwards the rows of all are in one file."""
         self._store.set(f"ended/{self.rank}", "")
         if self.rank == 0:
             self._store.wait([f"ended/{rank}" for rank in range(self.count)])
@@ -83,7 +91,7 @@ class Team:
 
 
 def team() -> Alone | Team:
-    """That of this process: as torchrun started it, or alone."""
+    """Team that torchrun started this process in; `Alone` without torchrun."""
     if not is_torchelastic_launched():
         return Alone()
     store, rank, count = next(rendezvous("env://"))
@@ -93,18 +101,18 @@ def team() -> Alone | Team:
 
 
 def own_device(device: str) -> str:
-    """Of this process on its machine: each of torchrun's processes has a GPU, where there are."""
+    """Device of this process: of "cuda", under torchrun, the GPU that has its number."""
     several = device == "cuda" and is_torchelastic_launched()
     return f"cuda:{os.environ['LOCAL_RANK']}" if several else device
 
 
 def part(team: Alone | Team) -> str:
-    """The file that this process writes its rows to."""
+    """Name of the file that this process writes its rows to."""
     return f"part-{team.rank}-{ROWS}" if isinstance(team, Team) else ROWS
 
 
-def gather(out: Path) -> list[dict[str, Any]]:
-    """All rows of the folder, moved into one file; parts may be of processes that were lost."""
+def gather(out: Path) -> list[Row]:
+    """All rows of the folder, moved into one file, with those of processes that were lost."""
     parts = sorted(out.glob(f"part-*-{ROWS}"))
     rows = read_rows(out / ROWS)
     if not parts:

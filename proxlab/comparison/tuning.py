@@ -1,78 +1,72 @@
-"""Settings of each prior on each problem, chosen on images that are kept apart from the test's.
+"""Tuning: settings of each prior on each problem, chosen on images apart from those of the test.
 
-What is chosen is the weight of the prior and, of one whose restorations nothing makes come to rest,
-the number of steps, by a search that goes uphill in the mean PSNR: the weight by factors of sqrt 2,
-the steps doubled or halved. Every restoration it makes is a row in the folder `tuning`, so that it
-resumes as a comparison does, and can be read again.
+The weight of a prior is chosen, and the number of steps too if nothing makes its restorations come
+to rest. A search goes uphill in the mean PSNR: the weight by factors of sqrt 2, the steps doubled
+or halved. Every restoration on the way is a row of a comparison in a folder of its own, so a tuning
+resumes as a comparison does, and can be looked at later.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from proxlab.comparison.case import Settings
+from proxlab.comparison.case import Row, Settings
+from proxlab.comparison.plan import Plan
 from proxlab.comparison.problems import Problem
 from proxlab.images import list_images, read_image, write_image
 from proxlab.images.folders import HELD_OUT_EVERY
+from proxlab.named_priors import Prior
 
 MOST_IMAGES = 4
-SIDE = 160
-"""Of the middles of images that are looked at, pixels: the choice is not of their size."""
+"""Number of images that are looked at, at most."""
+MIDDLE_SIDE = 160
+"""Side of the middle of each image that is looked at, pixels: settings do not depend on size."""
 FIRST_STEPS, LEAST_STEPS = 15, 4
-"""Of a prior whose steps are chosen: plug-and-play with a descent of levels needs few [Zhang21]."""
+"""Where the number of steps begins, and its least: plug-and-play with a descent of noise levels
+needs few [Zhang21]."""
 GAIN = 0.01
-"""dB; a move that gains less is not worth a setting that needs explaining."""
+"""Gain, dB, below which a move is not made: it is not worth a setting that needs explaining."""
 
-Compare = Callable[..., list[dict[str, Any]]]
-"""`proxlab.compare`, but for the device and the processes, which are its caller's."""
+Compare = Callable[[Mapping[str, Prior], Sequence[Problem], Path, Path, Plan], list[Row]]
+"""`proxlab.compare` with a `Run` that resumes: (priors, problems, images, out, plan) -> rows."""
 
 
 def tune(
     compare: Compare,
-    priors: Mapping[str, Any],
+    priors: Mapping[str, Prior],
     problems: Sequence[Problem],
     folder: str | Path,
     out: Path,
-    solver: str,
-    default: Settings,
-    noises: Sequence[float] = (),
+    plan: Plan,
 ) -> dict[tuple[str, str], Settings]:
-    """By (prior, problem); rows go to `out`, an own folder. `default.steps` are never exceeded.
+    """Best settings by (prior, problem), for the first solver of the plan and at its noises.
 
-    At `noises`, or each problem's own. Where every restoration fails nothing is chosen.
+    folder: images to choose on, of which 4 are looked at; out: folder of the rows, of its own;
+    plan: its `default` gives the tolerance and the most steps. A prior and problem of which every
+    restoration fails gets no settings. In a folder of 60 images or more only every 20th may be
+    looked at, which training here holds out.
 
-    Looks at 4 images of `folder`; in one of 60 or more only at every 20th, which training here
-    holds out. Raises ValueError if it holds no image, or all are smaller than 16 pixels.
+    Raises ValueError for a folder without images, and for an image smaller than 16 x 16 pixels.
     """
-    folder = Path(folder).resolve()
+    folder, solver, default = Path(folder).resolve(), plan.solvers[0], plan.default
     crops = _crops(folder, out / folder.name)
     count = len(list_images(crops))
     found = {}
     for problem in problems:
         for name, prior in priors.items():
-            free = not (getattr(prior, "exact", False) or getattr(prior, "convex", False))
+            free = not (prior.capabilities.exact or prior.capabilities.convex)
 
             def mean_psnr(settings: Settings, name=name, prior=prior, problem=problem) -> float:
-                rows = compare(
-                    {name: prior},
-                    [problem],
-                    crops,
-                    out,
-                    solvers=[solver],
-                    noises=noises,
-                    settings={},
-                    default=settings,
-                    resume=True,
-                )
+                tried = Plan(plan.noises, solvers=[solver], settings={}, default=settings)
+                rows = compare({name: prior}, [problem], crops, out, tried)
                 # a failure is no figure, and settings under which one image fails are not chosen
-                whole = len(rows) == count * len(noises or problem.levels)
+                whole = len(rows) == count * len(plan.noises or problem.levels)
                 return sum(r["psnr"] for r in rows) / len(rows) if whole else -math.inf
 
             first = dataclasses.replace(
                 default,
-                weight=getattr(prior, "default_weight", 1.0),
+                weight=prior.capabilities.default_weight,
                 steps=min(FIRST_STEPS, default.steps) if free else default.steps,
             )
             best = uphill(mean_psnr, first, default.steps if free else None)
@@ -88,9 +82,10 @@ def tune(
 def uphill(
     height: Callable[[Settings], float], first: Settings, most_steps: int | None
 ) -> Settings | None:
-    """The settings from which no move gains `GAIN`; the steps stay if `most_steps` is None.
+    """Settings from which no move gains `GAIN`, found uphill from `first`, which has a weight.
 
-    None if all that was tried is -inf.
+    height: what settings are worth, dB, -inf where they fail; most_steps: None if the number of
+    steps is not chosen. Returns None if everything that was tried failed.
     """
     known: dict[Settings, float] = {}
 
@@ -108,6 +103,8 @@ def uphill(
 
 
 def _moves(here: Settings, first: Settings, most_steps: int | None) -> Iterator[Settings]:
+    """Settings one move away from `here`."""
+    assert here.weight is not None and first.weight is not None  # `first` has one, moves keep it
     exponent = round(2 * math.log2(here.weight / first.weight))
     for step in (-1, 1):
         # from the first weight each time, so that ways to a setting agree on its digits
@@ -119,7 +116,7 @@ def _moves(here: Settings, first: Settings, most_steps: int | None) -> Iterator[
 
 
 def _crops(folder: Path, out: Path) -> Path:
-    """A folder of the middles of the images that are looked at, made once."""
+    """Folder `out` with the middles of the images that are looked at."""
     paths = list_images(folder)
     if len(paths) >= 3 * HELD_OUT_EVERY:
         paths = paths[::HELD_OUT_EVERY]
@@ -127,8 +124,8 @@ def _crops(folder: Path, out: Path) -> Path:
     for i in range(min(MOST_IMAGES, len(paths))):
         path = paths[i * len(paths) // min(MOST_IMAGES, len(paths))]
         pixels = read_image(path, gray=True).pixels
-        top, left = (max(0, (n - SIDE) // 2) for n in pixels.shape[2:])
-        crop = pixels[..., top : top + SIDE, left : left + SIDE]
+        top, left = (max(0, (n - MIDDLE_SIDE) // 2) for n in pixels.shape[2:])
+        crop = pixels[..., top : top + MIDDLE_SIDE, left : left + MIDDLE_SIDE]
         if min(crop.shape[2:]) < 16:
             raise ValueError(
                 f"{path} has {tuple(pixels.shape[2:])} pixels, too few to choose settings on; "

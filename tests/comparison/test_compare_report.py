@@ -13,6 +13,7 @@ from skimage.data import camera
 from proxlab.comparison.case import Settings
 from proxlab.comparison.comparing import compare, pictures
 from proxlab.comparison.figure import draw_comparison, most_different
+from proxlab.comparison.plan import Plan
 from proxlab.comparison.report import report
 
 
@@ -23,8 +24,8 @@ def made(tmp_path_factory):
     for i in range(2):
         Image.fromarray(camera()[100 * i : 100 * i + 40, 200:248]).save(folder / f"{i}.png")
     out = tmp_path_factory.mktemp("out")
-    few = Settings(steps=30)
-    return compare(["none", "lpn-gray-small"], ["deblur", "inpaint"], folder, out, default=few), out
+    few = Plan(default=Settings(steps=30))
+    return compare(["none", "lpn-gray-small"], ["deblur", "inpaint"], folder, out, few), out
 
 
 def data_of(page):

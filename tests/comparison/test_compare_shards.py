@@ -13,6 +13,7 @@ from torch.distributed import FileStore, HashStore
 
 from proxlab.comparison.case import Settings
 from proxlab.comparison.comparing import compare
+from proxlab.comparison.plan import Plan, Run
 from proxlab.comparison.rows import ROWS, key_of, read_rows
 from proxlab.comparison.team import Alone, Team, gather, own_device, part, team
 
@@ -44,10 +45,8 @@ def run(folder, out, team=None, watch=None):
         ["deblur", "inpaint"],
         folder,
         out,
-        default=Settings(steps=3),
-        resume=True,
-        watch=watch,
-        team=team,
+        Plan(default=Settings(steps=3)),
+        Run(resume=True, watch=watch, team=team or Alone()),
     )
 
 

@@ -11,18 +11,21 @@ from skimage.data import camera
 from proxlab.commands.main import main
 from proxlab.comparison import comparing, settings
 from proxlab.comparison.case import Settings
+from proxlab.comparison.plan import Plan
 from proxlab.comparison.problems import Deblur, Inpaint
 from proxlab.comparison.rows import ROWS, read_rows
 from proxlab.comparison.settings import read_settings, write_settings
-from proxlab.comparison.tuning import SIDE, tune, uphill
+from proxlab.comparison.tuning import MIDDLE_SIDE, tune, uphill
+from proxlab.priors.classical import Identity
+from proxlab.priors.contract import Capabilities
 
 
-class Exact:
-    exact, default_weight = True, 0.35
+class Exact(Identity):
+    capabilities = Capabilities(exact=True, default_weight=0.35)
 
 
-class Free:
-    default_weight = 0.35
+class Free(Identity):
+    capabilities = Capabilities(default_weight=0.35)
 
 
 def folder_of(path, count, side=24):
@@ -65,10 +68,10 @@ def test_what_hardly_gains_is_not_chosen():
 def fake(peaks, seen):
     """A comparison whose PSNR is best where `peaks` says, and fails at steps above 100."""
 
-    def compare(priors, problems, images, out, *, solvers, noises, settings, default, resume):
-        (name,), (problem,) = priors, problems
+    def compare(priors, problems, images, out, plan):
+        (name,), (problem,), default = priors, problems, plan.default
         paths = sorted(images.iterdir())
-        seen.append((name, problem.name, [p.name for p in paths], solvers, default))
+        seen.append((name, problem.name, [p.name for p in paths], plan.solvers, default))
         if name == "free" and default.steps > 100:
             paths = paths[1:]
         gap = math.log2(default.weight / peaks[name, problem.name])
@@ -78,7 +81,7 @@ def fake(peaks, seen):
 
 
 def test_each_prior_and_problem_has_its_own(tmp_path):
-    folder, seen = folder_of(tmp_path / "train", 61, side=SIDE + 10), []
+    folder, seen = folder_of(tmp_path / "train", 61, side=MIDDLE_SIDE + 10), []
     peaks = {
         ("exact", "deblur"): 0.7,
         ("exact", "inpaint"): 0.175,
@@ -86,9 +89,8 @@ def test_each_prior_and_problem_has_its_own(tmp_path):
         ("free", "inpaint"): 1.4,
     }
     priors, problems = {"exact": Exact(), "free": Free()}, [Deblur(), Inpaint()]
-    found = tune(
-        fake(peaks, seen), priors, problems, folder, tmp_path / "out", "hqs", Settings(steps=300)
-    )
+    plan = Plan(solvers=("hqs", "admm"), default=Settings(steps=300))
+    found = tune(fake(peaks, seen), priors, problems, folder, tmp_path / "out", plan)
     for key, peak in peaks.items():
         assert found[key].weight == pytest.approx(peak)
     assert {found[k].steps for k in peaks if k[0] == "exact"} == {300}
@@ -101,7 +103,7 @@ def test_each_prior_and_problem_has_its_own(tmp_path):
     }
     assert {tuple(solvers) for *_, solvers, _ in seen} == {("hqs",)}
     crop = np.asarray(Image.open(tmp_path / "out" / "train" / "020.png"))
-    assert (crop == camera()[25 : 25 + SIDE, 205 : 205 + SIDE]).all()
+    assert (crop == camera()[25 : 25 + MIDDLE_SIDE, 205 : 205 + MIDDLE_SIDE]).all()
 
 
 def test_where_all_fails_nothing_is_chosen():
@@ -116,8 +118,7 @@ def test_images_too_small_are_refused(tmp_path):
             [Deblur()],
             folder_of(tmp_path / "small", 1, side=12),
             tmp_path / "out",
-            "admm",
-            Settings(),
+            Plan(),
         )
 
 
@@ -149,8 +150,8 @@ def test_shipped_settings_are_used_unless_others_are_given(tmp_path, monkeypatch
     monkeypatch.setattr(comparing, "SHIPPED", path)
 
     def used(out, **options):
-        default = Settings(steps=4)
-        (row,) = comparing.compare(["tv"], ["deblur"], folder, out, default=default, **options)
+        plan = Plan(default=Settings(steps=4), **options)
+        (row,) = comparing.compare(["tv"], ["deblur"], folder, out, plan)
         return row["settings"]
 
     assert used(tmp_path / "a") == {

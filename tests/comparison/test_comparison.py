@@ -11,10 +11,13 @@ import proxlab
 from proxlab.commands.main import main
 from proxlab.comparison.case import Case, Settings, measure, run_case
 from proxlab.comparison.comparing import compare, pictures
+from proxlab.comparison.plan import Plan, Run
 from proxlab.comparison.problems import Boxes, Deblur, Inpaint
 from proxlab.comparison.rows import ROWS, read_rows
+from proxlab.named_priors import as_prior
 
-FEW = Settings(steps=3)
+STEPS = Settings(steps=3)
+FEW = Plan(default=STEPS)
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ class Counts:
         return 0.9 * v
 
 
-def case(prior="tv", problem="deblur", image="0.png", noise=0.01, seed=0, settings=FEW):
+def case(prior="tv", problem="deblur", image="0.png", noise=0.01, seed=0, settings=STEPS):
     return Case(prior, problem, {}, image, noise, seed, "admm", settings)
 
 
@@ -58,7 +61,7 @@ def test_every_prior_is_given_the_same_measurement_and_every_case_another():
 def test_a_row_says_what_was_asked_and_what_came_of_it():
     x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
     prior = Counts()  # copied for the case, so that it stays at 0
-    row, image, plain, curves = run_case(case("counts"), Deblur(), prior, x)
+    row, image, plain, curves = run_case(case("counts"), Deblur(), as_prior(prior), x)
     assert row["evaluations"] == row["iterations"] == 3 and prior.asked == 0
     assert row["psnr"] == pytest.approx(float(proxlab.metrics.psnr(image, x)))
     assert row["psnr_plain"] == pytest.approx(float(proxlab.metrics.psnr(plain, x)))
@@ -76,43 +79,45 @@ def test_objective_is_misfit_and_prior():
     assert row["prior_value"] == pytest.approx(value, rel=1e-2) and value > 0
     assert len(curves["objective"]) == 3 and curves["objective"][-1] == row["objective"]
     y, op = measure(case(), Deblur(), x)
-    misfit = float((op.A(image) - y).square().sum() / (2 * 0.01**2) / prior.default_weight)
+    weight = prior.capabilities.default_weight
+    misfit = float((op.A(image) - y).square().sum() / (2 * 0.01**2) / weight)
     assert row["misfit"] == pytest.approx(misfit, rel=1e-4)
 
 
 def test_failures_are_rows_and_are_tried_again(folder, tmp_path):
     out = tmp_path / "out"
     priors = {"fails": Fails(), "none": proxlab.load("none")}
-    rows = compare(priors, ["deblur"], folder, out, default=FEW)
+    rows = compare(priors, ["deblur"], folder, out, FEW)
     assert [row["prior"] for row in rows] == ["none", "none"]
     errors = [row for row in read_rows(out / ROWS) if "error" in row]
     assert len(errors) == 2 and errors[0]["error"] == "out of order"
     again = []
     priors["fails"] = proxlab.load("none")
-    rows = compare(priors, ["deblur"], folder, out, default=FEW, resume=True, watch=again.append)
+    rows = compare(priors, ["deblur"], folder, out, FEW, Run(resume=True, watch=again.append))
     assert [row["prior"] for row in again] == ["fails", "fails"] and len(rows) == 4
 
 
 def test_two_runs_agree_and_a_folder_in_use_is_refused(folder, tmp_path):
     given = ["tv", "none"], ["deblur", Inpaint(0.3), "ct"], folder
-    first = compare(*given, tmp_path / "a", seeds=(0, 1), default=FEW)
-    second = compare(*given, tmp_path / "b", seeds=(0, 1), default=FEW)
+    plan = Plan(seeds=(0, 1), default=STEPS)
+    first = compare(*given, tmp_path / "a", plan)
+    second = compare(*given, tmp_path / "b", plan)
     assert len(first) == 2 * 3 * 2 * 2
     told = ("prior", "problem", "parameters", "image", "seed", "psnr", "ssim", "objective")
     assert [[r[k] for k in told] for r in first] == [[r[k] for k in told] for r in second]
     assert torch.__version__.startswith(first[0]["versions"]["torch"])
     with pytest.raises(ValueError, match="resume it, or choose another folder"):
-        compare(*given, tmp_path / "a", default=FEW)
+        compare(*given, tmp_path / "a", FEW)
 
 
 def test_an_interrupt_anywhere_loses_no_finished_case_and_repeats_none(folder, tmp_path):
     given = ["none", "tv"], ["deblur", "inpaint"], folder, tmp_path / "out"
-    whole = compare(*given, default=FEW)
+    whole = compare(*given, FEW)
     text = (tmp_path / "out" / ROWS).read_bytes()
     for cut in (0, 1, len(text) // 3, len(text) - 1, len(text)):
         (tmp_path / "out" / ROWS).write_bytes(text[:cut])
         kept, new = text[:cut].count(b"\n"), []
-        rows = compare(*given, default=FEW, resume=True, watch=new.append)
+        rows = compare(*given, FEW, Run(resume=True, watch=new.append))
         assert len(new) == 8 - kept
         assert [r["psnr"] for r in rows] == [r["psnr"] for r in whole]
         assert (tmp_path / "out" / ROWS).read_bytes().count(b"\n") == 8
@@ -122,15 +127,13 @@ def test_a_case_with_other_settings_or_of_another_problem_is_another_case(folder
     new = []
     for missing, steps in ((0.3, 3), (0.4, 3), (0.4, 2), (0.3, 3)):
         settings = {("none", "inpaint"): Settings(steps=steps)}
-        compare(
-            ["none"], [Inpaint(missing)], folder, tmp_path, settings=settings, resume=True,
-            watch=new.append,
-        )  # fmt: skip
+        run = Run(resume=True, watch=new.append)
+        compare(["none"], [Inpaint(missing)], folder, tmp_path, Plan(settings=settings), run)
     assert len(new) == 6
 
 
 def test_restorations_lie_beside_the_image_and_the_plain_estimate(folder, tmp_path):
-    rows = compare(["none"], ["inpaint"], folder, tmp_path / "out", default=FEW)
+    rows = compare(["none"], ["inpaint"], folder, tmp_path / "out", FEW)
     place = tmp_path / "out" / pictures(rows[1])
     assert sorted(p.name for p in place.iterdir()) == [
         "none-admm.json",
@@ -148,7 +151,7 @@ def test_a_row_says_how_much_of_its_picture_was_clipped(folder, tmp_path):
         def prox(self, v, sigma):
             return v * 0 + 1.2
 
-    (row, _) = compare({"bright": Bright()}, ["deblur"], folder, tmp_path / "out", default=FEW)
+    (row, _) = compare({"bright": Bright()}, ["deblur"], folder, tmp_path / "out", FEW)
     assert row["clipped"] == 1.0 and row["psnr"] < 10
 
 
@@ -165,7 +168,6 @@ def test_boxes_need_an_image_they_fit():
     [
         ({"problems": ["superresolve"]}, "known are deblur, inpaint, boxes, ct"),
         ({"priors": ["lpn-grey"]}, "no prior is called 'lpn-grey'"),
-        ({"solvers": ("newton",)}, "solver is one of"),
         ({"images": "nowhere"}, "does not exist"),
     ],
 )
@@ -173,6 +175,8 @@ def test_a_name_that_nothing_bears_is_refused(wrong, said, folder, tmp_path):
     given = {"priors": ["none"], "problems": ["deblur"], "images": folder, "out": tmp_path / "out"}
     with pytest.raises(ValueError, match=said):
         compare(**given | wrong)
+    with pytest.raises(ValueError, match="solver is one of .* got 'newton'"):
+        Plan(solvers=("admm", "newton"))
     assert not (tmp_path / "out").exists()
 
 
@@ -196,7 +200,8 @@ def test_a_figure_that_no_table_can_hold_is_a_failure():
             return v * 0 + 0.5
 
     x = torch.full((1, 1, 24, 24), 0.5)
-    row = run_case(case("spoils"), Deblur(), Spoils(), x).row  # the truth itself: infinite
+    # the truth itself, of which the PSNR is infinite
+    row = run_case(case("spoils"), Deblur(), as_prior(Spoils()), x).row
     assert row["error"] == "PSNR is inf, which no table can hold"
 
 

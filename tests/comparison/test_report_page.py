@@ -11,6 +11,7 @@ from skimage.data import camera
 
 from proxlab.comparison.case import Settings
 from proxlab.comparison.comparing import compare
+from proxlab.comparison.plan import Plan
 from proxlab.comparison.report import report
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -31,7 +32,7 @@ def page(tmp_path_factory):
         ["deblur", "inpaint"],
         folder,
         out,
-        default=Settings(steps=30),
+        Plan(default=Settings(steps=30)),
     )
     path = out / "report.html"
     path.write_text(report(rows, out), encoding="utf-8")

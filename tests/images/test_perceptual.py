@@ -12,11 +12,13 @@ from torch import nn
 
 from proxlab.comparison.case import Settings
 from proxlab.comparison.comparing import compare
+from proxlab.comparison.plan import Plan
 from proxlab.comparison.report import report
 from proxlab.comparison.table import latex, markdown
 from proxlab.images import perceptual
 
 X = torch.from_numpy(camera()[100:164, 200:272]).float()[None, None] / 255
+FEW = Plan(default=Settings(steps=3))
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def page_of(rows, out):
 def test_without_weights_there_is_no_such_column_and_no_download(cache, photographs, tmp_path):
     assert perceptual.lpips(X, X) is None
     out = tmp_path / "out"
-    rows = compare(["none", "tv"], ["deblur"], photographs, out, default=Settings(steps=3))
+    rows = compare(["none", "tv"], ["deblur"], photographs, out, FEW)
     lines = (out / "results.jsonl").read_text().splitlines()
     assert len(lines) == 2 and all('"lpips": null' in line for line in lines)
     assert "LPIPS" not in markdown(rows)
@@ -62,7 +64,7 @@ def test_without_weights_there_is_no_such_column_and_no_download(cache, photogra
 def test_a_value_reaches_row_table_and_page(photographs, tmp_path, monkeypatch):
     monkeypatch.setattr("proxlab.comparison.case.lpips", lambda x, truth: torch.tensor([0.1234]))
     out = tmp_path / "out"
-    rows = compare(["none", "tv"], ["deblur"], photographs, out, default=Settings(steps=3))
+    rows = compare(["none", "tv"], ["deblur"], photographs, out, FEW)
     assert [row["lpips"] for row in rows] == [pytest.approx(0.1234)] * 2
     assert markdown(rows).count(f"{rows[0]['ssim']:.3f} / 0.123 |") == 1
     assert "/ SSIM / LPIPS (lower is better)" in markdown(rows)

@@ -1,0 +1,96 @@
+"""The plan of a comparison: which noise levels, seeds, solvers and settings every prior meets.
+
+A `Plan` says what is compared and a `Run` how the work is done; both are arguments of
+`proxlab.compare`. A `Comparison` is a plan filled with priors, problems and images, and lists its
+cases.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+from proxlab.comparison.case import Case, Row, Settings, parameters
+from proxlab.comparison.problems import Problem
+from proxlab.comparison.team import Alone, Team
+from proxlab.named_priors import Prior
+from proxlab.restoration import ALGORITHMS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Conditions under which every prior meets every problem.
+
+    Raises ValueError for a solver that is not in `proxlab.restoration.ALGORITHMS`.
+    """
+
+    noises: Sequence[float] = ()
+    """Noise levels of every problem, in units of the measurement; empty: each problem's own."""
+    seeds: Sequence[int] = (0,)
+    """Seeds of the noise and the masks."""
+    solvers: Sequence[str] = ("admm",)
+    """Names of algorithms."""
+    settings: Mapping[tuple[str, str], Settings] | None = None
+    """Settings by the names of (prior, problem); None: those shipped with the package."""
+    default: Settings = Settings()
+    """Settings of every other prior and problem. Shipped settings take its tolerance, and no more
+    steps than it has."""
+
+    def __post_init__(self):
+        for solver in self.solvers:
+            if solver not in ALGORITHMS:
+                raise ValueError(f"solver is one of {', '.join(ALGORITHMS)}, got {solver!r}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a comparison is worked through; it changes none of the figures."""
+
+    resume: bool = False
+    """Whether a folder that holds rows already is continued; it is refused otherwise."""
+    device: str = "cpu"
+    """Device that priors and solvers compute on."""
+    watch: Callable[[Row], object] | None = None
+    """Function that is called with each new row."""
+    team: Alone | Team = field(default_factory=Alone)
+    """Processes that share the cases, each of which calls `proxlab.compare` alike. The first of
+    them watches the rows of the others when all are done."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that is compared. Raises ValueError for two images of one name."""
+
+    priors: Mapping[str, Prior]
+    """Priors by the names that they have in the rows."""
+    problems: Sequence[Problem]
+    images: Sequence[Path]
+    plan: Plan
+    settings: Mapping[tuple[str, str], Settings]
+    """Settings by (prior, problem); `plan.default` where there are none."""
+
+    def __post_init__(self):
+        names = [path.name for path in self.images]
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise ValueError(
+                f"images are told by their names, got {', '.join(sorted(twice))} twice"
+            )
+
+    def cases(self) -> Iterator[tuple[Case, Problem]]:
+        """Every case with its problem; the cases of one measurement follow each other."""
+        plan = self.plan
+        for problem, image, seed, solver in product(
+            self.problems, self.images, plan.seeds, plan.solvers
+        ):
+            for noise, prior in product(plan.noises or problem.levels, self.priors):
+                case = Case(
+                    prior=prior,
+                    problem=problem.name,
+                    parameters=parameters(problem),
+                    image=image.name,
+                    noise=noise,
+                    seed=seed,
+                    solver=solver,
+                    settings=self.settings.get((prior, problem.name), plan.default),
+                )
+                yield case, problem
