@@ -1,8 +1,10 @@
-"""Arrays and images at the door of an operator: let in as they are, or refused in one sentence."""
+"""Arrays, images and numbers at the door of an operator: let in, or refused in one sentence."""
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from solvers.protocols import PerImage, float_for_sums
 
 
 def real_tensor(what: str, array: np.ndarray | Tensor) -> Tensor:
@@ -27,7 +29,7 @@ def check_image(x: Tensor) -> Tensor:
 
 
 def check_finite(x: Tensor) -> Tensor:
-    """x if no entry is NaN or infinite. Asked at the doors only: a solver tells its own failures"""
+    """x if no entry is NaN or infinite. For the doors only: a solver tells its own failures."""
     check_image(x)
     strange = int((~x.isfinite()).sum())
     if strange:
@@ -36,11 +38,12 @@ def check_finite(x: Tensor) -> Tensor:
 
 
 def filled(z: Tensor | float | None, y: Tensor) -> Tensor:
-    """deepinv also passes numbers and None (zero) for an image."""
+    """z as an image like y: deepinv also passes numbers, and None for zero."""
     return check_image(z) if isinstance(z, Tensor) else torch.full_like(y, z or 0.0)
 
 
 def column(gamma: float | Tensor, y: Tensor) -> float | Tensor:
+    """A number as it is, one for each image as [B, 1, 1, 1]; ValueError for another shape."""
     if not isinstance(gamma, Tensor):
         return gamma
     if gamma.numel() not in (1, len(y)) or (gamma.ndim > 1 and gamma.numel() != len(gamma)):
@@ -48,3 +51,13 @@ def column(gamma: float | Tensor, y: Tensor) -> float | Tensor:
             f"gamma is a float, [B] or [B, 1, 1, 1] with B = {len(y)}, got {list(gamma.shape)}"
         )
     return gamma.to(y).reshape(-1, 1, 1, 1)
+
+
+def positive(name: str, number: float | PerImage, y: Tensor) -> PerImage:
+    """As float64 [B]; ValueError unless positive, finite, and a float or one for each image."""
+    each = torch.as_tensor(number, device=y.device, dtype=float_for_sums(y))
+    if each.ndim and each.shape != y.shape[:1]:
+        raise ValueError(f"{name} is a float or [B], B = {len(y)}, got {list(each.shape)}")
+    if not ((each > 0) & each.isfinite()).all():
+        raise ValueError(f"{name} is positive and finite, got {each.tolist()}")
+    return each.expand(len(y))

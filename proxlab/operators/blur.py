@@ -10,7 +10,11 @@ from deepinv.physics import Blur, GaussianNoise, LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.arguments import check_finite, check_image, column, filled, real_tensor
-from proxlab.operators.noise import Noise, checked_noise
+from proxlab.operators.contract import Accuracy, QuadraticDataTerm
+from proxlab.operators.data_terms.circular import CircularData
+from proxlab.operators.data_terms.linear import LinearData
+from proxlab.operators.noise import Noise, Weights, checked_noise
+from solvers.protocols import Image
 
 SUM_TOLERANCE = 1e-3
 """How far from 1 a kernel may sum; negative entries may cancel down to this share of the whole."""
@@ -32,7 +36,7 @@ def gaussian_kernel(sigma: float) -> Tensor:
 
 
 def checked_kernel(kernel: np.ndarray | Tensor, normalize: bool) -> Tensor:
-    """A copy in float64 [h, w]; see `operators.deblur` for what is refused."""
+    """A copy of the kernel in float64 [h, w]; `operators.deblur` says what is refused."""
     kernel = real_tensor("kernel", kernel).to(torch.float64)
     if kernel.ndim != 2 or 0 in kernel.shape:
         raise ValueError(f"a kernel is [h, w], got shape {list(kernel.shape)}; index or squeeze it")
@@ -101,8 +105,11 @@ class CircularBlur(LinearPhysics):
     `kernel` [h, w] is kept as given; the spectrum of the last image size, dtype and device is kept.
     """
 
+    kernel: Tensor
+
     def __init__(self, kernel: Tensor, noise_model: GaussianNoise):
-        super().__init__(noise_model=noise_model)
+        super().__init__()
+        self.set_noise_model(noise_model)
         self.register_buffer("kernel", kernel)
         self._kept: tuple[Any, Tensor, Tensor] | None = None
 
@@ -150,9 +157,27 @@ class CircularBlur(LinearPhysics):
         step = pull * (gamma / (1 + gamma * _power(s)))
         return z + torch.fft.irfft2(step, s=y.shape[-2:])
 
+    def usable(self, y: Tensor) -> Tensor:
+        """y; ValueError unless it is a batch of images at least as large as the kernel."""
+        check_kernel_fits(self.kernel, check_image(y))
+        return y
+
+    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
+        """A product in Fourier, unless entries have weights of their own."""
+        if weights.entry is not None:
+            return LinearData(y, self, weights, accuracy)
+        spectrum = self.spectrum(y)[None, None]
+        return CircularData(spectrum, torch.fft.rfft2(y), weights.image, y.shape)
+
+    def first_estimate(self, y: Tensor) -> Image:
+        """y itself."""
+        return self.usable(y).clone()
+
 
 class PaddedBlur(Blur):
     """deepinv's Blur with "valid" or "reflect" edges, for images of any float dtype and device."""
+
+    filter: Tensor
 
     def forward(self, x: Tensor, **kwargs) -> Tensor:
         return super().forward(check_finite(x), **kwargs)
@@ -168,6 +193,23 @@ class PaddedBlur(Blur):
         if self.padding != "valid":
             check_kernel_fits(self.filter, y)
         return self.conv_transpose[2](y, filter=self.filter.to(y), padding=self.padding)
+
+    def usable(self, y: Tensor) -> Tensor:
+        """y; ValueError unless images, and with mirrored edges at least as large as the kernel."""
+        if self.padding != "valid":
+            check_kernel_fits(self.filter, check_image(y))
+        return check_image(y)
+
+    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
+        """Conjugate gradients."""
+        return LinearData(y, self, weights, accuracy)
+
+    def first_estimate(self, y: Tensor) -> Image:
+        """y, with "valid" edges repeated outwards to the size of the image."""
+        if self.padding != "valid":
+            return self.usable(y).clone()
+        h, w = self.filter.shape[-2:]
+        return F.pad(self.usable(y), (w // 2, w // 2, h // 2, h // 2), mode="replicate")
 
 
 def _filter(x: Tensor, spectrum: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,10 @@ from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.arguments import check_finite, check_image, column, filled, real_tensor
-from proxlab.operators.noise import Noise, checked_noise
+from proxlab.operators.contract import Accuracy, QuadraticDataTerm
+from proxlab.operators.data_terms.linear import LinearData
+from proxlab.operators.data_terms.mask import MaskData
+from proxlab.operators.noise import Noise, Weights, checked_noise
 from solvers.protocols import Image, per_image
 
 
@@ -65,7 +69,7 @@ def boxes_mask(shape: Sequence[int], side: int) -> Tensor:
 
 
 def checked_mask(mask: np.ndarray | Tensor) -> Tensor:
-    """As float32 [1 or C, H, W]; see `operators.inpaint` for what is refused."""
+    """The mask as float32 [1 or C, H, W]; `operators.inpaint` says what is refused."""
     mask = real_tensor("mask", mask)
     if mask.ndim not in (2, 3) or 0 in mask.shape:
         raise ValueError(f"a mask is [H, W] or [C, H, W], got shape {list(mask.shape)}")
@@ -94,11 +98,14 @@ def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
     a single 1, on a bad noise; the operator itself refuses images of another size than the mask.
     """
     mask = checked_mask(mask)
-    return MaskedPixels(tuple(mask.shape), mask[None], noise_model=Noise(checked_noise(noise)))
+    size: Any = tuple(mask.shape)  # deepinv takes [C, H, W] and says tuple[int]
+    return MaskedPixels(size, mask[None], noise_model=Noise(checked_noise(noise)))
 
 
 class MaskedPixels(Inpainting):
     """deepinv's Inpainting, which here refuses images that its mask would broadcast over."""
+
+    mask: Tensor
 
     def fitted(self, x: Tensor) -> Tensor:
         """The mask [1, 1 or C, H, W] for images like x, in their dtype and on their device."""
@@ -136,6 +143,20 @@ class MaskedPixels(Inpainting):
         """argmin_x gamma / 2 |A x - y|^2 + |x - z|^2 / 2; gamma a float, [B] or [B, 1, 1, 1]."""
         m, z, gamma = self.fitted(y), filled(z, y), column(gamma, y)
         return z + m * (y - z) * (gamma / (1 + gamma))
+
+    def usable(self, y: Tensor) -> Tensor:
+        """y with zeros where pixels are missing, which may hold anything, even NaN."""
+        return torch.where(self.fitted(y) != 0, y, 0)
+
+    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
+        """A product per pixel, unless pixels have weights of their own."""
+        if weights.entry is not None:
+            return LinearData(y, self, weights, accuracy)
+        return MaskData(self.fitted(y), y, weights.image)
+
+    def first_estimate(self, y: Tensor) -> Image:
+        """y, its missing pixels means of seen ones."""
+        return fill_missing(y, (self.fitted(y) != 0).to(y).expand_as(y))
 
 
 def fill_missing(y: Image, seen: Tensor) -> Image:

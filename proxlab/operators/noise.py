@@ -7,14 +7,27 @@ y = -log(n / I) / k, whose variance is about 1 / (k^2 n): rays through dense par
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from deepinv.physics import GaussianNoise, LinearPhysics, NoiseModel, ZeroNoise
 from torch import Tensor
 
-LEAST = 0.5
+from proxlab.operators.arguments import positive
+from solvers.protocols import PerImage, per_image
+
+LEAST_COUNT = 0.5
 """Photons that a ray counts where none arrived: its logarithm must be a number."""
+
+
+class Weights(NamedTuple):
+    """How far a measurement is trusted, w and W in f(x) = w <A x - y, W (A x - y)> / 2."""
+
+    image: PerImage
+    """w, float64 [B], positive."""
+    entry: Tensor | None
+    """W >= 0, the shape of y, with mean 1 over each image; None if it is 1 everywhere."""
 
 
 class PhotonCounts(NoiseModel):
@@ -36,13 +49,13 @@ class PhotonCounts(NoiseModel):
         mean = self.photons * (-self.attenuation * x.double()).exp()
         if generator is not None:
             mean = mean.to(generator.device)
-        counts = torch.poisson(mean, generator=generator).clamp(min=LEAST).to(x.device)
+        counts = torch.poisson(mean, generator=generator).clamp(min=LEAST_COUNT).to(x.device)
         return (-(counts / self.photons).log() / self.attenuation).to(x.dtype)
 
     def precision(self, y: Tensor) -> Tensor:
         """One over the variance of each entry of a measurement: k^2 n, the shape of y."""
         counts = self.photons * (-self.attenuation * y).exp()
-        return self.attenuation**2 * counts.clamp(min=LEAST, max=self.photons)
+        return self.attenuation**2 * counts.clamp(min=LEAST_COUNT, max=self.photons)
 
 
 class Noise(GaussianNoise):
@@ -54,7 +67,8 @@ class Noise(GaussianNoise):
     def forward(self, x, sigma=None, seed=None, generator=None, **kwargs):
         """x + std * n. A CPU generator gives the same n for every device of x."""
         self.update_parameters(sigma=sigma)
-        self.rng_manual_seed(seed)
+        if seed is not None:
+            self.rng_manual_seed(seed)
         source = self.rng if generator is None else generator
         if source is None:
             n = torch.randn_like(x)
@@ -86,3 +100,28 @@ def checked_noise(noise: float) -> float:
             + ("; divide by 255?" if isinstance(noise, (int, float)) and noise > 1 else "")
         )
     return float(noise)
+
+
+def measurement_weights(
+    y: Tensor,
+    op: LinearPhysics,
+    noise: float | PerImage | None = None,
+    strength: float | PerImage = 1.0,
+    assumed: float = 1.0,
+) -> Weights:
+    """How far y = op(x) is trusted: w = strength / noise^2, and W from the noise model.
+
+    noise: standard deviation in the units of y, a float or [B]. If None, that of the operator's
+    Gaussian noise; of photon counts, that of each entry, whose mean variance makes w; `assumed`
+    where the operator knows no noise, or one of no known level.
+    Raises ValueError unless noise and strength are positive, finite, and a float or one an image.
+    """
+    entry = None
+    if noise is None and isinstance(op.noise_model, PhotonCounts):
+        precision = op.noise_model.precision(y)
+        level = precision.flatten(1).mean(1)
+        noise, entry = level.rsqrt(), precision / per_image(level, precision)
+    if noise is None:
+        known = noise_level(op)
+        noise = known if isinstance(known, Tensor) or known else assumed
+    return Weights(positive("strength", strength, y) / positive("noise", noise, y) ** 2, entry)

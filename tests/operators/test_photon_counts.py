@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from proxlab import operators
+from proxlab.jobs import restore
 from proxlab.operators import PhotonCounts
-from proxlab.restoration import restore
 from proxlab.restoration.data_terms import data_term
 
 

@@ -11,7 +11,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -20,20 +19,25 @@ from deepinv.physics import LinearPhysics, NoiseModel
 from torch import Tensor
 
 from proxlab.operators.arguments import check_finite, check_image
-from proxlab.operators.noise import Noise, PhotonCounts
+from proxlab.operators.contract import Accuracy, QuadraticDataTerm
+from proxlab.operators.data_terms.linear import LinearData
+from proxlab.operators.first_estimates import best_multiple
+from proxlab.operators.noise import Noise, PhotonCounts, Weights
 from proxlab.operators.tomography import footprints
 from proxlab.operators.tomography.backprojection import Window, filterable, filtered_backprojection
+from proxlab.operators.tomography.preconditioner import Circulant
 from proxlab.operators.tomography.projection_matrix import ProjectionMatrix, projection_matrix
 from proxlab.operators.tomography.scan import (
     FanBeam,
     ParallelBeam,
     Scan,
     check_degrees,
+    checked_angles,
     enough_detectors,
     even_angles,
 )
-from solvers.linear_systems import conjugate_gradient
-from solvers.protocols import dot
+from solvers.linear_systems import Solution, conjugate_gradient
+from solvers.protocols import Image, dot
 
 
 def ct(
@@ -61,12 +65,13 @@ def ct(
     """
     height, width = _sides(size)
     beam = ParallelBeam() if fan is None else _fan(fan)
-    if isinstance(angles, Integral):
-        angles = even_angles(angles, beam.turn)
+    if isinstance(angles, (int, np.integer)):
+        degrees = even_angles(_whole(angles), beam.turn)
     else:
         check_degrees(angles)
+        degrees = checked_angles(angles, beam.turn)
     some = 1 if detectors is None else detectors
-    scan = Scan(height, width, angles, some, detector_spacing, pixel_spacing, axis, beam)
+    scan = Scan(height, width, degrees, some, detector_spacing, pixel_spacing, axis, beam)
     if detectors is None:
         scan = replace(scan, detectors=enough_detectors(scan))
     if isinstance(noise, PhotonCounts):
@@ -86,7 +91,8 @@ class Tomography(LinearPhysics):
     """
 
     def __init__(self, scan: Scan, noise_model: NoiseModel, model: Literal["strip", "line"]):
-        super().__init__(noise_model=noise_model)
+        super().__init__()
+        self.set_noise_model(noise_model)
         if model not in ("strip", "line"):
             raise ValueError(f"model is 'strip' or 'line', got {model!r}")
         self.scan = scan
@@ -123,10 +129,34 @@ class Tomography(LinearPhysics):
         back-project by A^T in place of linear interpolation in each view (parallel beams only).
         least_squares: min |A x - y|, to a residual of tol |A^T y|; warns if max_steps come first.
         """
-        if least_squares:
-            return self._least_squares(self._fitting(y), tol, max_steps)
-        back = self.A_adjoint if matched else None
-        return filtered_backprojection(self.scan, self._fitting(y), window, back)
+        y = self._fitting(y)
+        if not least_squares:
+            back = self.A_adjoint if matched else None
+            return filtered_backprojection(self.scan, y, window, back)
+        found = self._least_squares(y, tol, max_steps)
+        worst = float(found.residual.detach().max())
+        if worst > tol:
+            warnings.warn(
+                f"least squares stopped after {int(found.steps.max())} steps at a relative "
+                f"residual of {worst:.1e}, above tol = {tol:g}; raise max_steps or tol",
+                stacklevel=2,
+            )
+        return found.x
+
+    def usable(self, y: Tensor) -> Tensor:
+        """y; ValueError unless it has the scan's views and detectors."""
+        return self._fitting(y)
+
+    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
+        """Conjugate gradients, preconditioned by the convolution that A^T A nearly is."""
+        point = y.new_zeros(1, 1, self.scan.height, self.scan.width)
+        return LinearData(y, self, weights, accuracy, Circulant(self.A_adjoint_A, point))
+
+    def first_estimate(self, y: Tensor) -> Image:
+        """Filtered back-projection with a Hann window; without a formula, a multiple of A^T y."""
+        if self.has_filtered_inverse:
+            return self.A_dagger(y, window="hann")
+        return best_multiple(y, self, self.A_adjoint(y))
 
     @property
     def has_filtered_inverse(self) -> bool:
@@ -140,10 +170,10 @@ class Tomography(LinearPhysics):
             self._matrices[key] = projection_matrix(self.scan, self.model, *key)
         return self._matrices[key]
 
-    def _least_squares(self, y: Tensor, tol: float, max_steps: int) -> Tensor:
+    def _least_squares(self, y: Tensor, tol: float, max_steps: int) -> Solution:
         right = self.A_adjoint(y)
         size = dot(right, right).sqrt().clamp(min=torch.finfo(y.dtype).tiny)
-        found = conjugate_gradient(
+        return conjugate_gradient(
             self.A_adjoint_A,
             lambda x: self.A_adjoint(y - self.A(x)),
             torch.zeros_like(right),
@@ -151,14 +181,6 @@ class Tomography(LinearPhysics):
             tol=tol,
             max_steps=max_steps,
         )
-        worst = float(found.residual.detach().max())
-        if worst > tol:
-            warnings.warn(
-                f"least squares stopped after {int(found.steps.max())} steps at a relative "
-                f"residual of {worst:.1e}, above tol = {tol:g}; raise max_steps or tol",
-                stacklevel=3,
-            )
-        return found.x
 
     def _fitting(self, y: Tensor) -> Tensor:
         shape = [len(self.scan.angles), self.scan.detectors]
@@ -199,8 +221,15 @@ def _fan(fan: FanBeam | tuple[float, float]) -> FanBeam:
 
 
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    if isinstance(size, (int, np.integer)):
+        return _whole(size), _whole(size)
     try:
-        height, width = (size, size) if isinstance(size, Integral) else size
+        height, width = size
     except (TypeError, ValueError):
         raise ValueError(f"size is a whole number or (height, width), got {size}") from None
     return height, width
+
+
+def _whole(number: int | np.integer) -> int:
+    """A Python int; True stays what it is, to be refused."""
+    return number if isinstance(number, int) else int(number)

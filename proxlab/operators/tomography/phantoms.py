@@ -6,6 +6,7 @@ formulas for line integrals.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ def pixels(shapes, scan: Scan, samples: int = 8) -> torch.Tensor:
     x = np.arange(scan.width)[:, None] - (scan.width - 1) / 2 + inner
     y = (scan.height - 1) / 2 - np.arange(scan.height)[:, None] + inner
     x, y = x.ravel() * scan.pixel_spacing, y.ravel()[:, None] * scan.pixel_spacing
-    fine = sum(shape.at(x, y) for shape in shapes)
+    fine = reduce(np.add, (shape.at(x, y) for shape in shapes))
     fine = fine.reshape(scan.height, samples, scan.width, samples).mean((1, 3))
     return torch.from_numpy(fine)[None, None]
 

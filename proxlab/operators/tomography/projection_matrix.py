@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -80,7 +81,7 @@ class ProjectionMatrix:
         by_turn[:, self._turn, self._view] = y
         x = _product(self.back, by_turn.permute(2, 3, 0, 1).reshape(self.back.shape[1], -1))
         x = x.view(self.scan.height, self.scan.width, n, len(turns)).permute(3, 2, 0, 1)
-        return sum(turn.back(x[k]) for k, turn in enumerate(turns))
+        return reduce(torch.add, (turn.back(x[k]) for k, turn in enumerate(turns)))
 
     @property
     def _at_once(self) -> int:

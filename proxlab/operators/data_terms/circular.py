@@ -1,29 +1,34 @@
-"""Data terms whose prox is a closed form: blur that wraps around, and missing pixels."""
+"""The data term of a blur that wraps around: all that is asked of it is a product in Fourier."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from proxlab.restoration.arguments import checked, scaled, squares
+from proxlab.operators.data_terms.arguments import checked, scaled, squares
 from solvers.protocols import Image, PerImage, per_image
 
 
 @dataclass(frozen=True)
 class CircularData:
-    """A = F^-1 diag(S) F: everything is a product in Fourier, one transform there and one back."""
+    """f(x) = w |A x - y|^2 / 2 with A = F^-1 diag(S) F, in one transform there and one back."""
 
     spectrum: Tensor
     """S, complex, broadcasts against [B, C, H, W // 2 + 1]."""
     measured: Tensor
     """F y, [B, C, H, W // 2 + 1]."""
     weight: PerImage
+    """w, [B]."""
     shape: torch.Size
-    """Of the images, B included."""
+    """Shape of the images, B included."""
     pulled: Tensor = field(init=False)
     """F A^T y."""
     power: Tensor = field(init=False)
     """|S|^2."""
+    tol: float = field(default=0.0, init=False)
+    stopped_short: Sequence[float] = field(default=(), init=False)
+    """None: see `operators.contract`."""
 
     def __post_init__(self):
         object.__setattr__(self, "pulled", self.spectrum.conj() * self.measured)
@@ -67,39 +72,3 @@ class CircularData:
 
     def _image(self, transform: Tensor) -> Image:
         return torch.fft.irfft2(transform, s=self.shape[-2:])
-
-
-@dataclass(frozen=True)
-class MaskData:
-    """A = diag(m): everything happens pixel by pixel. What y holds where m = 0 is not looked at."""
-
-    mask: Tensor
-    """m, broadcasts against y; usually 0 and 1, any real number will do."""
-    y: Tensor
-    """[B, C, H, W], zero where m is."""
-    weight: PerImage
-
-    def value(self, x: Image) -> PerImage:
-        """f(x), float64 [B]."""
-        r = self.mask * checked(x, self.y.shape) - self.y
-        return self.weight * squares(r).flatten(1).sum(1) / 2
-
-    def grad(self, x: Image) -> Image:
-        """w m (m x - y)."""
-        r = self.mask * checked(x, self.y.shape) - self.y
-        return per_image(self.weight, x) * self.mask * r
-
-    def prox(self, v: Image, tau: float | PerImage) -> Image:
-        """v + s m (y - m v) / (1 + s m^2), s = tau w."""
-        s = scaled(tau, self.weight, v)
-        r = self.y - self.mask * checked(v, self.y.shape)
-        return v + s * self.mask / (1 + s * self.mask**2) * r
-
-    def lipschitz(self) -> PerImage:
-        """w |A|^2, [B]."""
-        return self.weight * self.mask.flatten(1).abs().amax(1) ** 2
-
-    def select(self, index: Tensor) -> "MaskData":
-        """The term for the images `index` alone."""
-        mask = self.mask[index] if len(self.mask) > 1 else self.mask
-        return replace(self, mask=mask, y=self.y[index], weight=self.weight[index])

@@ -1,55 +1,70 @@
 """The data term of any linear operator, its prox by conjugate gradients up to a tolerance."""
 
+import copy
 import warnings
-from functools import partial
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from proxlab.restoration.arguments import checked, scaled, squares
-from proxlab.restoration.ct_preconditioner import Circulant
+from proxlab.operators.contract import Accuracy
+from proxlab.operators.data_terms.arguments import checked, scaled, squares
+from proxlab.operators.noise import Weights
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import Image, PerImage, dot, per_image
+from solvers.spectrum import scattered
 
-PATIENCE = 60
+PRECONDITIONER_PATIENCE = 60
 """Steps after which a preconditioner is not what the operator needs."""
 
 
+class Preconditioner(Protocol):
+    """An approximate inverse of I + s A^T A: it saves steps and changes no result."""
+
+    def helps(self, s: Tensor) -> Tensor:
+        """Whether it is worth its cost, for each s; bool, the shape of s."""
+        ...
+
+    def solve(self, s: Tensor, r: Image) -> Image:
+        """About (I + s A^T A)^-1 r, symmetric and positive definite in r; s [B, 1, 1, 1]."""
+        ...
+
+
 class LinearData:
-    """A is any linear physics: the prox solves (I + s A^T A) x = v + s A^T y, s = tau w.
+    """f(x) = w <A x - y, W (A x - y)> / 2 for any linear A, whose prox solves
 
-    With `precision` W >= 0, the shape of y, f = w <A x - y, W (A x - y)> / 2, and A^T W takes the
-    place of A^T. `back` is A^T W y.
+        (I + s A^T W A) x = v + s A^T W y,   s = tau w,
 
-    By conjugate gradients until the true residual is below tol times the right-hand side, which
-    bounds |x - prox| by tol |v + s A^T y|. They look for d = x - v, starting at that of the call
+    by conjugate gradients until the true residual is below tol times the right-hand side, which
+    bounds |x - prox| by tol |v + s A^T W y|. They look for d = x - v, starting at that of the call
     before: so what A does not see, its null space, keeps v exactly however loose tol is.
-    `circulant` preconditions those of an image until that once took more than PATIENCE steps.
+    A `preconditioner` is used for an image until that once took more than
+    `PRECONDITIONER_PATIENCE` steps.
     `stopped_short` collects the worst residual of every prox that missed tol, because of max_steps
-    or of rounding; the first one also warns. `inner_steps` counts products with A^T A, of the image
-    that took most. Nothing is stored on the physics.
+    or of rounding; the first one also warns. `inner_steps` counts products with A^T W A, of the
+    image that took most. Nothing is stored on the physics.
     """
 
     def __init__(
         self,
         y: Tensor,
         op: LinearPhysics,
-        weight: PerImage,
-        back: Image,
-        *,
-        tol: float,
-        max_steps: int,
-        circulant: Circulant | None = None,
-        precision: Tensor | None = None,
+        weights: Weights,
+        accuracy: Accuracy,
+        preconditioner: Preconditioner | None = None,
     ):
-        self.y, self.op, self.weight, self.back = y, op, weight, back
-        self.tol, self.max_steps, self.circulant = tol, max_steps, circulant
-        self.precision = precision
+        self.y, self.op = y, op
+        self.weight, self.precision = weights.image, weights.entry
+        self.tol, self.max_steps = accuracy.tol, accuracy.max_steps
+        self.preconditioner = preconditioner
+        self.back: Image = op.A_adjoint(y if self.precision is None else self.precision * y)
+        """A^T W y."""
         self.stopped_short: list[float] = []
         self.inner_steps = 0
         self._change: Image | None = None
-        self._slow = torch.zeros_like(weight, dtype=torch.bool)
+        self._slow = torch.zeros_like(self.weight, dtype=torch.bool)
         self._batch = len(y)
         self._rows: Tensor | None = None
         """Where our images sit in the operator's batch, if it has parameters for each image."""
@@ -70,7 +85,7 @@ class LinearData:
         """The prox x, and f(x), which its residual has computed."""
         s = scaled(tau, self.weight, v)
         right = checked(v, self.back.shape) + s * self.back
-        helped, seen = self._helped(s), []
+        seen = []
 
         def residual(d: Image) -> Image:
             misfit = self._misfit(v + d)
@@ -78,6 +93,7 @@ class LinearData:
             seen.append((dot(r, r), self._energy(misfit)))
             return r
 
+        helped = self._helped(s)
         solution = conjugate_gradient(
             lambda d: d + s * self._normal(d),
             residual,
@@ -85,47 +101,40 @@ class LinearData:
             scale=dot(right, right).sqrt().clamp(min=torch.finfo(v.dtype).tiny),
             tol=self.tol,
             max_steps=self.max_steps,
-            precondition=partial(self._near, s, helped) if helped.any() else None,
+            precondition=self._near(s, helped),
         )
         self._change = solution.x.detach()
         self.inner_steps += int(solution.steps.max())
-        self._slow = self._slow | helped & (solution.steps > PATIENCE)
+        self._slow = self._slow | helped & (solution.steps > PRECONDITIONER_PATIENCE)
         self._report(solution.residual.detach().max().item(), int(solution.steps.max()))
         sizes, values = (torch.stack(one) for one in zip(*seen, strict=True))
         return v + solution.x, values.gather(0, sizes.argmin(0, keepdim=True))[0]
 
     def lipschitz(self, steps: int = 100) -> PerImage:
         """w |W^1/2 A|^2, [B], from above: the power method's estimate plus its residual."""
-        noise = torch.sin(torch.arange(self.back[0].numel(), dtype=torch.float64) + 1) * 43758.5453
-        u = (0.5 + noise.frac()).to(self.back).view_as(self.back[0])  # no seed, every frequency
-        u = u.expand_as(self.back)
+        u = scattered(self.back)
+        bound = torch.zeros_like(self.weight)
         for _ in range(steps):
             u = u / per_image(dot(u, u).sqrt().clamp(min=torch.finfo(u.dtype).tiny), u)
             image = self._normal(u)
             estimate = dot(u, image)
             rest = image - per_image(estimate, u) * u
             error = dot(rest, rest).sqrt()
+            bound = estimate + error
             if (error <= 1e-3 * estimate).all():
                 break
             u = image
-        return self.weight * (estimate + error)
+        return self.weight * bound
 
     def select(self, index: Tensor) -> "LinearData":
         """The term for the images `index` alone, with their warm start and the same report."""
-        chosen = LinearData(
-            self.y[index],
-            self.op,
-            self.weight[index],
-            self.back[index],
-            tol=self.tol,
-            max_steps=self.max_steps,
-            circulant=self.circulant,
-            precision=None if self.precision is None else self.precision[index],
-        )
-        chosen.stopped_short = self.stopped_short
+        chosen = copy.copy(self)
+        chosen.y, chosen.back, chosen.weight = self.y[index], self.back[index], self.weight[index]
+        chosen.precision = None if self.precision is None else self.precision[index]
+        chosen.inner_steps = 0
         chosen._slow = self._slow[index]
         chosen._change = None if self._change is None else self._change[index]
-        chosen._batch = self._batch
+        chosen._rows = None
         rows = torch.arange(len(self.y), device=index.device) if self._rows is None else self._rows
         if any(p.ndim > 2 and len(p) == self._batch > 1 for p in self.op.buffers()):
             chosen._rows = rows.to(index.device)[index]
@@ -144,12 +153,17 @@ class LinearData:
 
     def _helped(self, s: Tensor) -> Tensor:
         """Which images are preconditioned, [B]; what the others need does not decide."""
-        if self.circulant is None:
+        if self.preconditioner is None:
             return torch.zeros_like(self._slow)
-        return self.circulant.helps(s).flatten() & ~self._slow
+        return self.preconditioner.helps(s).flatten() & ~self._slow
 
-    def _near(self, s: Tensor, helped: Tensor, r: Image) -> Image:
-        return torch.where(helped.view(-1, 1, 1, 1), self.circulant.solve(s, r), r)
+    def _near(self, s: Tensor, helped: Tensor) -> Callable[[Image], Image] | None:
+        """The preconditioner for the images that are `helped`, the identity for the others."""
+        near = self.preconditioner
+        if near is None or not helped.any():
+            return None
+        chosen = helped.view(-1, 1, 1, 1)
+        return lambda r: torch.where(chosen, near.solve(s, r), r)
 
     def _normal(self, x: Image) -> Image:
         if self.precision is not None:
@@ -160,7 +174,7 @@ class LinearData:
         r = r if self.precision is None else r * self.precision
         return self._apply(self.op.A_adjoint, r)
 
-    def _apply(self, linear, x: Tensor) -> Tensor:
+    def _apply(self, linear: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         if self._rows is None:
             return linear(x)
         whole = x.new_zeros(self._batch, *x.shape[1:])
@@ -175,6 +189,6 @@ class LinearData:
                 f"the prox of the data term stopped short of tol = {self.tol:g} at a relative "
                 f"residual of {residual:.1e} after {steps} steps, because of {why}; raise max_steps"
                 " or tol, or take a smaller tau (said once, all are counted in stopped_short)",
-                stacklevel=3,
+                stacklevel=1,
             )
         self.stopped_short.append(residual)

@@ -12,15 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from solvers.protocols import Image
+
 LIMIT = 2.5e3
-"""Of s max H. Beyond it what A does not see decides, which is no convolution where views are few:
-plain conjugate gradients are as quick there."""
+"""Largest s max H at which it is used. Beyond it what A does not see decides, which is no
+convolution where views are few: plain conjugate gradients are as quick there."""
 
 
 class Circulant:
     """H >= 0 such that A^T A is about F^-1 H F on a grid of twice the size."""
 
-    def __init__(self, normal: Callable[[Tensor], Tensor], like: Tensor):
+    def __init__(self, normal: Callable[[Image], Image], like: Image):
         """`normal` is A^T A on images [1, 1, H, W], `like` one of them."""
         height, width = self.size = like.shape[-2:]
         points = like.new_zeros(2, 1, height, width)
@@ -33,10 +35,10 @@ class Circulant:
         self.spectrum = torch.fft.rfft2(kernel).real.clamp(min=0)
 
     def helps(self, s: Tensor) -> Tensor:
-        """Where it is worth its cost, the shape of s."""
+        """Whether it is worth its cost, for each s; bool, the shape of s."""
         return s * self.spectrum.max() <= LIMIT
 
-    def solve(self, s: Tensor, r: Tensor) -> Tensor:
+    def solve(self, s: Tensor, r: Image) -> Image:
         """About (I + s A^T A)^-1 r, s against r [B, C, H, W]."""
         padded = torch.fft.rfft2(r, s=[2 * n for n in self.size])
         x = torch.fft.irfft2(padded / (1 + s * self.spectrum), s=[2 * n for n in self.size])

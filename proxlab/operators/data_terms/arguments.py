@@ -1,19 +1,9 @@
-"""What every data term asks of its arguments: a weight, a step and a shape for each image."""
+"""Arguments of a data term, checked: a step for each image, and the shape of the images."""
 
 import torch
 from torch import Tensor
 
 from solvers.protocols import Image, PerImage, float_for_sums, per_image
-
-
-def positive(name: str, number: float | PerImage, y: Tensor) -> PerImage:
-    """As float64 [B]; ValueError unless positive, finite, and a float or one for each image."""
-    each = torch.as_tensor(number, device=y.device, dtype=float_for_sums(y))
-    if each.ndim and each.shape != y.shape[:1]:
-        raise ValueError(f"{name} is a float or [B], B = {len(y)}, got {list(each.shape)}")
-    if not ((each > 0) & each.isfinite()).all():
-        raise ValueError(f"{name} is positive and finite, got {each.tolist()}")
-    return each.expand(len(y))
 
 
 def scaled(tau: float | PerImage, weight: PerImage, v: Image) -> Tensor:
@@ -37,5 +27,5 @@ def checked(x: Image, shape: torch.Size) -> Image:
 
 
 def squares(r: Tensor) -> Tensor:
-    """In float64, so that their sums tell descent from rounding."""
+    """Squares of the entries in float64, so that their sums tell descent from rounding."""
     return r.to(float_for_sums(r)).square()

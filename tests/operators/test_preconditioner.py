@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 
 from proxlab.operators import ct
-from proxlab.restoration import ct_preconditioner, linear_data
-from proxlab.restoration.ct_preconditioner import Circulant
+from proxlab.operators.data_terms import linear
+from proxlab.operators.data_terms.linear import LinearData
+from proxlab.operators.tomography import preconditioner
+from proxlab.operators.tomography.preconditioner import Circulant
 from proxlab.restoration.data_terms import data_term
-from proxlab.restoration.linear_data import LinearData
 from solvers.linear_systems import conjugate_gradient
 from tests.pictures import image, relative
 
@@ -114,11 +115,11 @@ def prox(name, change=None, plain=False, tau=1e-4, tol=1e-8, dtype=torch.float64
     shape = 2, 1, op.scan.height, op.scan.width
     x, v = image(*shape).to(dtype), image(*shape, seed=1).to(dtype)
     f = data_term(op.A(x), op, noise=torch.tensor([0.1, 0.3]), tol=tol)
-    assert isinstance(f, LinearData) and isinstance(f.circulant, Circulant)
+    assert isinstance(f, LinearData) and isinstance(f.preconditioner, Circulant)
     if change is not None:
-        change(f.circulant)
+        change(f.preconditioner)
     if plain:
-        f.circulant = None
+        f.preconditioner = None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return f.prox(v, tau), f.inner_steps
@@ -170,7 +171,7 @@ def test_beyond_the_limit_it_is_not_used(monkeypatch):
 
     op = ct(**SCANS["parallel"])
     near = Circulant(op.A_adjoint_A, image(1, 1, 32, 32))
-    highest = ct_preconditioner.LIMIT / near.spectrum.max()
+    highest = preconditioner.LIMIT / near.spectrum.max()
     assert near.helps(0.99 * highest) and not near.helps(1.01 * highest)
     two = torch.stack([0.1 * highest, 1.01 * highest]).view(2, 1, 1, 1)
     assert near.helps(two).flatten().tolist() == [True, False]
@@ -184,14 +185,14 @@ def test_one_that_was_slow_is_not_used_again(monkeypatch):
     op = ct(**SCANS["parallel"])
     f = data_term(op(image(1, 1, 32, 32)), op, noise=0.1, tol=1e-9)
     v, used = image(1, 1, 32, 32, seed=1), []
-    solve = f.circulant.solve
-    monkeypatch.setattr(f.circulant, "solve", lambda s, r: used.append(1) or solve(s, r))
+    solve = f.preconditioner.solve
+    monkeypatch.setattr(f.preconditioner, "solve", lambda s, r: used.append(1) or solve(s, r))
     f.prox(v, 1e-4)
     first = len(used)
     f.prox(2 * v, 1e-4)
     assert 0 < first < len(used)
     used.clear()
-    monkeypatch.setattr(linear_data, "PATIENCE", 0)
+    monkeypatch.setattr(linear, "PRECONDITIONER_PATIENCE", 0)
     f.prox(v, 1e-4)
     first = len(used)
     f.prox(2 * v, 1e-4)
@@ -202,7 +203,7 @@ def test_whether_it_is_used_does_not_depend_on_neighbours():
     op = ct(**SCANS["parallel"])
     y, v = op(image(2, 1, 32, 32)), image(2, 1, 32, 32, seed=1)
     both = data_term(y, op, noise=0.1, tol=1e-4)
-    limit = ct_preconditioner.LIMIT / float(both.circulant.spectrum.max()) * 0.1**2
+    limit = preconditioner.LIMIT / float(both.preconditioner.spectrum.max()) * 0.1**2
     tau = torch.tensor([0.9 * limit, 1.1 * limit], dtype=torch.float64)
     together = both.prox(v, tau)
     alone = data_term(y[:1], op, noise=0.1, tol=1e-4).prox(v[:1], tau[:1])

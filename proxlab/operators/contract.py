@@ -1,0 +1,92 @@
+"""The contract of an operator: what one of ours brings beyond deepinv's `LinearPhysics`.
+
+    class Halved(LinearPhysics):
+        def A(self, x): return x / 2
+        def A_adjoint(self, y): return y / 2
+
+        def usable(self, y): return y
+        def data_term(self, y, weights, accuracy): return LinearData(y, self, weights, accuracy)
+        def first_estimate(self, y): return 2 * y
+
+is an operator whose data term and first estimate `proxlab.restore` takes. A `LinearPhysics` without
+the three methods is taken too: `operators.foreign` lends it conjugate gradients and an estimate by
+least squares.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from proxlab.operators.noise import Weights
+from solvers.protocols import DataTerm, Image, PerImage, Selectable
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How well a prox without a closed form is computed."""
+
+    tol: float = 1e-5
+    """Residual of its linear system over the right-hand side, between 0 and 1."""
+    max_steps: int = 500
+    """Conjugate gradient steps, at most, at least 1."""
+
+    def __post_init__(self):
+        if not 0 < self.tol < 1:
+            raise ValueError(f"tol is a relative residual, expected 0 < tol < 1, got {self.tol}")
+        if self.max_steps < 1:
+            raise ValueError(f"conjugate gradients need max_steps >= 1, got {self.max_steps}")
+
+
+class QuadraticDataTerm(DataTerm, Selectable, Protocol):
+    """f(x) = w <A x - y, W (A x - y)> / 2 of a batch of images: a solver's data term, and more.
+
+    An image knows nothing of the others: w, W and what A does may differ from one to the next.
+    """
+
+    @property
+    def tol(self) -> float:
+        """Relative error of `prox`; 0.0 for a closed form, which errs by rounding alone."""
+        ...
+
+    @property
+    def stopped_short(self) -> Sequence[float]:
+        """Relative residual of each call of `prox` that ended above `tol`, as they came."""
+        ...
+
+    @property
+    def weight(self) -> PerImage:
+        """w, float64 [B], one over the variance of the noise, times strength."""
+        ...
+
+    def lipschitz(self) -> PerImage:
+        """L [B], the least Lipschitz constant of `grad`, w |W^1/2 A|^2, or a bound just above."""
+        ...
+
+
+@runtime_checkable
+class Operator(Protocol):
+    """A `LinearPhysics` that knows its own data term and first estimate."""
+
+    def usable(self, y: Tensor) -> Tensor:
+        """The measurement y [B, ...] as `data_term` may read it.
+
+        Entries that say nothing of the image, and so may hold anything, become zero.
+        Raises ValueError or TypeError for a y that no image of this operator has.
+        """
+        ...
+
+    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
+        """The data term of y [B, ...], which is finite and has passed `usable`.
+
+        `accuracy` is for a prox without a closed form.
+        """
+        ...
+
+    def first_estimate(self, y: Tensor) -> Image:
+        """A plain estimate [B, C, H, W] of the images behind y, where a solver starts.
+
+        Each image by itself, in y's dtype and on its device. Raises as `usable`.
+        """
+        ...

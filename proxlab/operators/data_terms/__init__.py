@@ -1,0 +1,4 @@
+"""Data terms of operators: closed forms for circular blur and for masks, and one for all others.
+
+A wing of `operators`; it may import `solvers`.
+"""

@@ -1,0 +1,49 @@
+"""The data term of missing pixels: all that is asked of it happens pixel by pixel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from proxlab.operators.data_terms.arguments import checked, scaled, squares
+from solvers.protocols import Image, PerImage, per_image
+
+
+@dataclass(frozen=True)
+class MaskData:
+    """f(x) = w |A x - y|^2 / 2 with A = diag(m). What y holds where m = 0 is not looked at."""
+
+    mask: Tensor
+    """m, broadcasts against y; usually 0 and 1, any real number will do."""
+    y: Tensor
+    """[B, C, H, W], zero where m is."""
+    weight: PerImage
+    """w, [B]."""
+    tol: float = field(default=0.0, init=False)
+    stopped_short: Sequence[float] = field(default=(), init=False)
+    """None: see `operators.contract`."""
+
+    def value(self, x: Image) -> PerImage:
+        """f(x), float64 [B]."""
+        r = self.mask * checked(x, self.y.shape) - self.y
+        return self.weight * squares(r).flatten(1).sum(1) / 2
+
+    def grad(self, x: Image) -> Image:
+        """w m (m x - y)."""
+        r = self.mask * checked(x, self.y.shape) - self.y
+        return per_image(self.weight, x) * self.mask * r
+
+    def prox(self, v: Image, tau: float | PerImage) -> Image:
+        """v + s m (y - m v) / (1 + s m^2), s = tau w."""
+        s = scaled(tau, self.weight, v)
+        r = self.y - self.mask * checked(v, self.y.shape)
+        return v + s * self.mask / (1 + s * self.mask**2) * r
+
+    def lipschitz(self) -> PerImage:
+        """w |A|^2, [B]."""
+        return self.weight * self.mask.flatten(1).abs().amax(1) ** 2
+
+    def select(self, index: Tensor) -> "MaskData":
+        """The term for the images `index` alone."""
+        mask = self.mask[index] if len(self.mask) > 1 else self.mask
+        return replace(self, mask=mask, y=self.y[index], weight=self.weight[index])

@@ -1,0 +1,100 @@
+"""Operators of deepinv that know nothing of proxlab, lent what the contract asks of an operator.
+
+This is the one place that tells deepinv's types apart: its circular blurs and its inpainting have
+the closed forms of ours, every other `LinearPhysics` gets conjugate gradients.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from deepinv.physics import Blur, BlurFFT, Inpainting, LinearPhysics
+from torch import Tensor
+
+from proxlab.operators.contract import Accuracy, Operator, QuadraticDataTerm
+from proxlab.operators.data_terms.circular import CircularData
+from proxlab.operators.data_terms.linear import LinearData
+from proxlab.operators.data_terms.mask import MaskData
+from proxlab.operators.first_estimates import best_multiple, smooth_least_squares
+from proxlab.operators.inpainting import fill_missing
+from proxlab.operators.noise import Weights
+from solvers.protocols import Image
+
+
+def as_operator(op: LinearPhysics) -> Operator:
+    """`op` itself where it keeps the contract, else what lends it a data term and an estimate."""
+    if isinstance(op, Operator):
+        return op
+    if isinstance(op, Inpainting):
+        return _Inpainting(op)
+    # by type: deepinv's Downsampling is a Blur too, and no convolution
+    if type(op) is BlurFFT or (type(op) is Blur and op.padding == "circular"):
+        return _CircularBlur(op)
+    return _Linear(op)
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """Any linear physics, of which nothing is known but products with A and A^T."""
+
+    op: LinearPhysics
+
+    def usable(self, y: Tensor) -> Tensor:
+        """y as it is; its data term and estimate let `A_adjoint` refuse it."""
+        return y
+
+    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
+        return LinearData(y, self.op, weights, accuracy)
+
+    def first_estimate(self, y: Tensor) -> Image:
+        return smooth_least_squares(y, self.op)
+
+
+@dataclass(frozen=True)
+class _CircularBlur:
+    """deepinv's convolution that wraps around, its kernel one for all images or one for each."""
+
+    op: LinearPhysics
+
+    def usable(self, y: Tensor) -> Tensor:
+        """y, of which `A_adjoint` has refused what does not fit."""
+        self.op.A_adjoint(y)
+        return y
+
+    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
+        if weights.entry is not None:
+            return LinearData(y, self.op, weights, accuracy)
+        impulse = torch.zeros_like(y)
+        impulse[..., 0, 0] = 1
+        spectrum = torch.fft.rfft2(self.op.A(impulse))
+        return CircularData(spectrum, torch.fft.rfft2(y), weights.image, y.shape)
+
+    def first_estimate(self, y: Tensor) -> Image:
+        return best_multiple(y, self.op, self.op.A_adjoint(y))
+
+
+@dataclass(frozen=True)
+class _Inpainting:
+    """deepinv's missing pixels, its mask one for all images or one for each, of any numbers."""
+
+    op: Inpainting
+
+    def usable(self, y: Tensor) -> Tensor:
+        """y with zeros where the mask is zero; ValueError if it is not of the mask's shape."""
+        if self.op.A_adjoint(y).shape != y.shape:
+            raise ValueError(f"y {list(y.shape)} does not fit the mask {list(self._mask.shape)}")
+        return torch.where(self._mask.to(y) != 0, y, 0)
+
+    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
+        if weights.entry is not None:
+            return LinearData(y, self.op, weights, accuracy)
+        return MaskData(self._mask.to(y), y, weights.image)
+
+    def first_estimate(self, y: Tensor) -> Image:
+        self.op.A(y)  # refuses another size than the mask's
+        return fill_missing(y, (self._mask != 0).to(y).expand_as(y))
+
+    @property
+    def _mask(self) -> Tensor:
+        mask = self.op.mask
+        assert isinstance(mask, Tensor)  # deepinv makes a tensor of a float
+        return mask
