@@ -8,19 +8,23 @@ A grid is a list of times 0 = t_0 < t_1 < ... < t_N = 1; a sampler walks it from
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
 
 Time = float | Tensor
+"""A time, or a tensor of times of any shape; what is computed from it has the same shape."""
 
 
 @dataclass(frozen=True)
 class VP:
-    """beta(t) = beta_min + t (beta_max - beta_min). Times are floats or tensors, answers the same.
+    """The schedule beta(t) = beta_min + t (beta_max - beta_min), and what follows from it.
 
-    Raises ValueError unless 0 < beta_min <= beta_max.
+    A float for a time gives a float, a tensor a tensor. Raises ValueError unless
+    0 < beta_min <= beta_max.
     """
 
     beta_min: float = 0.1
@@ -33,26 +37,42 @@ class VP:
                 f"{self.beta_min} and {self.beta_max}"
             )
 
+    @overload
+    def beta(self, t: float) -> float: ...
+    @overload
+    def beta(self, t: Tensor) -> Tensor: ...
     def beta(self, t: Time) -> Time:
         """The rate of noise at time t."""
         return self.beta_min + t * (self.beta_max - self.beta_min)
 
+    @overload
+    def integral(self, s: float, t: float) -> float: ...
+    @overload
+    def integral(self, s: Time, t: Time) -> Tensor: ...
     def integral(self, s: Time, t: Time) -> Time:
         """int_s^t beta, exactly."""
         return (t - s) * (self.beta_min + (t + s) / 2 * (self.beta_max - self.beta_min))
 
+    @overload
+    def signal(self, t: float) -> float: ...
+    @overload
+    def signal(self, t: Tensor) -> Tensor: ...
     def signal(self, t: Time) -> Time:
         """a(t), the share of the variance of X_t that is signal."""
         b = self.integral(0.0, t)
         return torch.exp(-b) if isinstance(b, Tensor) else math.exp(-b)
 
+    @overload
+    def noise(self, t: float) -> float: ...
+    @overload
+    def noise(self, t: Tensor) -> Tensor: ...
     def noise(self, t: Time) -> Time:
         """1 - a(t), without cancellation near t = 0."""
         b = self.integral(0.0, t)
         return -torch.expm1(-b) if isinstance(b, Tensor) else -math.expm1(-b)
 
     def time_at(self, integral: float) -> float:
-        """The t with int_0^t beta = `integral`; ValueError for a negative one."""
+        """The time t with int_0^t beta = `integral`. Raises ValueError for a negative one."""
         if not 0 <= integral < math.inf:
             raise ValueError(f"an integral of beta from 0 is not negative, got {integral}")
         slope = self.beta_max - self.beta_min
@@ -60,10 +80,10 @@ class VP:
         return 2 * integral / (self.beta_min + root)
 
     def time_of_noise(self, sigma: float) -> float:
-        """The t at which X_t / sqrt(a) is X_0 plus noise of standard deviation sigma.
+        """The time t at which X_t / sqrt(a) is X_0 plus noise of standard deviation sigma.
 
-        Beyond 1, where no diffusion goes, for a sigma above sqrt((1 - a(1)) / a(1)). Raises
-        ValueError for a negative one.
+        A sigma above sqrt((1 - a(1)) / a(1)) gives a t above 1, where no diffusion goes. Raises
+        ValueError for a negative sigma.
         """
         if not 0 <= sigma < math.inf:
             raise ValueError(f"a standard deviation is not negative, got {sigma}")
@@ -71,29 +91,41 @@ class VP:
 
 
 def uniform_grid(steps: int, first: float = 0.0) -> list[float]:
-    """Equal steps in time from `first` to 1, as in [Fang25]."""
+    """Times from `first` to 1 in equal steps, as in [Fang25].
+
+    uniform_grid(4) is [0.0, 0.25, 0.5, 0.75, 1.0]. Raises as `power_grid`.
+    """
     return power_grid(steps, 1.0, first)
 
 
 def power_grid(steps: int, power: float, first: float = 0.0) -> list[float]:
-    """t_k = first + (1 - first) (k / N)^power: above 1, shorter steps where images form."""
+    """Times t_k = first + (1 - first) (k / N)^power, k = 0 .. N = steps.
+
+    A power above 1 makes the steps shorter near t = 0, where images form. Raises ValueError unless
+    steps is a whole number >= 1, power > 0 and 0 <= first < 1.
+    """
     if not 0 < power < math.inf:
         raise ValueError(f"the power of a time grid is positive, got {power}")
     if not 0 <= first < 1:
         raise ValueError(f"a time grid starts in [0, 1), got {first}")
     n = _checked(steps)
-    return check_grid([first + (1 - first) * (k / n) ** power for k in range(n + 1)])
+    times = [first + (1 - first) * (k / n) ** power for k in range(n + 1)]
+    check_grid(times)  # so large a power that two times are one
+    return times
 
 
 def even_grid(steps: int, schedule: VP) -> list[float]:
-    """Steps of equal int beta: the largest of them is the smallest that any grid can have."""
+    """Times between which int beta is equal: no grid of so many steps has a smaller largest one.
+
+    Raises ValueError unless steps is a whole number >= 1.
+    """
     n = _checked(steps)
     whole = schedule.integral(0.0, 1.0)
     return [schedule.time_at(whole * k / n) for k in range(n)] + [1.0]
 
 
-def check_grid(times: list[float]) -> list[float]:
-    """The grid as it is; ValueError unless it rises from 0 or later to at most 1."""
+def check_grid(times: Sequence[float]) -> Sequence[float]:
+    """The grid as it is. Raises ValueError unless it rises, from 0 or later to at most 1."""
     if len(times) < 2 or not all(0 <= s < t <= 1 for s, t in itertools.pairwise(times)):
         raise ValueError(
             f"a time grid rises from 0 to 1 in at least one step, got {_shown(times)}; "
@@ -108,5 +140,5 @@ def _checked(steps: int) -> int:
     return int(steps)
 
 
-def _shown(times: list[float]) -> str:
+def _shown(times: Sequence[float]) -> str:
     return str([round(float(t), 4) for t in times[:6]])[:-1] + (", ...]" if len(times) > 6 else "]")

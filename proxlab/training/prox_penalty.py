@@ -1,10 +1,11 @@
-"""What keeps a gradient step a prox while it is trained: its curvature is penalised.
+"""A penalty on curvature, which keeps a gradient step a prox while it is trained.
 
 v - a grad g(v) is a prox where no eigenvalue of a grad^2 g is above 1. No network holds to that by
 itself, so the largest eigenvalue is looked for at points between each photograph and its noisy
-version, and what is above a target is added to the loss, squared. [Hurault22, Sec. 4.2] penalises
-the spectral norm by power iterations through a third derivative; here Lanczos, which needs fewer,
-on differences of grad g, and from above alone: negative curvature does not undo a prox.
+version, and the square of its excess over a target is added to the loss. [Hurault22, Sec. 4.2]
+penalises the spectral norm by power iterations through a third derivative. Here it is Lanczos,
+which needs fewer steps, on differences of grad g, and large eigenvalues alone are penalised:
+negative curvature does not undo a prox.
 """
 
 from collections.abc import Callable
@@ -14,15 +15,17 @@ from torch import Tensor
 
 from proxlab.training.losses import Loss, share
 from solvers.protocols import dot, per_image
+from solvers.spectrum import krylov
 
 TARGET = 0.8
-"""Largest eigenvalue that costs nothing; what Lanczos misses lies above it."""
+"""Largest eigenvalue that costs nothing: below 1, as Lanczos finds a little less than there is."""
 STEP = 0.3
 """Length of a difference over sigma: float32 still resolves it."""
 LANCZOS_STEPS = 6
-SIDE, COUNT = 32, 4
-"""Of the corners of patches that are looked at, pixels, and how many of a batch: as many pixels as
-one patch of 64 x 64."""
+CORNER_SIDE = 32
+"""Side of the corner of a patch that is looked at, pixels."""
+CORNER_COUNT = 4
+"""Patches of a batch that are looked at; together their corners have the pixels of 64 x 64."""
 
 
 class ProxPenalty:
@@ -35,12 +38,13 @@ class ProxPenalty:
         self.loss, self.slope, self.weight = loss, slope, weight
 
     def __call__(self, estimate: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+        """Of a whole batch: images [B, C, H, W] and sigma [B] -> a scalar."""
         return self.share(estimate, clean, sigma, slice(None))
 
     def share(self, estimate: Tensor, clean: Tensor, sigma: Tensor, part: slice) -> Tensor:
-        """What the images `part` add, see `proxlab.loss_shares`: to the penalty those looked at."""
+        """The share of the images `part`, see `losses.share`; the first few have a penalty too."""
         value = share(self.loss, estimate, clean, sigma, part)
-        x, s = clean[:COUNT, :, :SIDE, :SIDE], sigma[:COUNT]
+        x, s = clean[:CORNER_COUNT, :, :CORNER_SIDE, :CORNER_SIDE], sigma[:CORNER_COUNT]
         # seeded by the levels that were drawn: an interrupted training goes on with the same noise
         generator = torch.Generator().manual_seed(int(float(sigma.double().sum()) * 2**40))
         noise = torch.randn(x.shape, generator=generator).to(x)
@@ -58,7 +62,7 @@ def top_curvature(
     """The largest eigenvalue of the Jacobian of `slope` at each v [B, C, H, W], from below, [B].
 
     Differentiable by the parameters of `slope`: <u, slope(v + h u) - slope(v)> / h for the unit u
-    that Lanczos found, which is held fixed. sigma [B] is what v is asked at.
+    that Lanczos found, which is held fixed. sigma [B] is handed to `slope`.
     """
     h = per_image(STEP * sigma, v)
     with torch.no_grad():
@@ -70,16 +74,8 @@ def top_curvature(
 def _top(apply: Callable[[Tensor], Tensor], v: Tensor, steps: int) -> Tensor:
     """The Ritz vector of the largest Ritz value of a symmetric map, by Lanczos, [B, C, H, W]."""
     start = torch.randn(v[0].shape, generator=torch.Generator().manual_seed(0)).to(v).expand_as(v)
-    basis, rows = [start / per_image(dot(start, start).sqrt(), v).to(v)], []
-    for _ in range(steps):
-        w = apply(basis[-1])
-        rows.append(
-            torch.stack([dot(q, w) for q in basis] + [dot(w, w) * 0] * (steps - len(basis)))
-        )
-        for q in basis:
-            w = w - per_image(dot(q, w), w) * q
-        basis.append(w / per_image(dot(w, w).sqrt().clamp(min=1e-12), w))
-    upper = torch.stack(rows, 1).permute(2, 0, 1).triu()  # [B, steps, steps]
-    symmetric = upper + upper.triu(1).mT
-    vectors = torch.linalg.eigh(symmetric.double().cpu())[1][:, :, -1].to(v)
-    return sum(per_image(vectors[:, k], v) * q for k, q in enumerate(basis[:steps]))
+    basis, table = krylov(apply, start, steps)
+    upper = table[:, :steps].cpu().double().triu()
+    vectors = torch.linalg.eigh(upper + upper.triu(1).mT)[1][:, :, -1].to(v)
+    parts = (per_image(vectors[:, k], v) * q for k, q in enumerate(basis[:steps]))
+    return sum(parts, start=torch.zeros_like(v))
