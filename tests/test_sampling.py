@@ -33,7 +33,7 @@ def test_it_is_the_sampler_on_the_model_in_image_units():
     noise = SampleNoise(0, range(n))
     grid = even_grid(7, model.schedule)
     *_, last = score(model.score, noise(torch.empty(n, 1, 8, 8)), grid, kind="sde", noise=noise)
-    assert torch.equal(sample(model, n, kind="sde", times=grid), (last.x + 1) / 2)
+    assert torch.equal(sample(model, n, kind="sde", steps=grid), (last.x + 1) / 2)
 
 
 def test_models_come_by_name_or_path_and_leave_gradients_alone(tmp_path):
@@ -50,8 +50,9 @@ def test_nonsense_is_refused_before_any_work():
             sample(prox, n)
     with pytest.raises(ValueError, match="batch is at least 1, got 0"):
         sample(prox, 1, batch=0)
-    with pytest.raises(ValueError, match="steps is a whole number, at least 1, got 0"):
-        sample(prox, 1, steps=0)
+    for steps in (0, 2.5):
+        with pytest.raises(ValueError, match=f"steps is a whole number, at least 1, got {steps}"):
+            sample(prox, 1, steps=steps)
     with pytest.raises(ValueError, match="a seed is .* got -1"):
         sample(prox, 1, seed=-1)
     with pytest.raises(ValueError, match="'sde' needs the score .* tiny-prox has only its prox"):
@@ -61,12 +62,12 @@ def test_nonsense_is_refused_before_any_work():
     with pytest.raises(ValueError, match="backward step needs gamma < 2.* at least 10 uniform"):
         batches(prox, 1, steps=5, kind="backward")
     with pytest.raises(ValueError, match="a time grid rises"):
-        sample(model, 1, times=[0.0, 0.5, 0.4, 1.0])
+        sample(model, 1, steps=[0.0, 0.5, 0.4, 1.0])
     with pytest.raises(ValueError, match="lpn-gray holds a model of kind lpn-mixture"):
         sample("lpn-gray", 1)
 
 
-def test_a_grid_that_was_not_trained_for_is_warned_of_where_it_was_asked():
+def test_a_grid_that_was_not_trained_for_is_warned_of_once():
     with pytest.warns(UserWarning, match="not for 7 uniform hybrid steps") as caught:
         sample(tiny_prox(), 1, steps=7)
     assert len(caught) == 1

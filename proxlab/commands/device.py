@@ -4,7 +4,10 @@ import torch
 
 
 def device(name: str) -> str:
-    """The device to compute on: "auto" is CUDA where there is one."""
+    """Device by its name; "auto" is CUDA where there is one, else the CPU.
+
+    Raises ValueError for another name, and for "cuda" where there is none.
+    """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):

@@ -1,7 +1,8 @@
-"""The command `proxlab sample`: one picture, or an npy file that may outgrow memory."""
+"""The command `proxlab sample`: one picture, or an npy file that may be larger than memory."""
 
 import argparse
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,15 +13,20 @@ from proxlab.commands.device import device
 from proxlab.images import write_image
 from proxlab.images.files import check_writable, writing
 from proxlab.sampling import batches
-from solvers import even_grid, uniform_grid
+from solvers import even_grid
 
 MOST_IN_A_PICTURE = 10_000
+"""Number of images that are put into one picture at most."""
 GAP = 2
-"""Pixels between the images of a picture."""
+"""Width of the gap between the images of a picture, pixels."""
 
 
 def sample_file(args: argparse.Namespace) -> None:
-    """Draw args.n images from args.model into args.out. Raises ValueError for what cannot be."""
+    """Draw args.n images from args.model and write them to args.out, .png or .npy.
+
+    Raises ValueError for another kind of file, for too many images for one picture, and as
+    `proxlab.sample` does.
+    """
     suffix = args.out.suffix.lower()
     if suffix not in (".npy", ".png"):
         raise ValueError(f"samples are written as .png or .npy, got {args.out}; rename it")
@@ -31,13 +37,11 @@ def sample_file(args: argparse.Namespace) -> None:
         )
     check_writable(args.out, args.overwrite)
     model = load_diffusion(args.model).to(device(args.device))
-    times = uniform_grid(args.steps)
-    if args.grid == "even":
-        times = even_grid(args.steps, model.schedule)
+    even = args.grid == "even"
     parts = batches(
         model,
         args.n,
-        times=times,
+        steps=even_grid(args.steps, model.schedule) if even else args.steps,
         kind=args.kind,
         seed=args.seed,
         batch=args.batch,
@@ -52,7 +56,10 @@ def sample_file(args: argparse.Namespace) -> None:
 
 
 def picture(samples: Tensor) -> Tensor:
-    """[N, C, H, W] -> one image [1, C, ., .], nearly square, black gaps between; cut to [0, 1]."""
+    """Sheet of images, [N, C, H, W] -> [1, C, ., .], cut to [0, 1].
+
+    It is as nearly square as it can be; the gaps and the places left over are black.
+    """
     n, c, h, w = samples.shape
     columns = math.ceil(math.sqrt(n * h / w))
     rows = math.ceil(n / columns)
@@ -63,8 +70,8 @@ def picture(samples: Tensor) -> Tensor:
     return sheet[None]
 
 
-def _write_array(args: argparse.Namespace, shape: tuple[int, ...], parts) -> None:
-    """float32 [n, C, H, W], part by part, so that memory holds one batch."""
+def _write_array(args: argparse.Namespace, shape: tuple[int, ...], parts: Iterator[Tensor]) -> None:
+    """Write images as float32 [n, C, H, W], part by part, so that memory holds one batch."""
     with writing(args.out, args.overwrite) as path:
         stored = np.lib.format.open_memmap(path, "w+", np.float32, (args.n, *shape))
         first = 0

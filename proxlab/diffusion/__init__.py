@@ -1,4 +1,4 @@
-"""Networks whose prox or score is sampled, the pairs they learn from, and how good samples are.
+"""Diffusion models, which are sampled by their prox or score; their training pairs; sample quality.
 
 May import `images` (MNIST), `machine` and `solvers`.
 """

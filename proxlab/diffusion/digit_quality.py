@@ -1,7 +1,8 @@
-"""How good generated digits are: a distance, precision and recall, and which digits they show.
+"""Quality of generated digits: a distance, precision and recall, and which digits they show.
 
-All of it in the features of `digit_classifier`. The distance is the formula of the Frechet
-inception distance in other features: its figures compare with each other and with no published FID.
+All of it is computed in the features of `digit_classifier`. The distance has the formula of the
+Frechet inception distance but other features: its figures compare with each other, and with no
+published FID.
 """
 
 import math
@@ -14,29 +15,30 @@ from proxlab.diffusion.digit_classifier import DigitClassifier
 from proxlab.images.data_sets import load_digits
 
 DISTANCE = "Frechet distance in the features of digit-classifier"
-"""What `frechet_distance` of digits is called wherever it is shown; it is no FID."""
+"""Name of the `frechet_distance` of digits wherever it is shown; it is no FID."""
 CHUNK = 1000
-"""Images that go through the classifier, and rows of distances that are held, at a time."""
+"""Number of images in the classifier at a time, and of rows of distances in memory."""
 
 
 class PrecisionRecall(NamedTuple):
-    """Shares of points that lie within the other cloud."""
+    """Shares of the points of each of two clouds that lie within the other one."""
 
     precision: float
-    """Of the generated ones: low where samples look like no digit."""
+    """Share of the generated points: low where samples look like no digit."""
     recall: float
-    """Of the real ones: low where kinds of digits are never generated."""
+    """Share of the real points: low where kinds of digits are never generated."""
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Between the Gaussians of the means m and covariances S of two clouds, [N, F] and [M, F].
+    """Squared Frechet distance of two clouds of points, [N, F] and [M, F], taken for Gaussians.
 
-    |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^{1/2}), squared as usual.  [Heusel17, Eq. 6]
+    |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^{1/2}), with means m and covariances S.
+    [Heusel17, Eq. 6]
 
-    The trace of the root is the sum of the singular values of S_a^{1/2} S_b^{1/2}, the roots
-    being those of symmetric matrices; no root is taken of a product, whose eigenvalues next to
-    0 are rounding errors. Computed in float64. Raises ValueError for other shapes, for fewer than
-    2 points and for values that are not finite.
+    The trace of the root is computed as the sum of the singular values of S_a^{1/2} S_b^{1/2}, from
+    roots of symmetric matrices: a root of the product itself would be one of eigenvalues next to 0
+    that are rounding errors. Computed in float64. Raises ValueError for other shapes, for fewer
+    than 2 points and for values that are not finite.
     """
     a, b = _cloud(a), _cloud(b)
     _check_alike(a, b)
@@ -48,11 +50,12 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
 
 def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRecall:
-    """Improved precision and recall of two clouds, [N, F] and [M, F].  [Kynkaanniemi19, Sec. 2]
+    """Improved precision and recall of two clouds, [N, F] and [M, F]. [Kynkaanniemi19, Sec. 2]
 
     A cloud is the union of balls around its points, each of which reaches to the k-th nearest
-    other point of that cloud. Larger clouds have smaller balls: only figures of the same N and M
-    compare. Raises ValueError as `frechet_distance`, and for k not in 1 .. min(N, M) - 1.
+    other point of that cloud. Larger clouds have smaller balls, so that figures compare for the
+    same N and M only. Raises ValueError as `frechet_distance` does, and for a k outside
+    1 .. min(N, M) - 1.
     """
     real, generated = _cloud(real), _cloud(generated)
     _check_alike(real, generated)
@@ -74,10 +77,11 @@ def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRe
 
 
 def digit_features(images: Tensor, classifier: DigitClassifier) -> Tensor:
-    """[N, 1, 28, 28] -> [N, F], float64 on the CPU. Levels 0 .. 255 or floats.
+    """Features of digits, [N, 1, 28, 28] -> [N, F], float64 on the CPU.
 
-    Floats outside [0, 1] are clamped: samplers leave it by a little. Raises ValueError for other
-    integers, for images of another size, and for NaN.
+    images: floats in [0, 1], or uint8 levels 0 .. 255. Floats outside are clamped, since samplers
+    leave [0, 1] by a little. Raises ValueError for other integers, for images of another size, and
+    for NaN.
     """
     if not (images.is_floating_point() or images.dtype == torch.uint8):
         raise ValueError(f"digits are floats in [0, 1] or uint8 levels, got {images.dtype}")
@@ -94,16 +98,18 @@ def judge_digits(
 ) -> dict:
     """Figures of generated digits, [M, 1, 28, 28] in [0, 1]; values outside are clamped to it.
 
-    `reference_features` are those of real digits (`digit_features`), by default of all 57,000
-    training digits of PROXLAB_DATA. Precision and recall take equally many of either, evenly
-    spaced. Returns samples (M), frechet_distance (`DISTANCE`), precision, recall, label_shares (ten
-    shares, by the classifier), label_entropy (of these; ln 10 = 2.303 if even, 0 if there is one
-    digit alone) and confidence (mean of the largest probability). Raises as `digit_features` and
-    `precision_recall`, and as `load_digits` without data.
+    reference_features: those of real digits (`digit_features`), by default of all 57,000 training
+    digits in PROXLAB_DATA. Precision and recall are of equally many of either, evenly spaced.
 
-    By the shipped classifier the 10,000 test digits are at 0.35, precision 0.90, recall 0.89; 1,000
-    of them are at 1.6, so compare equal M. Uniform noise is at 358, yet its precision is 0.54 and
-    the confidence 0.68: a classifier has no opinion of what is no digit, the distance has.
+    Returns by name: samples (M), frechet_distance (`DISTANCE`), precision, recall, label_shares
+    (ten shares, by the classifier), label_entropy (of these shares: ln 10 = 2.303 if they are even,
+    0 if there is one digit alone) and confidence (mean of the largest probability). Raises
+    ValueError as `digit_features` and `precision_recall` do, and as `load_digits` without data.
+
+    By the shipped classifier the 10,000 test digits are at distance 0.35, precision 0.90 and recall
+    0.89; 1,000 of them are at 1.6, so compare equal M. Uniform noise is at 358, yet its precision
+    is 0.54 and its confidence 0.68: the classifier has no opinion of what is no digit, the distance
+    has.
     """
     if reference_features is None:
         reference_features = digit_features(load_digits("train").images, classifier)
@@ -126,6 +132,7 @@ def judge_digits(
 
 
 def _cloud(points: Tensor) -> Tensor:
+    """Points as float64 on the CPU, checked."""
     if points.ndim != 2 or len(points) < 2 or not points.shape[1]:
         raise ValueError(f"features are [N, F] with N at least 2, got {list(points.shape)}")
     if not points.isfinite().all():

@@ -1,12 +1,13 @@
 """Distances between two samples: Wasserstein, sliced Wasserstein, maximum mean discrepancy.
 
-They say how far what a sampler draws is from what it should draw. Samples are rows [N, d] and
-[M, d]; answers are numbers, in the units of the points.
+They tell how far the output of a sampler is from what it should be. Samples are rows, [N, d] and
+[M, d]; a distance is a float, in the units of the points (`mmd` has none).
 """
 
 import math
 from types import ModuleType
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,12 +19,12 @@ def wasserstein(
     x_weights: Tensor | None = None,
     y_weights: Tensor | None = None,
 ) -> float:
-    """W_p = min over couplings of (E |x - y|^p)^(1/p), exactly, for p = 1 or 2.
+    """Wasserstein distance W_p = min over couplings of (E |x - y|^p)^(1/p), exact, for p = 1 or 2.
 
-    Weights [N] and [M] are equal unless given. It takes about N M log(N M) and the memory of the
-    matrix [N, M]: a second for 1000 points each. Raises ValueError for other p, for samples that
-    are not rows of one length, for weights that are negative or do not add up to 1, and where POT
-    is not installed.
+    x_weights, y_weights: weights of the points, [N] and [M], equal if None. The time grows as
+    N M log(N M), the memory as N M: 1000 points each take a second. Raises ValueError for another
+    p, for samples that are not rows of one length, for weights that are negative or do not add up
+    to 1, and where POT is not installed.
     """
     ot = _pot()
     _check(x, y)
@@ -38,26 +39,27 @@ def wasserstein(
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, projections: int = 200, seed: int = 0) -> float:
-    """(mean over directions of W_2^2 of the projections)^(1/2), over random unit vectors.
+    """Sliced Wasserstein distance, (mean over directions of W_2^2 of the projections)^(1/2).
 
-    For samples too large for `wasserstein`; it is at most that, and about sqrt(d) times smaller.
-    Raises ValueError for samples that are not rows of one length, for projections < 1, and where
-    POT is not installed.
+    It is for samples too large for `wasserstein`, is at most W_2, and about sqrt(d) times smaller.
+    projections: number of random directions; seed: seed of these. Raises ValueError for samples
+    that are not rows of one length, for projections < 1, and where POT is not installed.
     """
     ot = _pot()
     _check(x, y)
     if projections < 1:
         raise ValueError(f"projections are counted from 1, got {projections}; take hundreds")
-    x, y = (points.double().cpu().numpy() for points in (x, y))
-    return float(ot.sliced_wasserstein_distance(x, y, n_projections=projections, seed=seed))
+    a, b = (points.double().cpu().numpy() for points in (x, y))
+    return float(ot.sliced_wasserstein_distance(a, b, n_projections=projections, seed=seed))
 
 
 def mmd(x: Tensor, y: Tensor, bandwidth: float) -> float:
-    """(E k(x, x') + E k(y, y') - 2 E k(x, y))^(1/2) with k = exp(-|x - y|^2 / (2 bandwidth^2)).
+    """Maximum mean discrepancy, (E k(x, x') + E k(y, y') - 2 E k(x, y))^(1/2).
 
-    The V-statistic: pairs of a point with itself count, so it is never imaginary, 0 for x = y, and
-    for N points of one distribution about N^(-1/2) instead of 0. Raises ValueError for samples
-    that are not rows of one length, and unless bandwidth > 0.
+    k(x, y) = exp(-|x - y|^2 / (2 bandwidth^2)). This is the V-statistic: pairs of a point with
+    itself count. So it is never imaginary, is 0 for x = y, and is about N^(-1/2) for two samples of
+    N points of one distribution. Raises ValueError for samples that are not rows of one length, and
+    unless bandwidth > 0.
     """
     _check(x, y)
     if not 0 < bandwidth < math.inf:
@@ -68,6 +70,7 @@ def mmd(x: Tensor, y: Tensor, bandwidth: float) -> float:
 
 
 def _mean_kernel(x: Tensor, y: Tensor, bandwidth: float) -> float:
+    """Mean of k over all pairs, some million at a time."""
     rows = max(1, 4_000_000 // len(y))
     exact = "donot_use_mm_for_euclid_dist"
     parts = [torch.cdist(part, y, compute_mode=exact) / bandwidth for part in x.split(rows)]
@@ -82,7 +85,8 @@ def _check(x: Tensor, y: Tensor) -> None:
         )
 
 
-def _weights(weights: Tensor | None, x: Tensor):
+def _weights(weights: Tensor | None, x: Tensor) -> np.ndarray:
+    """Weights of the points as float64 with a sum of 1, equal if None."""
     if weights is None:
         weights = x.new_ones(len(x)) / len(x)
     elif weights.shape != x.shape[:1] or weights.min() < 0 or abs(float(weights.sum()) - 1) > 1e-6:
@@ -95,6 +99,7 @@ def _weights(weights: Tensor | None, x: Tensor):
 
 
 def _pot() -> ModuleType:
+    """The package POT, an optional one. Raises ValueError where it is not installed."""
     try:
         import ot
     except ImportError:

@@ -1,4 +1,4 @@
-"""The Frechet inception distance, where its network lies on this machine; nothing is fetched."""
+"""Frechet inception distance (FID), where its network lies on this machine; nothing is fetched."""
 
 import hashlib
 from importlib.util import find_spec
@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 
 PREFIX = "6726825d"
-"""Of the sha256 of the weights, as in their name."""
+"""First digits of the sha256 of the weights, as in the names of the file."""
 NAMES = (f"weights-inception-2015-12-05-{PREFIX}.pth", f"pt_inception-2015-12-05-{PREFIX}.pth")
-"""As torch-fidelity calls them, and pytorch-fid the same file."""
+"""Names of the file of weights, by torch-fidelity and by pytorch-fid."""
 BATCH = 100
+"""Number of images in the network at once."""
 
 
 def inception_distance(real: Tensor, generated: Tensor, device: str = "cpu") -> float:
-    """FID of images [N, C, H, W] in [0, 1], C 1 or 3; values outside are clamped.  [Heusel17]
+    """FID of generated from real images, [N, C, H, W] in [0, 1] with C 1 or 3. [Heusel17]
 
-    By torchmetrics, which enlarges them to 299 x 299; gray ones count as colour ones of three equal
-    channels. Published figures take 10,000 images or more of each, and fewer give larger ones.
-    Raises RuntimeError if torchmetrics, torch-fidelity or the weights are missing (`find_weights`),
-    ValueError for other images.
+    It is computed by torchmetrics, which enlarges images to 299 x 299. Gray images count as colour
+    images of three equal channels; values outside [0, 1] are clamped. Published figures take 10,000
+    images or more of each; fewer images give larger figures. Raises RuntimeError if torchmetrics,
+    torch-fidelity or the weights are missing (`find_weights`), ValueError for other images.
     """
     for images in (real, generated):
         if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
@@ -43,9 +44,9 @@ def inception_distance(real: Tensor, generated: Tensor, device: str = "cpu") -> 
 
 
 def find_weights() -> Path:
-    """The file of the weights, in the folder checkpoints of torch hub (TORCH_HOME moves it).
+    """File of the weights, in the folder `checkpoints` of torch hub (TORCH_HOME moves it).
 
-    torch-fidelity reads it as a pickle, which can run code; hence another content is refused.
+    torch-fidelity reads the file as a pickle, which can run code, so any other content is refused.
     Raises RuntimeError if torchmetrics, torch-fidelity or the file is missing, or is another file.
     """
     lacking = [name for name in ("torchmetrics", "torch_fidelity") if find_spec(name) is None]

@@ -1,14 +1,15 @@
-"""A prox for proximal diffusion without new training: the posterior mean, from any denoiser.
+"""Posterior mean of any denoiser as a prox for proximal diffusion: it needs no new training.
 
 Let D(x, sigma) = E[x_0 | x_0 + sigma e = x]. In coordinates where noise is only added,
 x_t = x_0 + s_t e and y = x_t + sqrt(lam) e', the mean of x_t given y is
 
     y + lam / (s_t^2 + lam) (D(y, sqrt(s_t^2 + lam)) - y),
 
-since (x_0, y) leave e' the share lam / (s_t^2 + lam) of the noise. It is the minimiser of the
-squared error where the prox of -lam log p_t is the most probable x_t; the two agree for a Gaussian,
-and to first order in lam for every p_t. Where D is an exact prox so is this, as the gradient of
-(1 - k) |y|^2 / 2 + k psi(y), k the fraction and psi the convex potential of D.
+since e' has the share lam / (s_t^2 + lam) of the noise, given (x_0, y). The posterior mean is the
+minimiser of the squared error, where the prox of -lam log p_t is the most probable x_t. The two
+agree for a Gaussian, and to first order in lam for every p_t. If D is an exact prox, so is the
+posterior mean: it is the gradient of (1 - k) |y|^2 / 2 + k psi(y), with k the fraction above and
+psi the convex potential of D.
 """
 
 from collections.abc import Callable
@@ -21,15 +22,15 @@ from solvers import VP
 
 @dataclass(frozen=True)
 class MeanProx:
-    """(y [B, ...], t, lam) -> E[x_t | x_t + sqrt(lam) e' = y], for the samplers of `solvers`."""
+    """The map (y, t, lam) -> E[x_t | x_t + sqrt(lam) e' = y], [B, ...], for `solvers.proxdm`."""
 
     denoise: Callable[[Tensor, float], Tensor]
-    """D(x, sigma), of images in [-1, 1] or points; `DenoiserDiffusion` has that of images in
+    """D(x, sigma) for points, or for images in [-1, 1]; `DenoiserDiffusion` is for those in
     [0, 1]."""
     schedule: VP = VP()
 
     def __call__(self, y: Tensor, t: float, lam: float) -> Tensor:
-        """In the coordinates of the variance-preserving schedule, x_t = sqrt(a) (x_0 + s_t e)."""
+        """Posterior mean in the coordinates of the schedule, x_t = sqrt(a) (x_0 + s_t e)."""
         root = self.schedule.signal(t) ** 0.5
         total = self.schedule.noise(t) + lam
         share = lam / total
@@ -38,11 +39,14 @@ class MeanProx:
 
 
 class DenoiserDiffusion(nn.Module):
-    """Any denoiser of images in [0, 1] as a model for `proxlab.sample`, of all kinds.
+    """Any denoiser of images in [0, 1] as a model for `proxlab.sample`, by prox or by score.
 
-    It must know the noise of every time: up to standard deviations of 75 at t = 1, as the
-    denoisers of diffusion models do, those of deepinv (NCSNpp, ADMUNet) among them; one for
-    photographs with some noise on them, `lpn-gray` say, does not and refuses.
+        model = proxlab.DenoiserDiffusion(denoiser, (3, 64, 64))  # images of 64 x 64 pixels
+        images = proxlab.sample(model, n=4, steps=20)
+
+    The denoiser must know the noise of every time, up to standard deviations of 75 at t = 1.
+    Denoisers of diffusion models do, those of deepinv (NCSNpp, ADMUNet) among them. A denoiser for
+    photographs with a little noise on them, `lpn-gray` say, does not, and refuses.
     """
 
     def __init__(
@@ -52,7 +56,11 @@ class DenoiserDiffusion(nn.Module):
         schedule: VP = VP(),
         name: str | None = None,
     ):
-        """`denoiser(x, sigma)`: [B, C, H, W] -> the same; `shape` of an image, (C, H, W)."""
+        """A model whose images have the given shape, (C, H, W).
+
+        denoiser: called as denoiser(x, sigma), [B, C, H, W] -> the same; name: what messages call
+        the model, by default the class of the denoiser.
+        """
         super().__init__()
         self.denoiser, self.shape, self.schedule = denoiser.eval(), tuple(shape), schedule
         self.name = name or type(denoiser).__name__
@@ -62,10 +70,10 @@ class DenoiserDiffusion(nn.Module):
         return 2 * self.denoiser((x + 1) / 2, sigma / 2) - 1
 
     def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
-        """`MeanProx`."""
+        """Posterior mean in place of the prox, see `MeanProx`."""
         return MeanProx(self.denoise, self.schedule)(y, t, lam)
 
     def score(self, x: Tensor, t: float) -> Tensor:
-        """grad log p_t(x) = (sqrt(a) D(x / sqrt(a), s_t) - x) / (1 - a), Tweedie's formula."""
+        """grad log p_t(x) = (sqrt(a) D(x / sqrt(a), s_t) - x) / (1 - a), by Tweedie's formula."""
         root, noise = self.schedule.signal(t) ** 0.5, self.schedule.noise(t)
         return (root * self.denoise(x / root, noise**0.5 / root) - x) / noise

@@ -1,6 +1,6 @@
-"""What `proxlab.sample` draws from: a learned prox of a diffusion, or a score, with its weights.
+"""Models that `proxlab.sample` draws from: a learned prox of a diffusion, and a learned score.
 
-Inside, images lie in [-1, 1] and time runs from 0, clean, to 1, noise; see `solvers.VP`.
+Inside, images lie in [-1, 1], and time runs from 0, a clean image, to 1, noise; see `solvers.VP`.
 """
 
 import warnings
@@ -16,16 +16,24 @@ from solvers import VP, step_sizes, uniform_grid
 from solvers.proximal_diffusion import Kind
 
 SLACK = 1.01
-"""A lam this much outside those of training is rounding."""
+"""Factor by which a lam may lie outside those of training, as rounding does."""
 TOLERATED = 1.25
-"""Variance of noise beyond that of t = 1, of which images are no part any more, without a word."""
+"""Factor by which the variance of the noise may exceed that of t = 1 without a warning. Images are
+no part of it any more there."""
 
 
 class ProxDM(nn.Module):
-    """prox_{-lam log p_t}, learned by proximal matching. [Fang25, Sec. 4]"""
+    """The prox of -lam log p_t, learned by proximal matching. [Fang25, Sec. 4]
+
+    `lambda_range` has the least and the largest lam that it is trained for.
+    """
 
     def __init__(self, config: DiffusionNetConfig, steps: Sequence[int], name: str = "proxdm"):
-        """`steps`: the numbers of uniform steps whose (t, lam) it is trained for."""
+        """A network with untrained weights.
+
+        steps: numbers of uniform steps; it is meant for the (t, lam) that samplers of so many
+        steps ask for; name: what messages call it.
+        """
         super().__init__()
         self.config, self.steps, self.name = config, tuple(steps), name
         self.net = DiffusionNet(config)
@@ -34,18 +42,23 @@ class ProxDM(nn.Module):
         self.lambda_range = (min(trained), max(trained))
 
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
-        """What training compares: the noise in y, see `DiffusionNet`."""
+        """Noise in y, which training compares; see `DiffusionNet`."""
         return self.net(y, condition)
 
     def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
-        """[B, C, S, S] -> the same. Raises ValueError for a lam outside `lambda_range`."""
+        """prox_{-lam log p_t}(y), [B, C, S, S] -> the same.
+
+        Raises ValueError for a lam outside `lambda_range`.
+        """
         self._check_lambda(lam)
         s2 = self.schedule.noise(t) + lam
         return y.sub(self.net(y, _condition(y, t, lam)), alpha=lam / s2**0.5)
 
     def check_steps(self, times: Sequence[float], kind: Kind) -> None:
-        """Before any step: ValueError for a lam outside `lambda_range`, as `step_sizes` for steps
-        that cannot be taken, and a warning where the training drew from no such grid.
+        """Check the steps of a sampler before it takes any.
+
+        Raises ValueError for a lam outside `lambda_range` and for steps that cannot be taken
+        (`solvers.step_sizes`); warns of a grid that is none of those trained for.
         """
         for _, lam in step_sizes(times, kind, self.schedule):
             self._check_lambda(lam)
@@ -56,7 +69,7 @@ class ProxDM(nn.Module):
             warnings.warn(
                 f"{self.name} is trained for {', '.join(map(str, self.steps))} uniform hybrid or "
                 f"backward steps, not for {grid}: its prox is interpolated there",
-                stacklevel=5,
+                stacklevel=1,
             )
 
     def _check_lambda(self, lam: float) -> None:
@@ -69,16 +82,17 @@ class ProxDM(nn.Module):
 
 
 class ScoreModel(nn.Module):
-    """grad log p_t, learned by denoising [Song21], and through its denoiser a prox as well."""
+    """The score grad log p_t, learned by denoising [Song21]; its denoiser makes a prox as well."""
 
     def __init__(self, config: DiffusionNetConfig, name: str = "score"):
+        """A network with untrained weights; name: what messages call it."""
         super().__init__()
         self.config, self.name = config, name
         self.net = DiffusionNet(config)
         self.schedule, self.shape = self.net.schedule, config.shape
 
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
-        """What training compares: the noise in y, see `DiffusionNet`."""
+        """Noise in y, which training compares; see `DiffusionNet`."""
         return self.net(y, condition)
 
     def noise(self, x: Tensor, t: float) -> Tensor:
@@ -90,18 +104,20 @@ class ScoreModel(nn.Module):
         return self.noise(x, t) / -(self.schedule.noise(t) ** 0.5)
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
-        """E[x_0 | x_0 + sigma e = x]: the score at the time that has this ratio of noise."""
+        """E[x_0 | x_0 + sigma e = x], from the score at the time that has this ratio of noise."""
         t = self.schedule.time_of_noise(sigma)
         a = self.schedule.signal(t)
         return x - sigma * self.noise(a**0.5 * x, t)
 
     def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
-        """The posterior mean in place of the prox, see `MeanProx`."""
+        """Posterior mean in place of the prox, see `MeanProx`."""
         return MeanProx(self.denoise, self.schedule)(y, t, lam)
 
     def check_steps(self, times: Sequence[float], kind: Kind) -> None:
-        """Before any proximal step: raises as `step_sizes`, and warns where more noise is asked
-        about than there is at t = 1, which only backward steps do, much so where they are long.
+        """Check the proximal steps of a sampler before it takes any.
+
+        Raises ValueError for steps that cannot be taken (`solvers.step_sizes`); warns of a step
+        that asks about much more noise than there is at t = 1, as long backward steps do.
         """
         most = 1 / self.schedule.signal(1.0)
         for t, lam in step_sizes(times, kind, self.schedule):
@@ -110,7 +126,7 @@ class ScoreModel(nn.Module):
                 warnings.warn(
                     f"{self.name} is trained for the noise of t up to 1, and a {kind} step to t = "
                     f"{t:.3g} asks about {beyond**0.5:.2g} times that; take more steps",
-                    stacklevel=5,
+                    stacklevel=1,
                 )
                 break
 
@@ -119,10 +135,12 @@ DiffusionModel = ProxDM | ScoreModel
 
 
 def _condition(y: Tensor, t: float, lam: float) -> Tensor:
+    """(t, lam) for each image, [B, 2]."""
     return torch.tensor([[t, lam]], dtype=torch.float64, device=y.device).expand(len(y), 2)
 
 
 def _both_kinds(n: int, schedule: VP) -> list[tuple[float, float]]:
+    """The (t, lam) of n uniform hybrid steps, and of backward steps if these can be taken."""
     grid = uniform_grid(n)
     try:
         return step_sizes(grid, "hybrid", schedule) + step_sizes(grid, "backward", schedule)

@@ -1,15 +1,15 @@
-"""A U-Net of deepinv as the learned prox of a diffusion, or as its score.
+"""Network of the diffusion models: a U-Net of deepinv as the learned prox or score of a diffusion.
 
     y = x_t + sqrt(lam) e',  x_t = sqrt(a) x_0 + sqrt(1 - a) e,  a = a(t)
 
-so y holds noise of standard deviation s = sqrt(1 - a + lam) in all. The network estimates that
-noise, n, from y and the two numbers; what is asked for follows:
+so y holds noise of standard deviation s = sqrt(1 - a + lam) in all. From y, t and lam the network
+estimates that noise, n, and prox and score follow from it:
 
     prox   f(y, t, lam) = y - sqrt(lam) eps,  eps = sqrt(lam) n / s       [Fang25, Sec. 4]
     score  grad log p_t(y) = -n / s  at lam = 0                            [Song21]
 
-The share sqrt(lam) / s of n that belongs to e' is the same for every image, as (x_0, y) decide
-E[e' | x_0, y]; so one target of unit variance serves every t and lam, and one network both uses.
+The share sqrt(lam) / s of n that belongs to e' is the same for every image, as E[e' | x_0, y]
+shows. So one target of unit variance serves every t and lam, and one network serves both uses.
 """
 
 import math
@@ -24,38 +24,40 @@ from proxlab.machine import keep_freed_memory
 from solvers import VP
 
 LAMBDA_FLOOR = 1e-4
-"""Smaller steps look alike to the network; 0 stands for the score."""
+"""Least lam that the network tells from smaller ones, of which 0 stands for the score."""
 OCTAVES = 4
+"""Number of frequencies by which the network is told lam, and its share of the noise."""
 
 
 @dataclass(frozen=True)
 class DiffusionNetConfig:
-    """The size of the network and the diffusion it belongs to."""
+    """Size of the network, and the diffusion it is for. Raises ValueError for what cannot be."""
 
     side: int = 28
-    """Images are square, of this many pixels."""
+    """Side of the images, which are square, pixels."""
     channels: int = 1
-    """1 for gray images, 3 for colour."""
+    """Channels of the images, 1 for gray and 3 for colour."""
     fold: int = 2
-    """Squares of fold x fold pixels become channels before the network, and pixels after it."""
+    """Side of squares of pixels that become channels before the network, and pixels after it."""
     width: int = 32
     """Feature maps at the first scale, a multiple of 32."""
     multipliers: tuple[int, ...] = (1, 2)
-    """Of the width, at each scale."""
+    """Feature maps at each scale, as multiples of the width."""
     blocks: int = 1
-    """Residual blocks at each scale, on the way down; one more on the way up."""
+    """Residual blocks at each scale on the way down; there is one more on the way up."""
     attention: tuple[int, ...] = ()
-    """Sides of the scales with self-attention; the coarsest has one in any case."""
+    """Sides of the scales with self-attention. The coarsest scale has it in any case."""
     group: int = 8
     """Channels that share a mean and a variance. deepinv's 32 groups would leave one in each."""
     beta: tuple[float, float] = (0.1, 20.0)
-    """Of the variance-preserving schedule."""
+    """Ends (beta_min, beta_max) of the schedule, see `solvers.VP`."""
     seed: int = 0
-    """Of the random weights that training starts from."""
+    """Seed of the random weights that training starts from."""
 
     def __post_init__(self):
-        for name in ("multipliers", "attention", "beta"):  # JSON has lists
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "multipliers", tuple(self.multipliers))  # JSON has lists
+        object.__setattr__(self, "attention", tuple(self.attention))
+        object.__setattr__(self, "beta", tuple(self.beta))
         VP(*self.beta)
         halvings = self.fold * 2 ** (len(self.multipliers) - 1)
         if self.channels not in (1, 3):
@@ -72,12 +74,12 @@ class DiffusionNetConfig:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of an image, (C, S, S)."""
+        """Shape of an image, (C, S, S)."""
         return self.channels, self.side, self.side
 
 
 class DiffusionNet(nn.Module):
-    """n_theta(y, t, lam): [B, C, S, S] -> the same, S = `config.side`; x_0 lives in [-1, 1].
+    """Estimate n_theta(y, t, lam) of the noise, [B, C, S, S] -> the same, for x_0 in [-1, 1].
 
     c = y / q with q = sqrt(1 + lam) has about unit variance. With cos = sqrt(a) / q and
     sin = s / q, the U-Net is asked for v = sin x_0 - cos n, of unit variance at every level, and
@@ -110,7 +112,7 @@ class DiffusionNet(nn.Module):
                 module.num_groups = module.num_channels // config.group
 
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
-        """The noise in y, in units of its standard deviation; `condition` is (t, lam), [B, 2]."""
+        """Noise in y, in units of its standard deviation; condition: (t, lam) of each, [B, 2]."""
         t, lam = condition.double().unbind(1)
         a, s2 = self.schedule.signal(t), self.schedule.noise(t) + lam
         q = (1 + lam).sqrt()
@@ -121,11 +123,12 @@ class DiffusionNet(nn.Module):
         v = self.network.forward_unet(
             F.pixel_unshuffle(c, self.config.fold), level, class_labels=features
         )
+        assert v is not None  # deepinv's annotation forgets that its last level assigns it
         return sin * c - cos * F.pixel_shuffle(v, self.config.fold)
 
 
 def _features(lam: Tensor, share: Tensor) -> Tensor:
-    """[B], [B] -> [B, 4 OCTAVES]: waves over log lam and over its share of the noise."""
+    """Waves over log lam and over the share of lam in the noise, [B], [B] -> [B, 4 OCTAVES]."""
     low, high = math.log(LAMBDA_FLOOR), math.log(100)
     u = (lam.clamp(min=LAMBDA_FLOOR).log() - low) / (high - low)
     waves = math.pi / 2 * 2.0 ** torch.arange(OCTAVES, dtype=u.dtype, device=u.device)
@@ -134,4 +137,5 @@ def _features(lam: Tensor, share: Tensor) -> Tensor:
 
 
 def _columns(c: Tensor, like: Tensor) -> Tensor:
+    """A number for each image, shaped to multiply images, [B] -> [B, 1, 1, 1]."""
     return c.to(like).view(-1, 1, 1, 1)

@@ -1,14 +1,14 @@
-"""Training pairs and losses of a diffusion network: how much noise, and what a miss costs.
+"""Training pairs and losses of a diffusion network: how much noise there is, and what a miss costs.
 
-Proximal matching towards x_t integrates over e' in closed form. Given x_0 and y,
-x_t ~ N(m, v) with m = y - lam n / s and v = lam (1 - a) / s^2 (notation: `network`),
-so that, f being the estimate that goes with n_theta and N the number of pixels,
+The loss of proximal matching towards x_t is averaged over e' in closed form here. In the notation
+of `network`, given x_0 and y, x_t ~ N(m, v) with m = y - lam n / s and v = lam (1 - a) / s^2. Let f
+be the estimate of x_t that goes with n_theta, and N the number of pixels. Then
 
     E[exp(-|f - x_t|^2 / g^2) | x_0, y]  is proportional to  exp(-|f - m|^2 / (g^2 + 2 v)).
 
 With g^2 = N lam zeta^2, the paper's zeta, and f - m = lam (n - n_theta) / s this is a bump in
-mean((n - n_theta)^2) of width zeta_n^2 = (zeta^2 s^2 + 2 (1 - a) / N) / lam: the same minimiser as
-without, and no noise from e'. [Fang25, Sec. 4, integrated]
+mean((n - n_theta)^2) of width zeta_n^2 = (zeta^2 s^2 + 2 (1 - a) / N) / lam. It has the same
+minimiser as before the average, and no noise from e'. [Fang25, Sec. 4, integrated]
 """
 
 import math
@@ -20,20 +20,24 @@ from torch import Tensor
 from solvers import VP
 
 BACKWARD_SHARE = 0.25
-"""Of training steps that are backward, where their gamma allows it."""
+"""Share of backward steps among those trained for, where their gamma allows them."""
 
 
 @dataclass(frozen=True)
 class ProxPairs:
-    """Noisy images at the (t, lam) that a sampler of so many uniform steps asks for."""
+    """Noisy images at the (t, lam) that samplers of uniform steps ask for."""
 
     images: Tensor
-    """uint8 [N, C, S, S]"""
+    """Images, uint8 [N, C, S, S]."""
     schedule: VP
     steps: tuple[int, ...]
+    """Numbers of steps of the samplers, each as often as the others."""
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """(noise of unit variance, y, (t, lam) [B, 2]); the generator alone decides."""
+        """Noise of unit variance, y, both [count, C, S, S], and (t, lam), [count, 2].
+
+        They depend on the state of the generator alone.
+        """
         x = _images(self.images, count, generator)
         which = torch.randint(len(self.steps), (count,), generator=generator)
         n = torch.tensor(self.steps, dtype=torch.float64)[which]
@@ -47,15 +51,19 @@ class ProxPairs:
 
 @dataclass(frozen=True)
 class ScorePairs:
-    """Noisy images at times drawn uniformly in [first, 1]; lam is 0."""
+    """Noisy images at times drawn uniformly in [first, 1], with lam = 0."""
 
     images: Tensor
-    """uint8 [N, C, S, S]"""
+    """Images, uint8 [N, C, S, S]."""
     schedule: VP
     first: float = 1e-3
+    """Earliest time: a score need not exist at t = 0."""
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """(noise of unit variance, x_t, (t, 0) [B, 2]); the generator alone decides."""
+        """Noise of unit variance, x_t, both [count, C, S, S], and (t, 0), [count, 2].
+
+        They depend on the state of the generator alone.
+        """
         x = _images(self.images, count, generator)
         t = torch.rand(count, generator=generator, dtype=torch.float64)
         t = self.first + (1 - self.first) * t
@@ -63,19 +71,20 @@ class ScorePairs:
 
 
 def squared_noise_error(estimate: Tensor, noise: Tensor, condition: Tensor) -> Tensor:
-    """Mean of (n_theta - n)^2: the score, and of the prox the posterior mean."""
+    """Mean of (n_theta - n)^2. Its minimiser is the score, or the posterior mean for the prox."""
     return (estimate - noise).square().mean()
 
 
 @dataclass(frozen=True)
 class AbsoluteNoiseError:
-    """Mean of |eps - e'| s / sqrt(lam), over e' as well, which given x_0 and y is Gaussian.
+    """Mean of |eps - e'| s / sqrt(lam), averaged over e' in closed form.
 
-    Its standard deviation is tau = sqrt((1 - a) / s^2) in each pixel, and eps misses its mean by
-    mu = sqrt(lam) (n_theta - n) / s, so E|eps - e'| = tau sqrt(2 / pi) exp(-mu^2 / (2 tau^2)) +
-    mu erf(mu / (sqrt(2) tau)). That is |mu| at t = 0, where there is no more noise than e', and a
-    squared error where steps are small. |n_theta - n| in its place would learn medians there,
-    which are not what a small step of the diffusion needs.
+    Given x_0 and y, e' is Gaussian with standard deviation tau = sqrt((1 - a) / s^2) in each pixel,
+    and eps misses its mean by mu = sqrt(lam) (n_theta - n) / s. So E|eps - e'| =
+    tau sqrt(2 / pi) exp(-mu^2 / (2 tau^2)) + mu erf(mu / (sqrt(2) tau)). This is |mu| at t = 0,
+    where e' is all the noise there is, and close to a squared error where steps are small.
+    |n_theta - n| in its place would learn medians there, which a small step of the diffusion has no
+    use for.
     """
 
     schedule: VP = VP()
@@ -93,12 +102,13 @@ class AbsoluteNoiseError:
 
 @dataclass(frozen=True)
 class NoiseMatching:
-    """Mean of zeta_n^2 (1 - exp(-mean((n_theta - n)^2) / zeta_n^2)): proximal matching, see above.
+    """Proximal matching, mean of zeta_n^2 (1 - exp(-mean((n_theta - n)^2) / zeta_n^2)), see above.
 
     The factor gives every (t, lam) the weight that the squared error would give it.
     """
 
     zeta: float
+    """Error that is tolerated, positive; the paper's zeta."""
     schedule: VP = VP()
 
     def __post_init__(self):
@@ -114,11 +124,14 @@ class NoiseMatching:
 
 
 def _images(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Drawn with replacement, in [-1, 1]."""
+    """Images drawn with replacement, in [-1, 1]."""
     return images[torch.randint(len(images), (count,), generator=generator)] / 127.5 - 1
 
 
-def _noisy(x: Tensor, t: Tensor, lam: Tensor, schedule: VP, generator: torch.Generator):
+def _noisy(
+    x: Tensor, t: Tensor, lam: Tensor, schedule: VP, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise, images with that noise at (t, lam), and (t, lam)."""
     n = torch.randn(x.shape, generator=generator)
     signal, noise = schedule.signal(t).sqrt(), (schedule.noise(t) + lam).sqrt()
     y = signal.float().view(-1, 1, 1, 1) * x + noise.float().view(-1, 1, 1, 1) * n

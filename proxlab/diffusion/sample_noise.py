@@ -1,4 +1,4 @@
-"""Noise that belongs to a sample, not to a batch: sample i of a seed is the same in any company."""
+"""Noise that belongs to a sample, not to a batch: sample i of a seed is the same in any batch."""
 
 import math
 
@@ -7,23 +7,28 @@ import torch
 from torch import Tensor
 
 PER_COUNT = 8
-"""Numbers that one count of Philox gives, 32 bits each."""
+"""Random numbers of 32 bits that one count of Philox gives."""
 AHEAD = 6
-"""Calls that are answered at once."""
+"""Number of calls whose answers are computed at once."""
 
 
 class SampleNoise:
-    """A source of noise for `solvers.proxdm` and `solvers.score`: x -> standard normal, like x.
+    """Source of noise for `solvers.proxdm` and `solvers.score`: x -> standard normal, like x.
 
-    Call k of a source has the counter-based generator with the key (seed, k) [Salmon11], and
-    sample i the part of its sequence that begins at i times the size of a sample: neither batch nor
-    device changes a sample, and no two share numbers. By the method of Box and Muller, which takes
-    as many numbers as it gives, in float32 on the CPU. Raises ValueError for a seed outside
-    0 .. 2^64 - 1, for samples that are not numbered one after the other from 0 or later, and for a
-    batch of another length than `indices`.
+        noise = SampleNoise(seed=0, indices=range(64, 128))  # of the second batch of 64
+
+    Call k of a source takes the counter-based generator with the key (seed, k) [Salmon11], and
+    sample i the part of its sequence that begins at i times the size of a sample. So neither batch
+    nor device changes a sample, and no two samples share numbers. Normal numbers are made on the
+    CPU, in float32, by the method of Box and Muller, which takes as many numbers as it gives.
     """
 
     def __init__(self, seed: int, indices: range):
+        """Noise of the samples `indices`, the numbers of a batch.
+
+        Raises ValueError for a seed outside 0 .. 2^64 - 1, and for samples that are not numbered
+        one after the other from 0 or later.
+        """
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
             raise ValueError(f"a seed is a whole number from 0 to 2^64 - 1, got {seed}")
         if not len(indices) or indices[0] < 0 or (len(indices) > 1 and indices.step != 1):
@@ -32,6 +37,7 @@ class SampleNoise:
         self._ready: list[Tensor] = []
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Fresh noise like x. Raises ValueError for a batch of another length than `indices`."""
         if len(x) != len(self.indices):
             raise ValueError(f"this noise is for {len(self.indices)} samples, got {len(x)}")
         size = x[0].numel()
@@ -45,7 +51,7 @@ class SampleNoise:
         return self._ready.pop().reshape(x.shape).to(x)
 
     def _words(self, call: int, size: int) -> np.ndarray:
-        """Random int32 [n], n >= B size."""
+        """Random int32 [n] of one call, n >= B size."""
         counts = -(-size // PER_COUNT)
         key = np.array([self.seed, call], dtype=np.uint64)
         bits = np.random.Philox(key=key, counter=self.indices[0] * counts)
@@ -53,7 +59,7 @@ class SampleNoise:
 
 
 def box_muller(words: Tensor) -> Tensor:
-    """Random int32 [B, 2, N], overwritten, to normal float32 [B, 2 N]."""
+    """Normal float32 [B, 2 N] from random int32 [B, 2, N], which are overwritten."""
     # 24 bits are what float32 holds, and the half keeps the logarithm finite; it has to be added by
     # itself, since 2^23 + 1/2 is no float32.
     u = words.bitwise_right_shift_(8).float().add_(2.0**23).add_(0.5).mul_(2.0**-24)
