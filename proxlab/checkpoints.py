@@ -1,19 +1,28 @@
 """Model files: weights as safetensors beside a JSON that says what they are. No code is executed.
 
-The JSON holds the architecture, the noise levels, how the model was trained, its figures, and the
-sha256 of the weights, which is checked at loading.
+    path = save("mine", model, {"what": "a test"})      # mine.safetensors and mine.json
+    prior = load(path)                                  # or load("lpn-gray"), load("tv")
+
+The JSON, the card of a model, holds the architecture, the noise levels, how the model was trained,
+its figures, and the sha256 of the weights, which is checked at loading. `KINDS` has a row for every
+kind of model: a new one is a row here, and the file of its network.
 """
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
 
 from proxlab.diffusion.digit_classifier import DigitClassifier, DigitClassifierConfig
 from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion.network import DiffusionNetConfig
 from proxlab.images.files import write_json, writing
-from proxlab.priors.classical import TV, Identity
+from proxlab.priors.classical import CLASSICAL
+from proxlab.priors.contract import Prior
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.crate.gradient_step import GradientStep
@@ -24,51 +33,110 @@ from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
-from proxlab.priors.wavelets import Wavelets
 
 SHIPPED = Path(__file__).parent / "weights"
-POTENTIALS = {
-    "lpn-mixture": (MixtureConfig, MixturePotential),
-    "lpn-log-density": (LogDensityConfig, LogDensityPotential),
-    "lpn-icnn": (ImageICNNConfig, ImageICNN),
-    "lpn-icnn-vectors": (VectorICNNConfig, VectorICNN),
+
+Use = Literal["prior", "diffusion model", "classifier"]
+USES: dict[Use, str] = {
+    "prior": "restore with it",
+    "diffusion model": "draw from it with proxlab.sample",
+    "classifier": "it judges samples",
 }
-"""Kinds of a learned proximal network: the potential's configuration and its class."""
-NETWORKS = {
-    "unet": (UNetConfig, UNetDenoiser),
-    "dncnn": (DnCNNConfig, DnCNNDenoiser),
-    "crate": (CrateConfig, CrateDenoiser),
-    "crate-step": (CrateConfig, GradientStep),
-    "crate-completion": (CrateConfig, Completion),
-    "proxdm": (DiffusionNetConfig, ProxDM),
-    "score": (DiffusionNetConfig, ScoreModel),
-    "digit-classifier": (DigitClassifierConfig, DigitClassifier),
+"""What a model is for -> what is done with it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model: how one is made of its card, and what the card says of it."""
+
+    use: Use
+    config: type
+    """The dataclass that is the "architecture" of the card."""
+    network: type
+    """The class that is made of it: the model, or the potential of a learned proximal network."""
+    build: Callable[[Any, dict, str], nn.Module]
+    """(configuration, card, name) -> the model, untrained."""
+    beside: Callable[[Any], dict] = lambda model: {}
+    """What `build` wants of the card besides the architecture, of a model."""
+
+
+def _denoiser(config: type, network: type, make: Callable | None = None) -> Kind:
+    """Row of a prior that is made as `network(configuration, noise levels, name)`, or by `make`."""
+    built = make or network
+    return Kind(
+        "prior",
+        config,
+        network,
+        lambda size, card, name: built(size, tuple(card["sigma_range"]), name),
+        lambda model: {"sigma_range": list(model.sigma_range)},
+    )
+
+
+def _lpn(config: type, potential: type) -> Kind:
+    """Row of the learned proximal networks with such a potential."""
+    return _denoiser(config, potential, lambda size, *rest: LPN(potential(size), *rest))
+
+
+KINDS = {
+    "lpn-mixture": _lpn(MixtureConfig, MixturePotential),
+    "lpn-log-density": _lpn(LogDensityConfig, LogDensityPotential),
+    "lpn-icnn": _lpn(ImageICNNConfig, ImageICNN),
+    "lpn-icnn-vectors": _lpn(VectorICNNConfig, VectorICNN),
+    "unet": _denoiser(UNetConfig, UNetDenoiser),
+    "dncnn": _denoiser(DnCNNConfig, DnCNNDenoiser),
+    "crate": _denoiser(CrateConfig, CrateDenoiser),
+    "crate-step": Kind(
+        "prior",
+        CrateConfig,
+        GradientStep,
+        lambda size, card, name: GradientStep(
+            size, tuple(card["sigma_range"]), card["length"], name
+        ),
+        lambda model: {"sigma_range": list(model.sigma_range), "length": model.length},
+    ),
+    "crate-completion": _denoiser(CrateConfig, Completion),
+    "proxdm": Kind(
+        "diffusion model",
+        DiffusionNetConfig,
+        ProxDM,
+        lambda size, card, name: ProxDM(size, card["trained_steps"], name),
+        lambda model: {"trained_steps": list(model.steps)},
+    ),
+    "score": Kind(
+        "diffusion model",
+        DiffusionNetConfig,
+        ScoreModel,
+        lambda size, _, name: ScoreModel(size, name),
+    ),
+    "digit-classifier": Kind(
+        "classifier", DigitClassifierConfig, DigitClassifier, lambda size, *_: DigitClassifier(size)
+    ),
 }
-"""Kinds of another network. The first five are denoisers; nobody vouches that they are a prox."""
-PRIORS = (*POTENTIALS, "unet", "dncnn", "crate", "crate-step", "crate-completion")
-DIFFUSIONS = ("proxdm", "score")
-
-Denoisers = UNetDenoiser | DnCNNDenoiser | CrateDenoiser | GradientStep | Completion
-Prior = LPN | Denoisers
-Model = Prior | DiffusionModel | DigitClassifier
+"""The kinds of models, as cards call them. Nobody vouches that a prior without "lpn" is a prox."""
 
 
-def save(path: str | Path, model: Model, about: dict, overwrite: bool = False) -> Path:
+def save(path: str | Path, model: nn.Module, about: dict, overwrite: bool = False) -> Path:
     """Write `path`.safetensors and `path`.json; `about` is added to the JSON. Returns the former.
 
     The JSON comes last: weights without one are not a model, so an interrupt leaves no half of one.
+    Raises TypeError for a model of no kind in `KINDS`, FileExistsError for files that are there
+    already unless told to `overwrite` them.
     """
     from safetensors.torch import save as to_bytes
 
+    part: Any = model.potential if isinstance(model, LPN) else model
+    kind = next((kind for kind, row in KINDS.items() if type(part) is row.network), None)
+    if kind is None:
+        raise TypeError(f"{type(part).__name__} has no row in proxlab.checkpoints.KINDS; add one")
     path = Path(path).with_suffix(".safetensors")
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     weights = to_bytes(tensors)
     with writing(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(weights)
     card = {
-        "kind": _kind(model),
-        "architecture": asdict(model.potential.config if isinstance(model, LPN) else model.config),
-        **_extent(model),
+        "kind": kind,
+        "architecture": asdict(part.config),
+        **KINDS[kind].beside(model),
         "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
@@ -76,7 +144,7 @@ def save(path: str | Path, model: Model, about: dict, overwrite: bool = False) -
     return path
 
 
-def load(name: str | Path) -> Prior | TV | Wavelets | Identity:
+def load(name: str | Path) -> Prior:
     """A prior by name: a shipped model, "tv", "wavelets", "none", or a path to a .safetensors file.
 
     An unconstrained network (`UNetDenoiser`, `CrateDenoiser`) is a denoiser without a value.
@@ -84,23 +152,25 @@ def load(name: str | Path) -> Prior | TV | Wavelets | Identity:
     Raises ValueError for an unknown name, and for a file that is not a prior of this package, is
     corrupted, or does not match its JSON.
     """
-    if name == "tv":
-        return TV()
-    if name == "wavelets":
-        return Wavelets()
-    if name == "none":
-        return Identity()
-    return _load(name, PRIORS, "prior", ("tv", "wavelets", "none"))
+    if name in CLASSICAL:
+        return CLASSICAL[str(name)].make()
+    prior = _load(name, "prior", tuple(CLASSICAL))
+    assert isinstance(prior, Prior)  # so all of that use are
+    return prior
 
 
 def load_diffusion(name: str | Path) -> DiffusionModel:
     """A model to sample from, by name or by the path of a .safetensors file; raises as `load`."""
-    return _load(name, DIFFUSIONS, "diffusion model")
+    model = _load(name, "diffusion model")
+    assert isinstance(model, DiffusionModel)
+    return model
 
 
 def load_classifier(name: str | Path = "digit-classifier") -> DigitClassifier:
     """The network in whose features samples are judged; raises as `load`."""
-    return _load(name, ("digit-classifier",), "classifier")
+    model = _load(name, "classifier")
+    assert isinstance(model, DigitClassifier)
+    return model
 
 
 def models() -> dict[str, dict]:
@@ -108,41 +178,27 @@ def models() -> dict[str, dict]:
     return {p.stem: json.loads(p.read_text()) for p in sorted(SHIPPED.glob("*.json"))}
 
 
-def _path_of(name: str | Path, kinds: tuple[str, ...], what: str, others: tuple[str, ...]) -> Path:
-    path = Path(name)
-    if path.suffix == ".safetensors":
-        return path
-    if (SHIPPED / f"{name}.safetensors").exists():
-        return SHIPPED / f"{name}.safetensors"
-    if path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt"):
-        raise ValueError(f"{path} may be a pickle, which can run code; give a .safetensors file")
-    names = ", ".join([*others, *(n for n, card in models().items() if card["kind"] in kinds)])
-    more = "; the commands know bm3d, deepinv:NAME and MODULE:ATTRIBUTE too" * (what == "prior")
-    raise ValueError(
-        f"no {what} is called {name!r}; known are {names}, or a .safetensors file{more}"
-    )
-
-
-def _load(
-    name: str | Path, kinds: tuple[str, ...], what: str, others: tuple[str, ...] = ()
-) -> Model:
+def _load(name: str | Path, use: Use, others: tuple[str, ...] = ()) -> nn.Module:
+    """The model of that name or file, if it has that use; `others` are known names beside it."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = _path_of(name, kinds, what, others)
+    kinds = [kind for kind, row in KINDS.items() if row.use == use]
+    path = _path_of(name, use, kinds, others)
     card = _read_card(path)
-    if card["kind"] not in kinds:
+    row = KINDS[card["kind"]]
+    if row.use != use:
         raise ValueError(
-            f"{path.stem} holds a model of kind {card['kind']}, not a {what} "
-            f"({' or '.join(kinds)}); {_use_of(card['kind'])}"
+            f"{path.stem} holds a model of kind {card['kind']}, not a {use} "
+            f"({' or '.join(kinds)}); {USES[row.use]}"
         )
-    if card.get("sha256") != _sha256(path):
+    if card.get("sha256") != hashlib.sha256(path.read_bytes()).hexdigest():
         raise ValueError(
             f"{path} does not match the sha256 in {path.stem}.json; it is corrupted or belongs to "
             "another model: fetch both files again"
         )
     try:
-        model = _build(card, path.stem)
+        model = row.build(row.config(**card["architecture"]), card, path.stem)
         model.load_state_dict(load_file(path))
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch it again") from error
@@ -155,46 +211,24 @@ def _load(
     return model.requires_grad_(False).eval()
 
 
-def _build(card: dict, name: str) -> Model:
-    kind, size = card["kind"], card["architecture"]
-    if kind in POTENTIALS:
-        configuration, potential = POTENTIALS[kind]
-        return LPN(potential(configuration(**size)), tuple(card["sigma_range"]), name)
-    configuration = NETWORKS[kind][0](**size)
-    match kind:
-        case "unet" | "dncnn" | "crate" | "crate-completion":
-            return NETWORKS[kind][1](configuration, tuple(card["sigma_range"]), name)
-        case "crate-step":
-            return GradientStep(configuration, tuple(card["sigma_range"]), card["length"], name)
-        case "proxdm":
-            return ProxDM(configuration, card["trained_steps"], name)
-        case "score":
-            return ScoreModel(configuration, name)
-        case _:
-            return DigitClassifier(configuration)
-
-
-def _extent(model: Model) -> dict:
-    """What a model was trained for, beside its architecture."""
-    if isinstance(model, GradientStep):
-        return {"sigma_range": list(model.sigma_range), "length": model.length}
-    if isinstance(model, LPN | Denoisers):
-        return {"sigma_range": list(model.sigma_range)}
-    return {"trained_steps": list(model.steps)} if isinstance(model, ProxDM) else {}
-
-
-def _kind(model: Model) -> str:
-    table, part = (POTENTIALS, model.potential) if isinstance(model, LPN) else (NETWORKS, model)
-    return next(k for k, (_, made) in table.items() if type(part) is made)
-
-
-def _use_of(kind: str) -> str:
-    if kind in DIFFUSIONS:
-        return "draw from it with proxlab.sample"
-    return "restore with it" if kind in PRIORS else "it judges samples"
+def _path_of(name: str | Path, use: Use, kinds: list[str], others: tuple[str, ...]) -> Path:
+    """The file of that name. Raises ValueError, with the names of `kinds`, if there is none."""
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        return path
+    if (SHIPPED / f"{name}.safetensors").exists():
+        return SHIPPED / f"{name}.safetensors"
+    if path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt"):
+        raise ValueError(f"{path} may be a pickle, which can run code; give a .safetensors file")
+    names = ", ".join([*others, *(n for n, card in models().items() if card["kind"] in kinds)])
+    more = "; the commands know bm3d, deepinv:NAME and MODULE:ATTRIBUTE too" * (use == "prior")
+    raise ValueError(
+        f"no {use} is called {name!r}; known are {names}, or a .safetensors file{more}"
+    )
 
 
 def _read_card(path: Path) -> dict:
+    """The JSON beside a file. Raises ValueError if either is missing or it describes no model."""
     card_path = path.with_suffix(".json")
     for file in (path, card_path):
         if not file.is_file():
@@ -205,13 +239,8 @@ def _read_card(path: Path) -> dict:
         card = json.loads(card_path.read_text())
     except ValueError as error:
         raise ValueError(f"{card_path} is not JSON: {error}") from error
-    if not isinstance(card, dict) or card.get("kind") not in (*POTENTIALS, *NETWORKS):
+    if not isinstance(card, dict) or card.get("kind") not in KINDS:
         raise ValueError(
-            f"{card_path} does not describe a model of this package (kind "
-            f"{' or '.join([*POTENTIALS, *NETWORKS])})"
+            f"{card_path} does not describe a model of this package (kind {' or '.join(KINDS)})"
         )
     return card
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

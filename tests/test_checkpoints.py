@@ -68,17 +68,35 @@ def test_damage_is_said(saved, damage, message):
         checkpoints.load(saved[1])
 
 
-@pytest.mark.parametrize("name, message", [("m.pt", "pickle"), ("lpn-blue", "lpn-gray")])
+def test_a_model_of_no_kind_is_not_saved(tmp_path):
+    with pytest.raises(TypeError, match="Linear has no row in proxlab.checkpoints.KINDS"):
+        checkpoints.save(tmp_path / "mine", torch.nn.Linear(1, 1), {})
+
+
+def test_a_network_is_of_one_kind():
+    networks = [row.network for row in checkpoints.KINDS.values()]
+    assert len(set(networks)) == len(networks)
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("m.pt", "pickle"),
+        ("lpn-blue", "known are tv, wavelets, none, crate-completion, .*lpn-gray"),
+    ],
+)
 def test_unknown_names_are_refused(name, message):
     with pytest.raises(ValueError, match=message):
         checkpoints.load(name)
 
 
 def test_shipped_models_load_and_are_small():
-    loaders = dict.fromkeys(checkpoints.PRIORS, checkpoints.load)
-    loaders |= dict.fromkeys(checkpoints.DIFFUSIONS, checkpoints.load_diffusion)
-    loaders["digit-classifier"] = checkpoints.load_classifier
+    loaders = {
+        "prior": checkpoints.load,
+        "diffusion model": checkpoints.load_diffusion,
+        "classifier": checkpoints.load_classifier,
+    }
     for name, card in checkpoints.models().items():
-        loaders[card["kind"]](name)
+        loaders[checkpoints.KINDS[card["kind"]].use](name)
     sizes = [p.stat().st_size for p in checkpoints.SHIPPED.glob("*.safetensors")]
     assert sizes and max(sizes) < 16 * 2**20 and sum(sizes) < 80 * 2**20

@@ -14,9 +14,9 @@ from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.dncnn import DnCNNConfig
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.sampling import sample
-from proxlab.training.loop import TrainConfig
+from proxlab.training.config import Run, TrainConfig
 from proxlab.training.recipes import crate, photographs
-from proxlab.training.recipes.completion import train_completion
+from proxlab.training.recipes.completion import crate_completion
 from tests.tiny_diffusion import tiny_score
 
 pytestmark = [
@@ -81,20 +81,20 @@ def test_tomography(fan):
 
 
 @pytest.mark.parametrize(
-    "recipe, architecture",
+    "recipe, start",
     [
         (photographs.lpn_gray, MixtureConfig(4, 2, context=1)),
         (crate.crate_gray, SMALL),
-        (crate.dncnn_gray, DnCNNConfig(depth=3, width=8)),
-        (train_completion, SMALL),
+        (photographs.dncnn_gray, DnCNNConfig(depth=3, width=8)),
+        (crate_completion, SMALL),
     ],
 )
-def test_training_is_the_same_training(recipe, architecture, photos, tmp_path):
+def test_training_is_the_same_training(recipe, start, photos, tmp_path):
     config = TrainConfig(steps=3, batch=2, patch=16)
     made = []
     for device in ("cpu", "cuda"):
         out = tmp_path / device
-        made.append(recipe(photos, out, config=config, architecture=architecture, device=device))
+        made.append(recipe(photos, out, config=config, start=start, run=Run(device=device)))
     cards = [json.loads(path.with_suffix(".json").read_text()) for path in made]
     assert cards[0]["device"] == "cpu" and cards[1]["device"] == torch.cuda.get_device_name()
     here, there = (load(path).state_dict() for path in made)
@@ -104,12 +104,9 @@ def test_training_is_the_same_training(recipe, architecture, photos, tmp_path):
 
 def test_a_gradient_step_trains(photos, tmp_path):
     config = TrainConfig(steps=3, batch=2, patch=16)
-    start = crate.crate_gray(
-        photos, tmp_path / "start", config=config, architecture=SMALL, device="cuda"
-    )
-    path = crate.crate_gray_step(
-        photos, tmp_path / "step", start=start, config=config, device="cuda"
-    )
+    run = Run(device="cuda")
+    start = crate.crate_gray(photos, tmp_path / "start", config=config, start=SMALL, run=run)
+    path = crate.crate_gray_step(photos, tmp_path / "step", config=config, start=start, run=run)
     assert 0 < load(path).length <= 1
 
 

@@ -27,16 +27,19 @@ from torch import Generator, Tensor
 
 from proxlab.images.folders import load_gray
 from proxlab.training import processes
-from proxlab.training.loop import TrainConfig, train
+from proxlab.training.config import Run, TrainConfig
+from proxlab.training.draws import Drawn
+from proxlab.training.loop import Task, train
 from proxlab.training.losses import balanced_squared_error
 from proxlab.training.patches import NoisyPatches, Patches
 from proxlab.training.recipes import crate, photographs
 
 RECIPES = {
-    "lpn-gray-small": photographs.lpn_gray_small,
-    "unet-gray-small": photographs.unet_gray_small,
-    "crate-gray": crate.crate_gray,
+    "lpn-gray-small": (photographs.GRAY_LPN.build, photographs.lpn_gray_small.start),
+    "unet-gray-small": (photographs.GRAY_UNET.build, photographs.unet_gray_small.start),
+    "crate-gray": (crate.GRAY_CRATE.build, crate.crate_gray.start),
 }
+"""Recipe -> what builds its model, and from which architecture."""
 
 
 class Trained(NamedTuple):
@@ -60,7 +63,7 @@ class Recorded:
 
 def record(args: argparse.Namespace) -> None:
     """Train, in each process that torchrun started; a file with its shares and its time."""
-    recipe = RECIPES[args.recipe]
+    build, architecture = RECIPES[args.recipe]
     config = TrainConfig(
         args.steps, args.batch, args.patch, learning_rate=args.rate, clip=1.0,
         checkpoint_every=args.steps,
@@ -69,14 +72,18 @@ def record(args: argparse.Namespace) -> None:
     loss = Recorded(config.batch)
     draw = NoisyPatches(Patches(images, config.patch), config.sigma_range).draw
 
-    def pairs(count: int, generator: Generator) -> tuple[Tensor, ...]:
-        return tuple(x.flip(0) if args.reverse else x for x in draw(count, generator))
+    def pairs(count: int, generator: Generator) -> Drawn:
+        target, given, condition = draw(count, generator)
+        if args.reverse:
+            return target.flip(0), given.flip(0), condition.flip(0)
+        return target, given, condition
 
     with processes.joined(args.device) as place:
-        model, groups = recipe.build(recipe.architecture, config)
+        model, groups = build(architecture, config)
         model.to(place)
         start = time.perf_counter()
-        train(model, groups, pairs, loss, config, args.record / "run")
+        task = Task(model, groups, pairs, loss)
+        train(task, config, args.record / "run", Run(device=place))
         found = Trained(loss.shares, time.perf_counter() - start)
         (args.record / f"{processes.rank()}.json").write_text(json.dumps(found))
 
@@ -94,7 +101,7 @@ def trained(count: int, argv: list[str]) -> Trained:
         launch(count, [*argv, "--record", folder])
         found = [Trained(*json.loads(path.read_text())) for path in Path(folder).glob("*.json")]
     assert len(found) == count
-    losses = [sum(shares) for shares in zip(*(one.losses for one in found), strict=True)]
+    losses = [float(sum(shares)) for shares in zip(*(one.losses for one in found), strict=True)]
     return Trained(losses, max(one.seconds for one in found))
 
 
@@ -106,7 +113,7 @@ def difference(one: Trained, other: Trained) -> float:
 def main(argv: list[str] | None = None) -> tuple[float, float] | None:
     """Print, and return the largest relative difference of a loss and the efficiency."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--recipe", choices=RECIPES, default="lpn-gray-small")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--steps", type=int, default=200)

@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     x, maps = torch.rand(1, 1, size, size), torch.rand(1, 64, 128, 128)
     ours, theirs = LPN(MixturePotential(MixtureConfig())), InventorsNetwork(width)
     small, large = (
-        LPN(MixturePotential(recipe.architecture)) for recipe in (lpn_gray_small, lpn_gray_large)
+        LPN(MixturePotential(recipe.start)) for recipe in (lpn_gray_small, lpn_gray_large)
     )
     whole = InventorsNetwork(width).to(memory_format=torch.channels_last)  # in 2/3 of the time
     convolution, mine = nn.Conv2d(64, 64, 3, padding=1), our_flops(ours, x)

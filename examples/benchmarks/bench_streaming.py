@@ -26,12 +26,12 @@ from proxlab.images.stored import StoredImages, find_photographs
 from proxlab.training.draws import draws, spare_threads
 from proxlab.training.losses import balanced_squared_error
 from proxlab.training.patches import NoisyPatches, Patches
-from proxlab.training.recipes.photographs import lpn_gray
+from proxlab.training.recipes.photographs import GRAY_LPN, lpn_gray
 
 
 def main(argv: Sequence[str] | None = None) -> dict[tuple[str, int], tuple[float, ...]]:
     """Print and return by (place, batch): ms of a draw, of a step, on a GPU of one drawn ahead."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--data", type=Path, help="a folder of images; default bsds400")
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--patch", type=int, default=64)
@@ -82,7 +82,7 @@ def write_shards(folder: Path, out: Path, count: int) -> None:
 
 def training_step(device: str) -> Callable:
     """A step of lpn-gray from its untrained weights, given what is drawn."""
-    model, groups = lpn_gray.build(lpn_gray.architecture, lpn_gray.config)
+    model, groups = GRAY_LPN.build(lpn_gray.start, lpn_gray.config)
     model.to(device)
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
 

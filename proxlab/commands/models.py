@@ -1,27 +1,30 @@
-"""`proxlab models`: every prior by its name, what it is and how good."""
+"""`proxlab models`: every prior and model by its name, what it is and how good."""
 
 import argparse
 
 from proxlab.checkpoints import models
+from proxlab.priors.classical import CLASSICAL
+
+OTHERS = {
+    "bm3d": "BM3D, with pip install 'proxlab[bm3d]'",
+    "deepinv:NAME": "pretrained DRUNet, GSDRUNet, FFDNet or DnCNN of deepinv, or NAME-color",
+}
+"""Names that the commands know and `proxlab.load` does not."""
+FIGURES = {
+    "held_out_psnr": "held-out PSNR {} dB at noise {} of 255",
+    "held_out_completed": "held-out PSNR, filled in, {} dB with {}",
+}
+"""Entry of a card -> its values and their keys in words."""
 
 
 def list_models(args: argparse.Namespace) -> None:
     """Print them."""
-    for name, what in (
-        ("tv", "total variation (deepinv)"),
-        ("wavelets", "soft thresholding in an orthogonal basis"),
-        ("none", "no prior"),
-        ("bm3d", "BM3D, with pip install 'proxlab[bm3d]'"),
-        ("deepinv:NAME", "pretrained DRUNet, GSDRUNet, FFDNet or DnCNN of deepinv, or NAME-color"),
-    ):
+    for name, what in ({name: row.what for name, row in CLASSICAL.items()} | OTHERS).items():
         print(f"{name:16s} {what}")
     for name, card in models().items():
         print(f"{name:16s} {card.get('what', '')}; {card['parameters']:,} parameters")
         print(f"{'':16s} trained on {card.get('data', 'unknown data')}", end="")
-        for key, said in (
-            ("held_out_psnr", "held-out PSNR {} dB at noise {} of 255"),
-            ("held_out_completed", "held-out PSNR, filled in, {} dB with {}"),
-        ):
+        for key, said in FIGURES.items():
             if figures := card.get(key):
                 values = " / ".join(f"{v:.2f}" for v in figures.values())
                 print("; " + said.format(values, " / ".join(figures)), end="")

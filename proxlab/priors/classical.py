@@ -1,10 +1,14 @@
-"""Classical yardsticks as priors: total variation, and no prior at all."""
+"""Classical yardsticks as priors: total variation, no prior at all, and the names of them all."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from deepinv.models import TVDenoiser
 from torch import Tensor
 
-from proxlab.priors.contract import Capabilities
+from proxlab.priors.contract import Capabilities, Prior
+from proxlab.priors.wavelets import Wavelets
 
 TV_WEIGHT = 8.0
 """R_sigma = sigma^2 * TV_WEIGHT * TV: near the best for denoising photographs at 25/255."""
@@ -90,3 +94,19 @@ class Identity:
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Zeros, [B] in float64."""
         return x.new_zeros(len(x), dtype=torch.float64)
+
+
+class Classical(NamedTuple):
+    """A prior that is not learned, as the commands know it."""
+
+    make: Callable[[], Prior]
+    what: str
+    """One line for `proxlab models`."""
+
+
+CLASSICAL = {
+    "tv": Classical(TV, "total variation (deepinv)"),
+    "wavelets": Classical(Wavelets, "soft thresholding in an orthogonal basis"),
+    "none": Classical(Identity, "no prior"),
+}
+"""The classical priors by the names that `proxlab.load` knows. A new one is a file and a row."""

@@ -1,28 +1,32 @@
-"""What each training step draws: by (seed, step) alone, and so in any order, ahead of its turn."""
+"""Pairs of each training step, drawn by (seed, step) alone: in any order, ahead of their turn."""
 
 import os
+import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
-Pairs = Callable[[int, torch.Generator], tuple[Tensor, Tensor, Tensor]]
-"""(batch, generator) -> (target, input, condition): `NoisyPatches.draw` of clean images, or other.
-The condition is what the network is told beside its input: noise levels [B], or rows [B, ...]."""
+Drawn = tuple[Tensor, Tensor, Tensor]
+"""Target, input and condition of a batch. The condition is what the network is told beside its
+input: noise levels [B], or rows [B, ...]."""
+Pairs = Callable[[int, torch.Generator], Drawn]
+"""(batch, generator) -> what is drawn: `NoisyPatches.draw` of clean images, or another."""
+MOST_THREADS = 8
 
 
 def draws(
     pairs: Pairs, batch: int, seed: int, steps: range, ahead: int = 0
-) -> Iterator[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
+) -> Generator[tuple[int, Drawn], None, None]:
     """(step, its pairs) in turn, while the next `ahead` steps are drawn in as many threads.
 
-    What is drawn for a step does not depend on `ahead` or on the step begun with. Raises whatever
-    `pairs` does, at the step whose draw it was.
+    What is drawn for a step does not depend on `ahead` or on the first of `steps`. Raises whatever
+    `pairs` raises, at the step whose draw it was.
     """
 
-    def draw(step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(step: int) -> Drawn:
         return pairs(batch, torch.Generator().manual_seed(seed * 1_000_003 + step))
 
     if not ahead:
@@ -43,6 +47,6 @@ def draws(
 
 def spare_threads() -> int:
     """Threads that draw beside the one that trains: one where there is one core, at most 8."""
-    bound = getattr(os, "sched_getaffinity", None)  # not on every system
-    cores = len(bound(0)) if bound else os.cpu_count() or 1
-    return min(8, max(1, cores - 1))
+    on_linux = sys.platform.startswith("linux")  # elsewhere a process is bound to no cores
+    cores = len(os.sched_getaffinity(0)) if on_linux else os.cpu_count() or 1
+    return min(MOST_THREADS, max(1, cores - 1))

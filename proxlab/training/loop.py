@@ -9,163 +9,93 @@ parts are added up before they are clipped, so that all take the step of one pro
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from proxlab.images.files import writing
 from proxlab.training import processes
-from proxlab.training.draws import Pairs, draws
+from proxlab.training.config import DEFAULT_RUN, Loop, Run
+from proxlab.training.draws import Drawn, Pairs, draws
 from proxlab.training.losses import Loss, check_shares, loss_name, share
 from proxlab.training.stages import Stage, stage_at
-from proxlab.training.state import restore_state
+from proxlab.training.state import Done, StateFile
 from solvers.progress import progress_bar
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """How long and how hard to train, on which noise."""
+class Task(NamedTuple):
+    """What is trained: a network, what it is shown, and what it is to minimise."""
 
-    steps: int = 10_000
-    batch: int = 8
-    patch: int = 64
-    sigma_range: tuple[float, float] = (1 / 255, 75 / 255)
-    """Noise levels of the training pairs, image units; drawn uniformly in their square roots."""
-    learning_rate: float = 3e-3
-    """Of Adam; constant after a warm-up of 50 steps, then linear to 2 % over the second half."""
-    ema: float = 0.998
-    """Decay of the exponential moving average of the weights, which is what is shipped."""
-    clip: float = math.inf
-    """Largest norm of a gradient, taken over all parameters; a longer one is shortened."""
-    seed: int = 0
-    checkpoint_every: int = 250
-    evaluate_every: int = 1000
-
-    def __post_init__(self):
-        low, high = self.sigma_range
-        if not 0 < low <= high < 1:
-            raise ValueError(
-                f"sigma_range is in image units, expected 0 < low <= high < 1, got {low}, {high}; "
-                "divide by 255?"
-            )
-        for name in ("steps", "batch", "patch", "checkpoint_every", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema is a decay, expected 0 <= ema < 1, got {self.ema}")
-        if not self.clip > 0:
-            raise ValueError(f"clip is the largest norm of a gradient, positive, got {self.clip}")
+    model: nn.Module
+    """`model(input, condition)` estimates the target; it starts from the weights it has."""
+    groups: list[dict]
+    """Its parameters as an optimiser takes them, at the learning rate of the configuration."""
+    pairs: Pairs
+    loss: Loss | Sequence[Stage]
+    """`loss(estimate, target, condition)`, or stages whose steps add up to the configuration's;
+    each starts Adam afresh, whose memory is of another loss."""
+    evaluate: Callable[[], dict] | None = None
+    """Figures of the model as it then is, for the log; its weights are then the averaged ones."""
+    ahead: int = 0
+    """Steps whose pairs are drawn in advance, in as many threads; none is changed by it."""
 
 
-class Loop(Protocol):
-    """What the loop reads of a configuration: `TrainConfig`, or any dataclass that has these."""
+class Outcome(NamedTuple):
+    """How a training ended."""
 
-    steps: int
-    batch: int
-    learning_rate: float
-    ema: float
-    clip: float
-    seed: int
-    checkpoint_every: int
-    evaluate_every: int
+    finished: bool
+    """Whether all steps are taken; if not, `Run.minutes` ended first."""
+    minutes: float
+    """Minutes spent in all, those before a resumption included."""
 
 
-def train(
-    model: nn.Module,
-    groups: list[dict],
-    pairs: Pairs,
-    loss: Loss | Sequence[Stage],
-    config: Loop,
-    out: Path,
-    *,
-    evaluate: Callable[[nn.Module], dict] | None = None,
-    minutes: float = math.inf,
-    resume: bool = False,
-    progress: bool = False,
-    ahead: int = 0,
-) -> tuple[bool, float]:
-    """Train `model` in place to its averaged weights; (finished?, minutes spent in all).
+def train(task: Task, config: Loop, out: Path, run: Run = DEFAULT_RUN) -> Outcome:
+    """Train the model of `task` in place, on `run.device`; it ends with its averaged weights.
 
-    `model(input, condition)` estimates the target and starts from the weights it has, `groups` are
-    its parameters as an optimiser takes them at `config.learning_rate`. `loss(estimate, target,
-    condition)` is one, or stages whose steps add up to `config.steps`; each starts Adam afresh, its
-    memory being of another loss. `out` is a folder: `state.pt` holds everything needed to go on,
-    `log.jsonl` a line per evaluation; of several processes the first evaluates and writes, and says
-    when time is up. Stops after `minutes` with the state saved. `ahead` steps are drawn in advance,
-    which changes none. Raises ValueError for a folder that holds a run when not told to `resume`,
-    or a run of another configuration, for stages of another length, for a batch smaller than the
-    number of processes and a loss they cannot share; FloatingPointError if the loss is NaN.
+    `out` is a folder: `state.pt` holds everything needed to go on, `log.jsonl` a line per
+    evaluation. Of several processes the first evaluates and writes, and says when time is up.
+
+    Raises ValueError for a folder that holds a run when not told to resume, or a run of another
+    configuration, for stages of another length, for a batch smaller than the number of processes
+    and for a loss they cannot share; FloatingPointError if the loss is NaN.
     """
-    first_process = processes.rank() == 0
-    # every so many images, so that the first of a batch, which a penalty looks at, are shared too
-    part = slice(processes.rank(), None, processes.count())
+    model, first_process = task.model.to(run.device), processes.rank() == 0
     if config.batch < processes.count():
         raise ValueError(
             f"a batch of {config.batch} is too small for {processes.count()} processes; start at "
             "most as many as it has images, or make it larger (--batch)"
         )
-    stages = [Stage(loss, config.learning_rate, config.steps)] if callable(loss) else list(loss)
-    if sum(stage.steps for stage in stages) != config.steps:
-        raise ValueError(
-            f"the stages have {sum(stage.steps for stage in stages)} steps and the configuration "
-            f"{config.steps}; make them equal"
-        )
-    described = _as_json(config)
-    if not callable(loss):
-        described["stages"] = [[loss_name(s.loss), s.learning_rate, s.steps] for s in stages]
-    device = next(model.parameters()).device
+    stages = _stages(task.loss, config)
     processes.copy_first(model.state_dict().values())
-    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam(task.groups, betas=(0.9, 0.99))
     rates = [group["lr"] for group in optimiser.param_groups]
-    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    state_file, log_file = out / "state.pt", out / "log.jsonl"
-    first, spent = 0, 0.0
-    if state_file.exists():
-        if not resume:
-            raise ValueError(
-                f"{out} already holds a training run; resume it or choose another folder"
-            )
-        first, spent = restore_state(state_file, described, model, optimiser, average)
-    if first != (there := processes.first_says(first)):
-        raise ValueError(
-            f"process {processes.rank()} finds {first} steps done in {out} and the first process "
-            f"{there}; all processes need the same folder"
-        )
+    average = _Average(model)
+    state = StateFile(
+        out / "state.pt", _described(task.loss, config), model, optimiser, average.weights
+    )
+    first, before = _begin(state, run.resume)
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
-    def save(step: int) -> None:
-        with writing(state_file, overwrite=True) as path:
-            state = {
-                "config": described,
-                "step": step,
-                "minutes": spent + (time.monotonic() - started) / 60,
-                "model": model.state_dict(),
-                "average": average,
-                "optimiser": optimiser.state_dict(),
-            }
-            torch.save(state, path)
+    def minutes() -> float:
+        return (time.monotonic() - started) / 60
 
-    steps = draws(pairs, config.batch, config.seed, range(first, config.steps), ahead)
-    shown = progress_bar(progress and first_process, config.steps, done=first)
+    steps = draws(task.pairs, config.batch, config.seed, range(first, config.steps), task.ahead)
+    shown = progress_bar(run.progress and first_process, config.steps, done=first)
     with shown as bar, closing(steps):
         for step, drawn in steps:
             stage, within = stage_at(stages, step)
             if within == 0:
                 optimiser.state.clear()
-            target, given, condition = (a.to(device) for a in drawn)
+            target, given, condition = (a.to(run.device) for a in drawn)
+            batch = target, given, condition
             if processes.count() > 1 and (within == 0 or step == first):
-                check_shares(stage.loss, model, (target, given, condition))
-            estimate = model(given[part], condition[part])
-            value = share(stage.loss, estimate, target, condition, part)
-            optimiser.zero_grad()
-            value.backward()
-            total = processes.add_up(model, value)
+                check_shares(stage.loss, model, batch)
+            total = _backward(stage.loss, model, batch, optimiser)
             if not total.isfinite():
                 raise FloatingPointError(
                     f"the loss is {float(total)} at step {step}; lower the rate"
@@ -176,53 +106,96 @@ def train(
                 base = rate * (stage.learning_rate / config.learning_rate)
                 group["lr"] = base * stage.rate(within)
             optimiser.step()
-            _update(average, model, min(config.ema, (step + 1) / (step + 10)))
+            average.update(min(config.ema, (step + 1) / (step + 10)))
             done = step + 1
             bar.update()
-            due = done % config.evaluate_every == 0 or done == config.steps
-            if evaluate and due and first_process:
-                with _Averaged(model, average), open(log_file, "a") as log:
-                    figures = evaluate(model)
-                    minutes_now = spent + (time.monotonic() - started) / 60
-                    log.write(json.dumps({"step": done, "minutes": minutes_now} | figures) + "\n")
-            out_of_time = (time.monotonic() - started) / 60 >= minutes
-            if minutes < math.inf:
+            last = done == config.steps
+            if task.evaluate and first_process and (last or done % config.evaluate_every == 0):
+                with average.in_place():
+                    line = {"step": done, "minutes": before + minutes()} | task.evaluate()
+                with open(out / "log.jsonl", "a") as log:
+                    log.write(json.dumps(line) + "\n")
+            out_of_time = minutes() >= run.minutes
+            if run.minutes < math.inf:
                 out_of_time = bool(processes.first_says(out_of_time))
-            due = done % config.checkpoint_every == 0 or done == config.steps or out_of_time
+            due = last or out_of_time or done % config.checkpoint_every == 0
             if due and first_process:
-                save(done)
-            if out_of_time and done < config.steps:
-                return False, spent + (time.monotonic() - started) / 60
-    model.load_state_dict(average)
-    return True, spent + (time.monotonic() - started) / 60
+                state.save(Done(done, before + minutes()))
+            if out_of_time and not last:
+                return Outcome(False, before + minutes())
+    model.load_state_dict(average.weights)
+    return Outcome(True, before + minutes())
 
 
-def check_unmade(out: Path, name: str, resume: bool) -> None:
-    """ValueError if the folder `out` holds the model `name` already and its run is not resumed."""
-    for made in (out / f"{name}.safetensors", out / f"{name}.json"):
-        if made.exists() and not resume:
-            raise ValueError(f"{made} exists; choose another folder, or resume its run")
+def _stages(loss: Loss | Sequence[Stage], config: Loop) -> list[Stage]:
+    """A single loss as the one stage that it is. Raises ValueError for steps too many or few."""
+    stages = [Stage(loss, config.learning_rate, config.steps)] if callable(loss) else list(loss)
+    if sum(stage.steps for stage in stages) != config.steps:
+        raise ValueError(
+            f"the stages have {sum(stage.steps for stage in stages)} steps and the configuration "
+            f"{config.steps}; make them equal"
+        )
+    return stages
 
 
-def _update(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    with torch.no_grad():
-        for name, value in model.state_dict().items():
-            average[name].lerp_(value, 1 - decay)
+def _described(loss: Loss | Sequence[Stage], config: Loop) -> dict:
+    """What a run can be resumed with alone, as JSON has it."""
+    described = json.loads(json.dumps(asdict(config)))
+    if not callable(loss):
+        described["stages"] = [[loss_name(s.loss), s.learning_rate, s.steps] for s in loss]
+    return described
 
 
-class _Averaged:
-    """The model with its averaged weights, inside a with."""
+def _begin(state: StateFile, resume: bool) -> Done:
+    """What is done already, which `state` then has. Raises ValueError as `train`."""
+    done = Done(0, 0.0)
+    if state.path.exists():
+        if not resume:
+            raise ValueError(
+                f"{state.path.parent} already holds a training run; resume it or choose another "
+                "folder"
+            )
+        done = state.restore()
+    if done.step != (there := processes.first_says(done.step)):
+        raise ValueError(
+            f"process {processes.rank()} finds {done.step} steps done in {state.path.parent} and "
+            f"the first process {there}; all processes need the same folder"
+        )
+    return done
 
-    def __init__(self, model: nn.Module, average: dict[str, Tensor]):
-        self.model, self.average = model, average
 
-    def __enter__(self) -> None:
-        self.saved = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
+def _backward(
+    loss: Loss, model: nn.Module, batch: Drawn, optimiser: torch.optim.Optimizer
+) -> Tensor:
+    """The gradients of a batch, of all processes, left in the model; the loss, a scalar."""
+    target, given, condition = batch
+    # every so many images, so that the first of a batch, which a penalty looks at, are shared too
+    part = slice(processes.rank(), None, processes.count())
+    value = share(loss, model(given[part], condition[part]), target, condition, part)
+    optimiser.zero_grad()
+    value.backward()
+    return processes.add_up(model, value)
 
-    def __exit__(self, *_) -> None:
-        self.model.load_state_dict(self.saved)
 
+class _Average:
+    """The exponential moving average of a model's weights."""
 
-def _as_json(config: Loop) -> dict:
-    return json.loads(json.dumps(asdict(config)))
+    def __init__(self, model: nn.Module):
+        self.model = model
+        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    def update(self, decay: float) -> None:
+        """Move towards the weights of now by 1 - `decay`."""
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                self.weights[name].lerp_(value, 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Inside, the model has the averaged weights."""
+        own = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(own)

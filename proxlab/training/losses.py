@@ -1,4 +1,4 @@
-"""What a training step minimises: functions of an estimate and the clean image.
+"""Losses of denoisers, which a training step minimises: of an estimate, the image and its noise.
 
 The minimiser of the squared loss is the posterior mean, that of the absolute loss the median of
 each pixel, that of proximal matching, as gamma goes to zero, the most probable image: the prox of
@@ -7,20 +7,25 @@ each pixel, that of proximal matching, as gamma goes to zero, the most probable 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from proxlab.training.draws import Drawn
+
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(estimate, clean, sigma [B]) -> scalar"""
+"""(estimate, clean, sigma [B]) -> scalar; of another task (estimate, target, condition)."""
 
 REFERENCE = 25 / 255
 """The noise level at which every loss has its plain weight."""
 DECAY = 1.2
-"""A denoiser's squared error grows as sigma^1.2 over 5/255 .. 50/255 (12 dB a decade, measured)."""
+"""Power of sigma by which the squared error of a denoiser grows over 5/255 .. 50/255 (12 dB a
+decade, measured)."""
 CLOSE = 0.02
-"""More than rounding does to a loss, relative, that of TF32 included, and less than a mistake."""
+"""Relative difference of two losses that are taken for equal: more than rounding makes, that of
+TF32 included, and less than a mistake."""
 
 
 def balanced_squared_error(estimate: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
@@ -34,7 +39,10 @@ def balanced_squared_error(estimate: Tensor, clean: Tensor, sigma: Tensor) -> Te
 
 
 def balanced_absolute_error(estimate: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-    """Mean over a batch [B, C, H, W] of |error|, relative to what its noise level allows; l1."""
+    """Mean over a batch [B, C, H, W] of |error|, relative to what its noise level allows.
+
+    The l1 loss, a scalar of order one, whose minimiser is the median of each pixel.
+    """
     error = (estimate - clean).abs().mean((1, 2, 3))
     return 30 * (error * (sigma / REFERENCE) ** (-DECAY / 2)).mean()
 
@@ -43,15 +51,16 @@ def balanced_absolute_error(estimate: Tensor, clean: Tensor, sigma: Tensor) -> T
 class ProximalMatching:
     """Mean over a batch [B, C, H, W] of 1 - exp(-r^2 / gamma^2), r the error of one image.
 
-    r is the root mean square over its pixels (gamma sqrt(n) in the paper's norm). It counts an
-    image that is missed by much more than gamma as lost, and so settles on what most likely is. It
-    does not differ from the squared loss until gamma is well below r. [Fang24, Sec. 3]
+    r is the root mean square over the pixels of the image; for the norm of the paper, gamma is
+    multiplied by sqrt(n). An image that is missed by much more than gamma counts as lost, so that
+    the minimiser settles on the most probable image. The loss does not differ from the squared one
+    until gamma is well below r. [Fang24, Sec. 3]
     """
 
     gamma: float
-    """At sigma = 25 / 255, image units. Denoisers of photographs leave r = 0.035 or so there."""
+    """Width at sigma = 25 / 255, image units. Denoisers of photographs leave r = 0.035 or so."""
     growth: float = DECAY / 2
-    """gamma grows as sigma^growth, by default as the error of a denoiser does; 0: one for all."""
+    """Power of sigma that gamma grows by, by default as the error of a denoiser; 0 is none."""
 
     def __post_init__(self):
         if not 0 < self.gamma < float("inf"):
@@ -64,21 +73,21 @@ class ProximalMatching:
 
 
 def loss_name(loss: Loss) -> str:
-    """What tells a loss from others in a saved run: a function's name, an object's fields."""
-    return getattr(loss, "__name__", None) or repr(loss)
+    """A loss in words, by which a saved run knows it: a function's name, an object's fields."""
+    return loss.__name__ if isinstance(loss, FunctionType) else repr(loss)
 
 
 @runtime_checkable
 class Shared(Protocol):
-    """A loss that is no mean over the images of a batch, and that says itself what a part adds."""
+    """A loss that is no mean over the images of a batch, and says what a part of them adds."""
 
     def share(self, estimate: Tensor, clean: Tensor, sigma: Tensor, part: slice) -> Tensor:
-        """As `share`."""
+        """The part's share, a scalar; the arguments are those of the function `share`."""
         ...
 
 
 def share(loss: Loss, estimate: Tensor, clean: Tensor, sigma: Tensor, part: slice) -> Tensor:
-    """What the images `part` of a batch add to its loss, a scalar.
+    """The share of the images `part` in the loss of a batch, a scalar; the shares add up to it.
 
     `estimate` is of these images alone, `clean` and `sigma` (what the network was told) of all. A
     loss is taken for a mean over images, unless it is `Shared`.
@@ -88,11 +97,11 @@ def share(loss: Loss, estimate: Tensor, clean: Tensor, sigma: Tensor, part: slic
     return loss(estimate, clean[part], sigma[part]) * (len(estimate) / len(clean))
 
 
-def check_shares(loss: Loss, model: nn.Module, drawn: tuple[Tensor, Tensor, Tensor]) -> None:
-    """ValueError if the shares of two parts of three images do not add up to their loss.
+def check_shares(loss: Loss, model: nn.Module, drawn: Drawn) -> None:
+    """Raises ValueError if the shares of two parts of three images do not add up to their loss.
 
-    So it is for a loss that is a sum, and for a model in which images of a batch mix. `drawn` is a
-    batch of at least two: target, input and condition, as `proxlab.training.loop.Pairs` has them.
+    They do not where a loss is a sum, nor where a model mixes the images of a batch. `drawn` is a
+    batch of at least two.
     """
     target, given, condition = (a[:3] for a in drawn)
     with torch.no_grad():

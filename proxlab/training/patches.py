@@ -1,4 +1,4 @@
-"""Patches that a training draws: cut, turned and mirrored at random, noise added."""
+"""Training pairs of a denoiser: patches cut, turned and mirrored at random, and noise added."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,19 +8,22 @@ from torch import Tensor
 
 from proxlab.images.folders import as_floats
 from proxlab.images.stored import StoredImages
+from proxlab.training.draws import Drawn
 
 
 class Patches:
     """Random square patches of images, turned and mirrored, as floats in [0, 1].
 
     The images are uint8 or floats in [0, 1], all gray [H, W] or all in colour [3, H, W]. Raises
-    ValueError for none, for a mixture of the two, and for one that is smaller than `size`; of
-    images that stay on disk the headers tell.
+    ValueError for no images, for a mixture of the two kinds, and for an image that is smaller than
+    `size`; of images that stay on disk the headers are read.
     """
 
     def __init__(self, images: Sequence[Tensor], size: int):
-        stored = isinstance(images, StoredImages)
-        shapes = images.shapes if stored else [tuple(x.shape) for x in images]
+        if isinstance(images, StoredImages):
+            shapes = images.shapes
+        else:
+            shapes = [tuple(x.shape) for x in images]
         small = [shape for shape in shapes if min(shape[-2:]) < size]
         if small or not shapes:
             raise ValueError(
@@ -33,12 +36,12 @@ class Patches:
                 "images for patches are all [H, W] or all [3, H, W], got "
                 f"{' and '.join(map(str, kinds.values()))}; convert them"
             )
-        self.images = images
+        self.images: Sequence[Tensor] = images
         self.channels = 3 if len(shapes[0]) == 3 else 1
         self.size = size
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """[count, 1 or 3, size, size]; the generator alone decides which."""
+        """Patches [count, 1 or 3, size, size]; the generator alone decides which."""
         patches = torch.empty(count, self.channels, self.size, self.size)
         for patch in patches:
             x = self.images[_below(len(self.images), generator)]
@@ -59,7 +62,7 @@ class NoisyPatches:
     sigma_range: tuple[float, float]
     """Image units; levels are drawn uniformly in their square roots."""
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, count: int, generator: torch.Generator) -> Drawn:
         """(clean [B, C, size, size], noisy, sigma [B]); the generator alone decides."""
         clean = self.patches.draw(count, generator)
         low, high = (s**0.5 for s in self.sigma_range)
@@ -69,4 +72,5 @@ class NoisyPatches:
 
 
 def _below(n: int, generator: torch.Generator) -> int:
+    """A random number from 0 to n - 1."""
     return int(torch.randint(n, (1,), generator=generator))

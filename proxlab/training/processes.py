@@ -1,4 +1,4 @@
-"""The processes that torchrun started: which of them this one is, and what they do together.
+"""Processes that train together, as torchrun starts them: their numbers and what they exchange.
 
     torchrun --nproc-per-node 2 -m proxlab train lpn-gray
 
@@ -9,24 +9,25 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-PATIENCE = timedelta(days=1)
-"""The first process evaluates while the others wait; if one fails, torchrun ends the others."""
+LONGEST_WAIT = timedelta(days=1)
+"""Time that a process waits for the others: the first one evaluates alone. Where one fails,
+torchrun ends the others at once."""
 
 Made = TypeVar("Made")
 
 
 @contextmanager
 def joined(device: str) -> Iterator[str]:
-    """Inside, the processes of torchrun are a group; gives the device of this one.
+    """Inside, the processes of torchrun are a group; the value is the device of this one.
 
-    On "cuda" each process of a machine has a device of its own and NCCL adds up, on "cpu" gloo.
-    Raises ValueError where a machine has fewer devices than processes.
+    On "cuda" each process of a machine has a device of its own and sums are by NCCL, on "cpu" by
+    gloo. Raises ValueError where a machine has fewer devices than processes.
     """
     if not (dist.is_available() and dist.is_torchelastic_launched()):
         yield device
@@ -42,7 +43,7 @@ def joined(device: str) -> Iterator[str]:
             )
         torch.cuda.set_device(place)
         device = f"cuda:{place}"
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=LONGEST_WAIT)
     try:
         yield device
     finally:
@@ -55,12 +56,12 @@ def rank() -> int:
 
 
 def count() -> int:
-    """How many processes there are."""
+    """The number of processes, 1 without torchrun."""
     return dist.get_world_size() if _in_group() else 1
 
 
 def add_up(model: nn.Module, value: Tensor) -> Tensor:
-    """Add up the gradients in `model` over the processes, in place, and a scalar: the sum of it.
+    """Sum of a scalar over the processes; the gradients in `model` are summed too, in place.
 
     One sum after the backward pass, where torch's DistributedDataParallel averages during it: that
     is right for equal shares alone, and it neither supports `torch.autograd.grad`, which the
@@ -80,24 +81,25 @@ def add_up(model: nn.Module, value: Tensor) -> Tensor:
 
 
 def copy_first(tensors: Iterable[Tensor]) -> None:
-    """Overwrite tensors, on all processes of the same shapes, by those of the first one."""
+    """Overwrite tensors by those of the first process; all have the same shapes in turn."""
     if count() > 1:
         for tensor in tensors:
             dist.broadcast(tensor, 0)
 
 
 def first_says(number: int) -> int:
-    """The number that the first process has here."""
+    """The number that the first process calls this with, in every process."""
     said = torch.tensor(int(number))
     copy_first([said])
     return int(said)
 
 
 def first_makes(make: Callable[[], Made]) -> Made:
-    """What `make` returns, called by the first process alone; all others wait and are told."""
-    made = [make() if rank() == 0 else None]
-    if count() > 1:
-        dist.broadcast_object_list(made, 0)
+    """The result of `make`, called by the first process alone; all others wait and are told."""
+    if count() == 1:
+        return make()
+    made: list[Any] = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(made, 0)
     return made[0]
 
 

@@ -1,4 +1,4 @@
-"""The parts of a training: a loss, a learning rate and a number of steps each."""
+"""Stages of a training, each with a loss, a learning rate and a number of steps of its own."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Stage:
 
     loss: Loss
     learning_rate: float
-    """In place of the configuration's, with the same warm-up and decline within the stage."""
+    """Rate in place of the configuration's; warm-up and decline are within the stage."""
     steps: int
 
     def __post_init__(self):
@@ -28,7 +28,7 @@ class Stage:
 
 
 def stage_at(stages: list[Stage], step: int) -> tuple[Stage, int]:
-    """The stage of a step, and the step's number within it."""
+    """The stage that a step of the whole training is in, and its number within the stage."""
     for stage in stages:
         if step < stage.steps:
             return stage, step

@@ -1,44 +1,81 @@
-"""The file that a training run goes on from after it was stopped."""
+"""The file that a training run is kept in, to go on from after it was stopped."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from proxlab.images.files import writing
 
-def restore_state(
-    path: Path,
-    described: dict,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-) -> tuple[int, float]:
-    """Read it into what is given; (steps done, minutes spent).
+ENTRIES = {"config", "step", "minutes", "model", "average", "optimiser"}
+"""What the file holds by name."""
 
-    Raises ValueError for another file, and for a run of another configuration than `described`.
-    """
-    state = _read(path)
-    if state["config"] != described:
-        raise ValueError(
-            f"{path} was made with another configuration, {state['config']}; resume with that one "
-            "or choose another folder"
-        )
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    for name, value in state["average"].items():
-        average[name].copy_(value)
-    return state["step"], state["minutes"]
+
+class Done(NamedTuple):
+    """How far a run has come."""
+
+    step: int
+    """Steps taken."""
+    minutes: float
+    """Minutes that they took."""
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """The state of a run as it stands, and the file it is written to and read from."""
+
+    path: Path
+    config: dict
+    """The configuration as JSON has it; the file of a run is that of one configuration."""
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: dict[str, Tensor]
+    """Averaged weights by name."""
+
+    def save(self, done: Done) -> None:
+        """Write the file. An interrupt leaves the one before it whole."""
+        state = {
+            "config": self.config,
+            "step": done.step,
+            "minutes": done.minutes,
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+        }
+        with writing(self.path, overwrite=True) as temporary:
+            torch.save(state, temporary)
+
+    def restore(self) -> Done:
+        """Read the file into model, optimiser and average, in place.
+
+        Raises ValueError for a file of another kind, and for a run of another configuration.
+        """
+        state = _read(self.path)
+        if state["config"] != self.config:
+            raise ValueError(
+                f"{self.path} was made with another configuration, {state['config']}; resume with "
+                "that one or choose another folder"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for name, value in state["average"].items():
+            self.average[name].copy_(value)
+        return Done(state["step"], state["minutes"])
 
 
 def _read(path: Path) -> dict:
-    """No code in the file is run. On other content torch raises whatever it stumbles over."""
+    """The content by name; no code in the file is run.
+
+    Raises ValueError for another content, on which torch raises whatever it stumbles over.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             state = torch.load(path, weights_only=True, map_location="cpu")
-        lacking = {"config", "step", "minutes", "model", "average", "optimiser"} - set(state)
-        if lacking:
+        if lacking := ENTRIES - set(state):
             raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
     except Exception as error:
         reason = str(error).split(". ")[0].split("\n")[0] or type(error).__name__

@@ -14,12 +14,13 @@ from proxlab.diffusion.digit_classifier import (
     DigitClassifierConfig,
 )
 from proxlab.images.data_sets import Digits, load_digits
+from proxlab.training.config import Run
 from proxlab.training.recipes import digits
 from proxlab.training.recipes.digits import (
     DigitClassifierTraining,
     MovedDigits,
     accuracy,
-    train_digit_classifier,
+    digit_classifier,
 )
 
 SMALL = DigitClassifierConfig(widths=(8, 8, 8), features=16)
@@ -143,7 +144,7 @@ def parts(monkeypatch):
 
 def trained(out, steps, **options):
     config = DigitClassifierTraining(steps=steps, batch=32, learning_rate=1e-2, ema=0.9)
-    return train_digit_classifier(out=out, config=config, architecture=SMALL, **options)
+    return digit_classifier(out=out, config=config, start=SMALL, run=Run(**options))
 
 
 def test_it_learns_and_looks_at_test_digits_once_at_the_end(tmp_path, parts):

@@ -19,12 +19,14 @@ from proxlab.images.folders import hold_out, load_color, load_gray
 from proxlab.images.stored import RecentImages, StoredImages, open_color, open_gray
 from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.training.config import Run, TrainConfig
 from proxlab.training.draws import draws
-from proxlab.training.loop import TrainConfig, train
+from proxlab.training.loop import Task, train
 from proxlab.training.losses import balanced_squared_error
 from proxlab.training.patches import NoisyPatches, Patches
 from proxlab.training.recipes import photographs
-from proxlab.training.recipes.completion import train_completion
+from proxlab.training.recipes.completion import crate_completion
+from proxlab.training.recipes.denoising import untrained_lpn
 from tests.shard_files import write_shards
 
 CONFIG = TrainConfig(steps=3, batch=2, patch=16, checkpoint_every=1)
@@ -68,7 +70,7 @@ def read(monkeypatch):
 
 
 def trained(data, out, recipe=photographs.lpn_gray, **options):
-    return recipe(data, out, config=CONFIG, architecture=SMALL, **options)
+    return recipe(data, out, config=CONFIG, start=SMALL, run=Run(**options))
 
 
 def weights(path):
@@ -84,7 +86,7 @@ def test_streamed_training_is_that_from_memory_to_the_bit(name, kind, album, tmp
     recipe = getattr(photographs, name)
     memory = trained(album[0], tmp_path / "a", recipe)
     request.getfixturevalue("streamed")
-    assert isinstance(recipe.load(album[kind]), StoredImages)
+    assert isinstance(recipe.prepare.load(album[kind]), StoredImages)
     assert same(weights(memory), weights(trained(album[kind], tmp_path / "b", recipe)))
     first, second = (
         json.loads((tmp_path / x / memory.name).with_suffix(".json").read_text()) for x in "ab"
@@ -97,9 +99,9 @@ def test_streamed_training_is_that_from_memory_to_the_bit(name, kind, album, tmp
 def test_completion_too(album, tmp_path, request):
     small = CrateConfig(width=16, layers=1, heads=2)
     config = replace(CONFIG, steps=2, patch=32)
-    a = train_completion(album[0], tmp_path / "a", config=config, architecture=small)
+    a = crate_completion(album[0], tmp_path / "a", config=config, start=small)
     request.getfixturevalue("streamed")
-    b = train_completion(album[1], tmp_path / "b", config=config, architecture=small)
+    b = crate_completion(album[1], tmp_path / "b", config=config, start=small)
     assert same(weights(a), weights(b))
 
 
@@ -192,13 +194,11 @@ def test_training_on_what_is_drawn_ahead_ends_the_same(album, tmp_path):
     pairs = NoisyPatches(Patches(images, 16), CONFIG.sigma_range).draw
     ends = []
     for ahead in (0, 3):
-        model, groups = photographs.lpn(SMALL, CONFIG)
+        model, groups = untrained_lpn(SMALL, CONFIG)
+        task = Task(model, groups, pairs, balanced_squared_error, ahead=ahead)
         out, finished = tmp_path / str(ahead), False
         while not finished:
-            finished, _ = train(
-                model, groups, pairs, balanced_squared_error, CONFIG, out,
-                minutes=0, resume=True, ahead=ahead,
-            )  # fmt: skip
+            finished, _ = train(task, CONFIG, out, Run(minutes=0, resume=True))
         ends.append(model.state_dict())
     assert same(*ends)
 

@@ -10,13 +10,13 @@ from proxlab import checkpoints
 from proxlab.commands.main import main
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig
-from proxlab.training.loop import TrainConfig
+from proxlab.training.config import TrainConfig
 from proxlab.training.patches import NoisyPatches, Patches
 from proxlab.training.recipes.completion import (
     MaskedPatches,
     completion_error,
+    crate_completion,
     held_out_figures,
-    train_completion,
 )
 
 SMALL = CrateConfig(width=32, heads=2, layers=1)
@@ -122,13 +122,13 @@ def test_an_error_weighs_less_where_more_is_missing():
 
 def test_is_trained_from_a_folder_of_photographs_and_loaded(photos, tmp_path):
     config = TrainConfig(steps=3, batch=2, patch=32, evaluate_every=3)
-    path = train_completion(photos, tmp_path / "out", config=config, architecture=SMALL)
+    path = crate_completion(photos, tmp_path / "out", config=config, start=SMALL)
     made = checkpoints.load(path)
     assert isinstance(made, Completion)
     image = torch.from_numpy(camera()[:96, :96])
     assert held_out_figures(made, [image])["half missing"] > 15
     with pytest.raises(ValueError, match="exists"):
-        train_completion(photos, tmp_path / "out", config=config, architecture=SMALL)
+        crate_completion(photos, tmp_path / "out", config=config, start=SMALL)
 
 
 def test_figures_are_of_half_the_pixels_and_of_whole_boxes():

@@ -7,8 +7,8 @@ from proxlab import checkpoints
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
-from proxlab.training.loop import TrainConfig
-from proxlab.training.recipes import crate
+from proxlab.training.config import TrainConfig
+from proxlab.training.recipes import crate, photographs
 
 TINY = DnCNNConfig(depth=3, width=4)
 SHORT = TrainConfig(steps=2, batch=2, patch=32, evaluate_every=2)
@@ -44,8 +44,8 @@ def test_a_size_that_cannot_be_is_refused(wrong, said):
 
 def test_recipes_make_it_and_a_crate(photos, tmp_path):
     small = CrateConfig(width=32, heads=2, layers=1)
-    for recipe, size in ((crate.dncnn_gray, TINY), (crate.crate_gray, small)):
-        path = recipe(photos, tmp_path / recipe.name, config=SHORT, architecture=size)
+    for recipe, size in ((photographs.dncnn_gray, TINY), (crate.crate_gray, small)):
+        path = recipe(photos, tmp_path / recipe.name, config=SHORT, start=size)
         assert checkpoints.load(path).name == recipe.name
 
 

@@ -13,7 +13,7 @@ from proxlab import checkpoints
 from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
-from proxlab.training.loop import TrainConfig
+from proxlab.training.config import TrainConfig
 from proxlab.training.recipes import photographs
 
 TINY = UNetConfig(widths=(4, 4, 4, 4))
@@ -33,7 +33,7 @@ def test_a_recipe_makes_a_denoiser_that_restores(channels, recipe, tmp_path):
     for i in range(2):
         Image.fromarray(astronaut()[40 * i : 40 * i + 40, 200:240]).save(photos / f"{i}.png")
     config, size = TrainConfig(steps=2, batch=2, patch=32), replace(TINY, channels=channels)
-    path = recipe(photos, tmp_path / "run", config=config, architecture=size)
+    path = recipe(photos, tmp_path / "run", config=config, start=size)
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["kind"] == "unet" and "unconstrained" in card["what"]
     assert card["command"] == f"proxlab train {path.stem} --steps 2 --batch 2"

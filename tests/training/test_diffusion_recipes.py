@@ -12,7 +12,7 @@ from PIL import Image
 
 from proxlab import checkpoints
 from proxlab.images.data_sets import load_cifar10
-from proxlab.training.recipes import diffusion
+from proxlab.training.config import Run
 from proxlab.training.recipes.diffusion import (
     DiffusionTraining,
     noise_error,
@@ -22,7 +22,6 @@ from proxlab.training.recipes.diffusion import (
     score_mnist,
     score_stages,
 )
-from proxlab.training.recipes.names import DIFFUSIONS
 from tests.tiny_diffusion import TINY
 
 CONFIG = DiffusionTraining(steps=10, batch=4, candidates=(5, 10), checkpoint_every=3)
@@ -33,20 +32,19 @@ IMAGES = torch.randint(
 
 def tiny(recipe):
     """On random images of 8 x 8, and a network of that size."""
-    return replace(
-        recipe,
-        load=lambda part, root: IMAGES[1::2] if part == "train" else IMAGES[::2],
-        architecture=TINY,
-        config=CONFIG,
+    prepare = replace(
+        recipe.prepare, load=lambda part, root: IMAGES[1::2] if part == "train" else IMAGES[::2]
     )
+    return replace(recipe, prepare=prepare, start=TINY, config=CONFIG)
 
 
 @pytest.mark.parametrize("recipe", [tiny(proxdm_mnist), tiny(score_mnist)], ids=lambda r: r.name)
 def test_resumed_equals_uninterrupted_to_the_bit(tmp_path, recipe):
     whole = checkpoints.load_diffusion(recipe(out=tmp_path / "a"))
-    path, pieces = recipe(out=tmp_path / "b", minutes=0), 1
+    path, pieces = recipe(out=tmp_path / "b", run=Run(minutes=0)), 1
     while path is None:
-        path, pieces = recipe(out=tmp_path / "b", minutes=0, resume=True), pieces + 1
+        run = Run(minutes=0, resume=True)
+        path, pieces = recipe(out=tmp_path / "b", run=run), pieces + 1
     assert pieces == 10
     resumed = checkpoints.load_diffusion(path)
     assert whole.config == resumed.config == TINY
@@ -64,8 +62,9 @@ def test_resumed_equals_uninterrupted_to_the_bit(tmp_path, recipe):
 def test_training_lowers_the_error_it_minimises(tmp_path):
     recipe = tiny(score_mnist)
     config = replace(CONFIG, steps=60, batch=16)
-    model = recipe.method.build(TINY, config, "tiny")
-    pairs = recipe.method.pairs(IMAGES[1::2], model.schedule, config)
+    aim = recipe.prepare.aim
+    model = aim.build(TINY, config)
+    pairs = aim.pairs(IMAGES[1::2], model.schedule, config)
     drawn = pairs(200, torch.Generator().manual_seed(5))
     before = noise_error(model, drawn)["squared"]
     after = noise_error(checkpoints.load_diffusion(recipe(out=tmp_path, config=config)), drawn)
@@ -78,17 +77,8 @@ def test_both_models_take_equal_steps_at_equal_rates():
     assert [(s.steps, s.learning_rate) for s in prox] == [(s.steps, s.learning_rate) for s in score]
     assert sum(s.steps for s in prox) == DiffusionTraining().steps
     assert [s.loss.zeta for s in prox[1:]] == [0.25, 0.125]
-    assert proxdm_mnist.architecture == score_mnist.architecture
+    assert proxdm_mnist.start == score_mnist.start
     assert proxdm_mnist.config == score_mnist.config
-
-
-def test_the_command_knows_every_recipe():
-    names = {
-        value.name
-        for value in vars(diffusion).values()
-        if isinstance(value, diffusion.DiffusionRecipe)
-    }
-    assert names == set(DIFFUSIONS)
 
 
 def zipped(path, count, side=32, suffix=".png"):

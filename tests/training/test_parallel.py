@@ -19,12 +19,13 @@ from test_loss_shares import Net, mean_loss, pairs, summed
 
 from proxlab.commands.main import main
 from proxlab.training import processes
-from proxlab.training.loop import TrainConfig, train
+from proxlab.training.config import Run, TrainConfig
+from proxlab.training.loop import Task, train
 from proxlab.training.stages import Stage
 
 # from one server that has imported everything, forked: two processes would import it all again
 START = multiprocessing.get_context("forkserver")
-START.set_forkserver_preload(["proxlab.commands.train"])
+START.set_forkserver_preload(["proxlab.commands.train", "proxlab.training.recipes.photographs"])
 
 
 def child(rank, count, port, results, work, args):
@@ -85,12 +86,9 @@ def run(out, batch, loss=STAGES, minutes=math.inf, resume=False, mistake=None):
         # to where Adam knows lengths: by which gradient's norm it was shortened is seen
         config = TrainConfig(10, batch, 8, learning_rate=rate, clip=1e-7, evaluate_every=4)
         groups = [{"params": list(model.parameters()), "lr": rate}]
-        finished, _ = train(
-            model, groups, pairs, loss, config, out,
-            evaluate=lambda m: {"rank": processes.rank()},
-            minutes=minutes if processes.rank() == 0 else max(minutes, 1e6),
-            resume=resume,
-        )  # fmt: skip
+        task = Task(model, groups, pairs, loss, lambda: {"rank": processes.rank()})
+        minutes = minutes if processes.rank() == 0 else max(minutes, 1e6)
+        finished, _ = train(task, config, out, Run(minutes, resume))
         return finished, {k: v.tolist() for k, v in model.state_dict().items()}
 
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import re
+from importlib import import_module
+from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
@@ -15,10 +18,12 @@ from proxlab.commands.main import main
 from proxlab.images.folders import load_color, load_ct, load_gray
 from proxlab.images.metrics import denoising_psnr
 from proxlab.priors.lpn.mixture_config import MixtureConfig
-from proxlab.training.loop import TrainConfig
+from proxlab.training import recipes
+from proxlab.training.config import TrainConfig
 from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.recipe import Recipe
 from proxlab.training.recipes import crate, photographs
-from proxlab.training.recipes.names import COMPLETION, CRATES, RECIPES
+from proxlab.training.recipes.names import RECIPES
 
 GRAY = [
     torch.randint(256, (30, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))
@@ -125,7 +130,14 @@ def test_what_is_no_slice_is_refused(levels, message, slices):
         load_ct(slices)
 
 
-@pytest.mark.parametrize("recipe", [*RECIPES, *CRATES[:1], *CRATES[2:], COMPLETION])
+OF_PHOTOGRAPHS = [
+    name
+    for name, place in RECIPES.items()
+    if not place.startswith(("diffusion:", "digits:")) and name != "crate-gray-step"
+]
+
+
+@pytest.mark.parametrize("recipe", OF_PHOTOGRAPHS)
 def test_the_command_knows_the_recipes(recipe, photos, slices, tmp_path, capsys):
     data = slices if recipe == "lpn-ct" else photos
     words = f"train {recipe} --quiet --device cpu --data {data} --out {tmp_path / 'run'}"
@@ -138,7 +150,7 @@ def test_recipes_differ_in_their_data_alone(photos, tmp_path):
     config = TrainConfig(steps=1, batch=2, patch=16)
     small = MixtureConfig(4, 2, context=1)
     made = {
-        recipe: recipe(photos, tmp_path / name, config=config, architecture=small)
+        recipe: recipe(photos, tmp_path / name, config=config, start=small)
         for name, recipe in (("a", photographs.lpn_gray), ("b", photographs.lpn_color))
     }
     names = [path.stem for path in made.values()]
@@ -147,20 +159,31 @@ def test_recipes_differ_in_their_data_alone(photos, tmp_path):
         card = path.with_suffix(".json").read_text()
         assert f"proxlab train {path.stem} --steps 1" in card and "2 images of photos" in card
         assert load(path).name == path.stem
-    again = photographs.lpn_color(photos, tmp_path / "c", config=config, architecture=small)
+    again = photographs.lpn_color(photos, tmp_path / "c", config=config, start=small)
     assert again.read_bytes() == made[photographs.lpn_color].read_bytes()
     assert again.read_bytes() != made[photographs.lpn_gray].read_bytes()
     with pytest.raises(ValueError, match="lpn-color.safetensors exists; choose another"):
         photographs.lpn_color(photos, tmp_path / "c", config=config)
 
 
-def test_recipes_are_called_what_the_command_calls_them():
-    made = [
-        recipe for recipe in vars(photographs).values() if isinstance(recipe, photographs.Recipe)
-    ]
-    assert {recipe.name for recipe in made} | {"lpn-gray-pm"} == set(RECIPES)
-    made = [recipe for recipe in vars(crate).values() if isinstance(recipe, photographs.Recipe)]
-    assert {recipe.name for recipe in made} | {"crate-gray-step"} == set(CRATES)
+def test_every_recipe_has_a_row_and_is_called_what_the_command_calls_it():
+    rooms = {place.split(":")[0] for place in RECIPES.values()}
+    files = {path.stem for path in Path(recipes.__file__).parent.glob("*.py")}
+    assert rooms == files - {"__init__", "names", "denoising"}
+    made = {}
+    for room in rooms:
+        for attribute, value in vars(import_module(f"{recipes.__name__}.{room}")).items():
+            if isinstance(value, Recipe):
+                made[value.name] = f"{room}:{attribute}"
+    assert made == RECIPES
+
+
+def test_two_recipes_train_a_model_further():
+    found = {name: resolve_name(f"{recipes.__name__}.{place}") for name, place in RECIPES.items()}
+    assert {name: recipe.start for name, recipe in found.items() if recipe.goes_on} == {
+        "lpn-gray-pm": "lpn-gray",
+        "crate-gray-step": "crate-gray",
+    }
 
 
 @pytest.mark.parametrize("rival", ["gray", "gray-small", "gray-large", "color"])
@@ -168,18 +191,14 @@ def test_rivals_have_the_size_of_what_they_stand_beside(rival):
     sizes = []
     for kind in ("lpn", "unet"):
         recipe = getattr(photographs, f"{kind}-{rival}".replace("-", "_"))
-        model, _ = recipe.build(recipe.architecture, TrainConfig())
+        model, _ = recipe.prepare.build(recipe.start, TrainConfig())
         sizes.append(sum(p.numel() for p in model.parameters()))
     assert abs(sizes[1] / sizes[0] - 1) < 0.02
 
 
 def test_so_have_those_beside_crate():
     sizes = []
-    for recipe in (
-        crate.crate_gray,
-        crate.unet_gray_wide,
-        crate.dncnn_gray,
-    ):
-        model, _ = recipe.build(recipe.architecture, TrainConfig())
+    for recipe in (crate.crate_gray, photographs.unet_gray_wide, photographs.dncnn_gray):
+        model, _ = recipe.prepare.build(recipe.start, TrainConfig())
         sizes.append(sum(p.numel() for p in model.parameters()))
     assert max(sizes) < 1.02 * min(sizes) and max(sizes) <= 1.5e6

@@ -13,14 +13,15 @@ from proxlab.images.folders import hold_out
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
-from proxlab.training.loop import TrainConfig, train
+from proxlab.training.config import Run, TrainConfig
+from proxlab.training.loop import Task, train
 from proxlab.training.losses import (
     ProximalMatching,
     balanced_absolute_error,
     balanced_squared_error,
 )
 from proxlab.training.patches import NoisyPatches, Patches
-from proxlab.training.recipes.photographs import lpn_gray_pm, proximal_matching_stages
+from proxlab.training.recipes.proximal_matching import lpn_gray_pm, proximal_matching_stages
 from proxlab.training.stages import Stage
 
 IMAGES = [
@@ -33,10 +34,8 @@ CONFIG = TrainConfig(steps=5, batch=2, patch=16, checkpoint_every=2)
 def run(out, config=CONFIG, minutes=float("inf"), resume=False, loss=balanced_squared_error):
     model = LPN(MixturePotential(MixtureConfig(4, 2, context=1)))
     groups = model.potential.parameter_groups(config.learning_rate)
-    finished, _ = train(
-        model, groups, NoisyPatches(Patches(IMAGES, config.patch), config.sigma_range).draw, loss,
-        config, out, minutes=minutes, resume=resume,
-    )  # fmt: skip
+    pairs = NoisyPatches(Patches(IMAGES, config.patch), config.sigma_range).draw
+    finished, _ = train(Task(model, groups, pairs, loss), config, out, Run(minutes, resume))
     return finished, model.state_dict()
 
 

@@ -1,6 +1,5 @@
-"""How `crate-completion` was made: photographs with holes and noise, and what errors weigh."""
+"""The recipe of `crate-completion`: photographs with holes and noise, and what errors weigh."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,29 +8,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxlab import checkpoints
 from proxlab.images.data_sets import find_data
 from proxlab.images.metrics import psnr
 from proxlab.images.stored import open_gray
 from proxlab.operators.inpainting import boxes_mask, fill_missing
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig
-from proxlab.training import processes
-from proxlab.training.loop import TrainConfig, check_unmade, train
+from proxlab.training.config import Run, TrainConfig
+from proxlab.training.draws import Drawn
+from proxlab.training.loop import Task
 from proxlab.training.patches import NoisyPatches, Patches
-from proxlab.training.run import how_made, open_split
+from proxlab.training.recipe import Prepared, Recipe
+from proxlab.training.recipes.denoising import open_split
 
-NAME = "crate-completion"
-CONFIG = TrainConfig(clip=1.0)
 SEEN_ERROR, MISSING_ERROR = 0.02, 0.006
 """Squared error of a seen pixel over sigma^1.2, and of a missing one, about (measured)."""
 BLOCK = 4
-"""Side of the squares that are masked together, the stride of the tokens."""
+"""Side of the squares that are masked together, pixels: the stride of the tokens."""
 BOXES = (8, 40)
-"""Least and largest side of a hole, pixels."""
-
-BOX = 32
-"""Of the boxes that its figures are of, pixels."""
+"""Least and largest side of a hole in training, pixels."""
+HELD_OUT_BOX = 32
+"""Side of the holes that its figures are of, pixels."""
+LOGGED_IMAGES = 4
+"""Held-out images that the log has figures of; the card has them of all."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class MaskedPatches:
 
     patches: NoisyPatches
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """(clean, [filled, seen] [B, 2, S, S], [sigma, share missing] [B, 2])."""
+    def draw(self, count: int, generator: torch.Generator) -> Drawn:
+        """(clean [B, 1, S, S], [filled, seen] [B, 2, S, S], [sigma, share missing] [B, 2])."""
         clean, noisy, sigma = self.patches.draw(count, generator)
         size = clean.shape[-1]
         seen = torch.stack([_mask(size, generator) for _ in range(count)])[:, None]
@@ -49,8 +48,8 @@ class MaskedPatches:
         return clean, given, torch.stack([sigma, 1 - seen.mean((1, 2, 3))], 1)
 
 
-class Task(nn.Module):
-    """A completion as the training loop calls it."""
+class Refining(nn.Module):
+    """A completion as the training loop calls it, with what `MaskedPatches` draws."""
 
     def __init__(self, model: Completion):
         super().__init__()
@@ -61,16 +60,16 @@ class Task(nn.Module):
 
 
 def completion_error(estimate: Tensor, clean: Tensor, condition: Tensor) -> Tensor:
-    """Mean over a batch of the squared error, relative to what noise and holes leave."""
+    """Mean over a batch of the squared error, relative to what noise and holes leave: a scalar."""
     sigma, missing = condition.unbind(1)
     usual = (1 - missing) * SEEN_ERROR * sigma**1.2 + missing * MISSING_ERROR
     return ((estimate - clean).square().mean((1, 2, 3)) / usual).mean()
 
 
 def held_out_figures(model: Completion, images: Sequence[Tensor]) -> dict[str, float]:
-    """PSNR of all pixels: half of them missing, and boxes of 32 x 32, at noise 0.01.
+    """PSNR of all pixels, dB, where half of them are missing and where boxes of 32 x 32 are.
 
-    Boxes are a third of the side where an image is too small for three.
+    The noise is 0.01. Boxes are a third of the side where an image is too small for three.
     """
     generator, device = torch.Generator().manual_seed(0), next(model.parameters()).device
     totals = {"half missing": 0.0, "boxes missing": 0.0}
@@ -78,7 +77,7 @@ def held_out_figures(model: Completion, images: Sequence[Tensor]) -> dict[str, f
         clean = image[None, None] / 255
         noisy = clean + 0.01 * torch.randn(clean.shape, generator=generator)
         half = (torch.rand(clean.shape, generator=generator) < 0.5).float()
-        boxed = boxes_mask(image.shape, min(BOX, min(image.shape) // 3)).float()
+        boxed = boxes_mask(image.shape, min(HELD_OUT_BOX, min(image.shape) // 3)).float()
         for name, seen in (("half missing", half), ("boxes missing", boxed)):
             with torch.no_grad():
                 found = model.complete(noisy.to(device), seen.to(device), 0.01)
@@ -86,57 +85,35 @@ def held_out_figures(model: Completion, images: Sequence[Tensor]) -> dict[str, f
     return {name: round(value, 3) for name, value in totals.items()}
 
 
-def train_completion(
-    data: Path | None = None,
-    out: Path | None = None,
-    *,
-    config: TrainConfig | None = None,
-    architecture: CrateConfig | None = None,
-    minutes: float = math.inf,
-    resume: bool = False,
-    progress: bool = False,
-    device: str = "cpu",
-) -> Path | None:
-    """Train on the photographs of `data` (bsds400 of PROXLAB_DATA if None) in the folder `out`.
+def masked(start: CrateConfig, config: TrainConfig, data: Path | None, run: Run) -> Prepared:
+    """Prepares the training of a completion, see `Recipe.prepare`."""
+    model = Completion(start, config.sigma_range)
+    images, held_out, in_words, ahead = open_split(open_gray, data or find_data("bsds400"), run)
+    noisy = NoisyPatches(Patches(images, config.patch), config.sigma_range)
 
-    Returns the model file, or None if `minutes` ended first. Raises as `loop.train`, and
-    ValueError where a model lies already.
-    """
-    out, config = Path(out or NAME), config or CONFIG
-    check_unmade(out, NAME, resume)
-    found = data or find_data("bsds400")
-    images, held_out, said, ahead = open_split(open_gray, found, device, progress)
-    task = Task(Completion(architecture or CrateConfig(), config.sigma_range, NAME)).to(device)
-    finished, spent = train(
-        task,
-        task.model.parameter_groups(config.learning_rate),
-        MaskedPatches(NoisyPatches(Patches(images, config.patch), config.sigma_range)).draw,
-        completion_error,
-        config,
-        out,
-        evaluate=lambda t: held_out_figures(t.model, held_out[:4]),
-        minutes=minutes,
-        resume=resume,
-        progress=progress,
-        ahead=ahead,
-    )
-    if not finished:
-        return None
+    def logged() -> dict:
+        return held_out_figures(model, held_out[:LOGGED_IMAGES])
 
-    def save() -> Path:
-        about = {
-            "what": "gray photographs, CRATE trained on masked images: fills in and denoises",
-            "data": said,
-            **how_made(NAME, config, spent, device),
-            "held_out_completed": held_out_figures(task.model, held_out),
-        }
-        return checkpoints.save(out / NAME, task.model, about, overwrite=True)
+    def figures() -> dict:
+        return {"held_out_completed": held_out_figures(model, held_out)}
 
-    return processes.first_makes(save)
+    groups = model.parameter_groups(config.learning_rate)
+    pairs = MaskedPatches(noisy).draw
+    task = Task(Refining(model), groups, pairs, completion_error, logged, ahead)
+    return Prepared(task, model, in_words, figures)
+
+
+crate_completion = Recipe(
+    "crate-completion",
+    "gray photographs, CRATE trained on masked images: fills in and denoises",
+    masked,
+    CrateConfig(),
+    TrainConfig(clip=1.0),
+)
 
 
 def _mask(size: int, generator: torch.Generator) -> Tensor:
-    """[size, size], 1 = seen."""
+    """A random mask [size, size], 1 where a pixel is seen."""
     kind, share = torch.rand(2, generator=generator).tolist()
     if kind < 1 / 3:
         return (torch.rand(size, size, generator=generator) > 0.2 + 0.7 * share).float()

@@ -1,4 +1,4 @@
-"""How `digit-classifier` was made: digits a little moved, the training loop, its card."""
+"""The recipe of `digit-classifier`: digits a little moved, turned and stretched, with labels."""
 
 import math
 from dataclasses import dataclass
@@ -8,31 +8,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxlab import checkpoints
-from proxlab.diffusion.digit_classifier import NAME, SIDE, DigitClassifier, DigitClassifierConfig
+from proxlab.diffusion.digit_classifier import (
+    DIGIT_SIDE,
+    NAME,
+    DigitClassifier,
+    DigitClassifierConfig,
+)
 from proxlab.images.data_sets import Digits, load_digits
-from proxlab.training import processes
-from proxlab.training.loop import check_unmade, train
-from proxlab.training.run import how_made
+from proxlab.training.config import Run
+from proxlab.training.draws import Drawn
+from proxlab.training.loop import Task
+from proxlab.training.recipe import Prepared, Recipe
 
 
 @dataclass(frozen=True)
 class DigitClassifierTraining:
-    """How long and how hard to train it; what the training loop reads. Chosen on held-out."""
+    """How long and how hard to train the classifier. Values were chosen on held-out digits."""
 
     steps: int = 3000
     batch: int = 64
     learning_rate: float = 3e-3
-    """Of Adam."""
+    """Learning rate of Adam."""
     ema: float = 0.998
     clip: float = 1.0
     """Largest norm of a gradient."""
     shift: float = 2.0
-    """Pixels that a training digit is moved by at most, along each axis."""
+    """Most pixels that a training digit is moved by, along each axis."""
     turn: float = 10.0
-    """Degrees that it is turned by at most."""
+    """Most degrees that it is turned by."""
     stretch: float = 0.1
-    """Share that it is enlarged or reduced by at most."""
+    """Largest share that it is enlarged or reduced by."""
     seed: int = 0
     checkpoint_every: int = 250
     evaluate_every: int = 500
@@ -45,16 +50,16 @@ class MovedDigits:
     digits: Digits
     config: DigitClassifierTraining
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, count: int, generator: torch.Generator) -> Drawn:
         """(labels [B], images [B, 1, 28, 28] in [0, 1], nothing [B, 0]); the generator decides."""
         which = torch.randint(len(self.digits.images), (count,), generator=generator)
         angle, size, *shift = 2 * torch.rand(4, count, generator=generator) - 1
         angle = angle * math.radians(self.config.turn)
         size = 1 + size * self.config.stretch
-        across, down = (s * self.config.shift * 2 / SIDE for s in shift)
+        across, down = (s * self.config.shift * 2 / DIGIT_SIDE for s in shift)
         cos, sin = size * angle.cos(), size * angle.sin()
         rows = torch.stack([cos, -sin, across, sin, cos, down], 1).view(count, 2, 3)
-        grid = F.affine_grid(rows, [count, 1, SIDE, SIDE], align_corners=False)
+        grid = F.affine_grid(rows, [count, 1, DIGIT_SIDE, DIGIT_SIDE], align_corners=False)
         images = F.grid_sample(self.digits.images[which] / 255, grid, align_corners=False)
         return self.digits.labels[which], images, torch.empty(count, 0)
 
@@ -72,55 +77,36 @@ def accuracy(model: DigitClassifier, digits: Digits) -> float:
     return int(sum(right)) / len(digits.labels)
 
 
-def train_digit_classifier(
-    data: Path | None = None,
-    out: Path | None = None,
-    *,
-    config: DigitClassifierTraining | None = None,
-    architecture: DigitClassifierConfig | None = None,
-    minutes: float = math.inf,
-    resume: bool = False,
-    progress: bool = False,
-    device: str = "cpu",
-) -> Path | None:
-    """Train on the MNIST of the folder `data` (that of PROXLAB_DATA if None) in the folder `out`.
-
-    Returns the model file, or None if `minutes` ended first. Its card has the accuracy on held-out
-    digits, by which settings were chosen, and on test digits, which were seen once, at the end.
-    Raises as `proxlab.digits.load_digits` and `loop.train`, and ValueError where a model
-    lies already.
-    """
-    out, config = Path(out or NAME), config or DigitClassifierTraining()
-    check_unmade(out, NAME, resume)
-    digits, held_out = load_digits("train", data), load_digits("held-out", data)
-    model = DigitClassifier(architecture or DigitClassifierConfig()).to(device)
-    finished, spent = train(
-        model,
-        [{"params": list(model.parameters()), "lr": config.learning_rate}],
-        MovedDigits(digits, config).draw,
-        _cross_entropy,
-        config,
-        out,
-        evaluate=lambda m: {"held_out_accuracy": accuracy(m, held_out)},
-        minutes=minutes,
-        resume=resume,
-        progress=progress,
-    )
-    if not finished:
-        return None
-
-    def save() -> Path:
-        about = {
-            "what": "MNIST digits, a classifier whose features judge generated digits",
-            "data": f"{len(digits.labels)} training digits of MNIST",
-            **how_made(NAME, config, spent, device),
-            "held_out_accuracy": accuracy(model, held_out),
-            "test_accuracy": accuracy(model, load_digits("test", data)),
-        }
-        return checkpoints.save(out / NAME, model, about, overwrite=True)
-
-    return processes.first_makes(save)
-
-
 def _cross_entropy(logits: Tensor, labels: Tensor, condition: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels)
+
+
+def reading(
+    start: DigitClassifierConfig, config: DigitClassifierTraining, data: Path | None, run: Run
+) -> Prepared:
+    """Prepares the training of the classifier on the MNIST of the folder `data`.
+
+    See `Recipe.prepare`. The card has the accuracy on held-out digits, by which settings were
+    chosen, and on test digits, which were seen once, at the end. Raises as `load_digits`.
+    """
+    digits, held_out = load_digits("train", data), load_digits("held-out", data)
+    model = DigitClassifier(start)
+
+    def logged() -> dict:
+        return {"held_out_accuracy": accuracy(model, held_out)}
+
+    def figures() -> dict:
+        return {**logged(), "test_accuracy": accuracy(model, load_digits("test", data))}
+
+    groups = [{"params": list(model.parameters()), "lr": config.learning_rate}]
+    task = Task(model, groups, MovedDigits(digits, config).draw, _cross_entropy, logged)
+    return Prepared(task, model, f"{len(digits.labels)} training digits of MNIST", figures)
+
+
+digit_classifier = Recipe(
+    NAME,
+    "MNIST digits, a classifier whose features judge generated digits",
+    reading,
+    DigitClassifierConfig(),
+    DigitClassifierTraining(),
+)

@@ -1,0 +1,130 @@
+"""Training a denoiser on noisy patches of a folder of images: what most recipes prepare.
+
+One image in 20 is held out, for the figures on the card.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from proxlab.images.data_sets import find_data
+from proxlab.images.folders import hold_out
+from proxlab.images.metrics import LEVELS, denoising_psnr
+from proxlab.images.stored import StoredImages
+from proxlab.priors.lpn.mixture_config import MixtureConfig
+from proxlab.priors.lpn.mixture_potential import MixturePotential
+from proxlab.priors.lpn.network import LPN
+from proxlab.training.config import Run, TrainConfig
+from proxlab.training.draws import spare_threads
+from proxlab.training.loop import Task
+from proxlab.training.losses import Loss, balanced_squared_error
+from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.recipe import Prepared
+from proxlab.training.stages import Stage
+
+S = TypeVar("S")
+Built = tuple[nn.Module, list[dict]]
+"""A model, and its parameters as an optimiser takes them."""
+LOGGED_IMAGES = 10
+"""Held-out images that the log has figures of; the card has them of all."""
+
+
+def squared(model: nn.Module, config: TrainConfig) -> Loss:
+    """The squared loss, for every model."""
+    return balanced_squared_error
+
+
+@dataclass(frozen=True)
+class Denoising(Generic[S]):
+    """Prepares the training of a denoiser; a `Recipe` calls it."""
+
+    load: Callable[[Path], Sequence[Tensor]]
+    """Images of a folder, [H, W] or [3, H, W]; photographs may lie in tar shards too."""
+    build: Callable[[S, TrainConfig], Built]
+    """From what the recipe starts from."""
+    loss: Callable[[Any, TrainConfig], Loss | Sequence[Stage]] = squared
+    """What the model of `build` is trained to minimise."""
+    data: str = "bsds400"
+    """Folder of PROXLAB_DATA, where no other is given."""
+    levels: tuple[float, ...] = LEVELS
+    """Noise levels of its figures, of 255."""
+    hounsfield: tuple[float, float] | None = None
+    """The Hounsfield units that are 0 and 1 in its images; None for photographs."""
+    finish: Callable[[Any, Sequence[Tensor]], dict] | None = None
+    """Given the trained model and the held-out images, sets what is chosen by them; its answer goes
+    to the card."""
+
+    def __call__(self, start: S, config: TrainConfig, data: Path | None, run: Run) -> Prepared:
+        """Raises ValueError for data that cannot be read or are too small, and as `build`."""
+        model, groups = self.build(start, config)
+        images, held_out, in_words, ahead = open_split(self.load, data or find_data(self.data), run)
+
+        def logged() -> dict:
+            return {"held_out_psnr": self._psnr(model, held_out[:LOGGED_IMAGES])}
+
+        def figures() -> dict:
+            found = self.finish(model, held_out) if self.finish else {}
+            scale = {} if self.hounsfield is None else {"hounsfield": self.hounsfield}
+            return {"held_out_psnr": self._psnr(model, held_out), **found, **scale}
+
+        pairs = NoisyPatches(Patches(images, config.patch), config.sigma_range).draw
+        task = Task(model, groups, pairs, self.loss(model, config), logged, ahead)
+        return Prepared(task, model, in_words, figures)
+
+    def _psnr(self, model: nn.Module, images: Sequence[Tensor]) -> dict[str, float]:
+        return denoising_psnr(model, images, levels=self.levels)
+
+
+def untrained(network: Callable[..., Any]) -> Callable[[Any, TrainConfig], Built]:
+    """The `build` of a class of networks that is made as `network(architecture, sigma_range)`."""
+
+    def build(architecture: Any, config: TrainConfig) -> Built:
+        model = network(architecture, config.sigma_range)
+        return model, model.parameter_groups(config.learning_rate)
+
+    return build
+
+
+def untrained_lpn(architecture: MixtureConfig, config: TrainConfig) -> Built:
+    """The `build` of a learned proximal network with the mixture potential."""
+    model = LPN(MixturePotential(architecture), config.sigma_range)
+    return model, model.potential.parameter_groups(config.learning_rate)
+
+
+class Split(NamedTuple):
+    """Images to train on, and those that are held out."""
+
+    images: Sequence[Tensor]
+    held_out: Sequence[Tensor]
+    in_words: str
+    """The former, for the card: "380 images of bsds400"."""
+    ahead: int
+    """Steps to draw in advance."""
+
+
+def open_split(load: Callable[[Path], Sequence[Tensor]], data: Path, run: Run) -> Split:
+    """Divide the images that `load` finds at `data`; stderr is told if they stay on disk.
+
+    They are then decoded ahead where a GPU trains; elsewhere training has the cores already.
+    """
+    found = load(data)
+    images, held_out = hold_out(found)
+    place = Path(data)
+    # Of a part of a data set, "train" or "shard-0000.tar", the name alone says little.
+    part = place.name == "train" or not place.is_dir()
+    in_words = f"{len(images)} images of {'/'.join(place.parts[-2:]) if part else place.name}"
+    if not isinstance(found, StoredImages):
+        return Split(images, held_out, in_words, 0)
+    if run.progress:
+        print(
+            f"{len(found)} images are {found.nbytes / 2**30:.3g} GiB decoded: they are read as "
+            f"they are drawn, and the last {found.cache.most / 2**30:.3g} GiB kept",
+            file=sys.stderr,
+        )
+    on_gpu = torch.device(run.device).type == "cuda"
+    return Split(images, held_out, in_words, spare_threads() if on_gpu else 0)
