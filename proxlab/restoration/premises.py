@@ -116,6 +116,8 @@ def _step(
     """Whether tau is within the theorem's bound, and if not what would be, and what is left."""
     theorem, name = PROVED[algorithm], algorithm.__name__
     bound = theorem.limit(convex)
+    if bound == 0 and theorem.convex == 0:
+        return f"nothing is proved for {name}"
     if bound == 0:
         return f"{name} is proved for convex priors alone and {prior.name} is not one; take admm"
     if tau * lipschitz < bound:

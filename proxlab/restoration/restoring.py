@@ -29,7 +29,6 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 import solvers
-from proxlab.operators.noise import PhotonCounts, noise_level
 from proxlab.restoration.data_terms import data_term, start
 from proxlab.restoration.premises import KnownPrior, Premises, premises
 from proxlab.restoration.settings import ALGORITHMS, Settings
@@ -125,13 +124,10 @@ def restore(
     Sources: [Fang24] for the prox, [Themelis20] for the choice of sigma, [Geman95] for splitting,
     [Zhang21] for the descent.
     """
-    algorithm, weight, noise = ALGORITHMS[settings.solver], settings.weight, settings.noise
+    algorithm, weight = ALGORITHMS[settings.solver], settings.weight
     if weight is None:
         weight = prior.capabilities.default_weight
-    if noise is None and not isinstance(op.noise_model, PhotonCounts):
-        known = noise_level(op)
-        noise = known if isinstance(known, Tensor) or known else ASSUMED_NOISE
-    f = data_term(y, op, noise=noise, strength=1 / weight)
+    f = data_term(y, op, noise=settings.noise, strength=1 / weight, assumed=ASSUMED_NOISE)
     lipschitz = f.lipschitz()
     sigma = settings.sigma
     if sigma is None:
@@ -154,10 +150,9 @@ def restore(
             first = solvers.run(down, max_steps=descent, tol=1e-12, progress=progress)
             x = first.x
         before = premises(algorithm, prior, tau, x, lipschitz)
-        relaxed = {"relaxation": RELAXATION} if settings.solver in ("admm", "drs") else {}
+        relaxed = {"relaxation": RELAXATION} if algorithm in (solvers.admm, solvers.drs) else {}
         # a prox by conjugate gradients is known to the tolerance of these, and so is what falls
-        accuracy = max(ROUNDING, getattr(f, "tol", 0.0))
-        short = len(getattr(f, "stopped_short", ()))
+        short, accuracy = len(f.stopped_short), max(ROUNDING, f.tol)
         last = solvers.run(
             algorithm(f, g, x, tau=tau, **relaxed),
             max_steps=settings.steps - descent,
@@ -165,7 +160,7 @@ def restore(
             rounding=accuracy,
             progress=progress,
         )
-        short = len(getattr(f, "stopped_short", ())) - short
+        short = len(f.stopped_short) - short
     missed = f"the data term's prox missed its tolerance {short} times" if short else ""
     doubts = [
         "; ".join(filter(None, (broken, missed, seen)))

@@ -4,16 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import solvers
+from solvers.conditions import PROVED
 
-ALGORITHMS: dict[str, Callable] = {
-    "pgd": solvers.pgd,
-    "fista": solvers.fista,
-    "admm": solvers.admm,
-    "drs": solvers.drs,
-    "hqs": solvers.hqs,
-}
-"""The solvers by the names that scripts and commands use."""
+ALGORITHMS: dict[str, Callable] = {algorithm.__name__: algorithm for algorithm in PROVED}
+"""The solvers by the names that scripts use: all of which it is known what is proved."""
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_priors_that_do_not_vouch_or_do_so_wrongly():
 
 @pytest.mark.parametrize("solver, sigma", [("pgd", 0.017), ("admm", 0.1), ("fista", None)])
 def test_outside_the_conditions_a_run_goes_ahead_and_is_not_certified(solver, sigma):
-    result = proxlab.restore(BLUR(CLEAN), BLUR, PRIOR, solver, sigma, steps=30, tol=0.9)
+    result = proxlab.restore(BLUR(CLEAN), BLUR, PRIOR, solver, sigma=sigma, steps=30, tol=0.9)
     assert result.image.isfinite().all() and result.certified == [False]
     assert ("nothing is proved" if sigma else "fista is proved for convex") in result.doubts[0]
 
