@@ -1,4 +1,4 @@
-"""The demo: a photograph and a CT phantom, measured, restored by total variation and an LPN."""
+"""The command `proxlab demo`: photograph and CT phantom, restored by total variation and an LPN."""
 
 import argparse
 import json
@@ -8,35 +8,50 @@ from typing import NamedTuple
 
 import torch
 from deepinv.physics import LinearPhysics
-from torch import Tensor
+from torch import Tensor, nn
 
 from proxlab import operators
 from proxlab.checkpoints import load
 from proxlab.commands.device import device
 from proxlab.images.files import check_folder, check_writable, writing
 from proxlab.images.metrics import psnr, ssim
+from proxlab.jobs import restore
+from proxlab.named_priors import quick_prior
 from proxlab.operators.tomography.operator import Tomography
-from proxlab.priors.classical import TV
-from proxlab.restoration import Restoration, restore
+from proxlab.restoration import Restoration
 
 STEPS = 200
+"""Number of steps of a restoration, at most."""
 
 
 class Scene(NamedTuple):
-    """What is measured, how, and by which learned prior it is restored."""
+    """An image, how it is measured, and the learned prior that restores it."""
 
     name: str
     truth: Tensor
+    """[1, 1, H, W]."""
     op: LinearPhysics
     prior: str = "lpn-gray"
 
     def plain(self, y: Tensor) -> Tensor:
-        """What there is without a prior: the measurement, or filtered back-projection."""
+        """Image without a prior: the measurement itself, or its filtered back-projection."""
         return self.op.A_dagger(y, window="hann") if isinstance(self.op, Tomography) else y
 
 
+class Shown(NamedTuple):
+    """A row of the figure."""
+
+    scene: Scene
+    plain: Tensor
+    tv: Restoration
+    lpn: Restoration
+
+
 def scenes(crop: int) -> list[Scene]:
-    """Three measurements of scikit-image's photographer, and a scan of its CT phantom."""
+    """Three measurements of scikit-image's photographer, and a scan of its CT phantom.
+
+    crop: side of the images, pixels.
+    """
     from skimage.data import camera, shepp_logan_phantom
     from skimage.transform import resize
 
@@ -54,7 +69,7 @@ def scenes(crop: int) -> list[Scene]:
 
 
 def demo_files(args: argparse.Namespace) -> None:
-    """Run the demo and print its table. Raises as `demo`."""
+    """Run the demo into the folder args.out and print its table. Raises as `demo` does."""
     check_folder(args.out)
     rows = demo(args.out, quiet=args.quiet, overwrite=args.overwrite, device=device(args.device))
     if args.quiet:
@@ -79,27 +94,30 @@ def demo(
     overwrite: bool = False,
     device: str = "cpu",
 ) -> list[dict]:
-    """Restore scikit-image's images four ways; figure.png and results.jsonl in `out`.
+    """Restore four measurements of scikit-image's images, each by total variation and by an LPN.
 
-    Returns the rows of results.jsonl. Raises ValueError if `out` cannot be written to, and
-    FileExistsError if it holds results and `overwrite` is false.
+    Writes figure.png and results.jsonl to the folder `out`, and returns the rows of the latter.
+    Raises ValueError if `out` cannot be written to, and FileExistsError if it holds results and
+    `overwrite` is false.
     """
     out.mkdir(parents=True, exist_ok=True)
     for file in ("results.jsonl", "figure.png"):
         check_writable(out / file, overwrite)
-    rows, pictures = [], []
+    rows: list[dict] = []
+    pictures: list[Shown] = []
     for scene in scenes(crop):
         y = scene.op(scene.truth, generator=torch.Generator().manual_seed(1))
         plain, op = scene.plain(y), scene.op.to(device)
-        # A few inner steps from the last dual lead to the same minimum as many, ten times sooner.
-        priors = {"tv": TV(max_steps=15), scene.prior: load(scene.prior).to(device)}
+        learned = load(scene.prior)
+        if isinstance(learned, nn.Module):
+            learned.to(device)
         results = []
-        for name, prior in priors.items():
+        for name, prior in (("tv", quick_prior("tv")), (scene.prior, learned)):
             result = restore(y.to(device), op, prior, steps=steps, progress=not quiet)
             result = replace(result, image=result.image.cpu())
             rows.append(_row(scene, name, plain, result))
             results.append(result)
-        pictures.append((scene, plain, *results))
+        pictures.append(Shown(scene, plain, *results))
     with writing(out / "results.jsonl", overwrite) as path:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with writing(out / "figure.png", overwrite) as path:
@@ -108,6 +126,7 @@ def demo(
 
 
 def _row(scene: Scene, prior: str, plain: Tensor, result: Restoration) -> dict:
+    """Line of results.jsonl and of the table; PSNR in dB."""
     return {
         "problem": scene.name,
         "prior": prior,
@@ -121,11 +140,11 @@ def _row(scene: Scene, prior: str, plain: Tensor, result: Restoration) -> dict:
     }
 
 
-def draw_demo(path: Path, pictures: list) -> None:
-    """A row a problem: measurement, TV, LPN, truth with PSNR, and the LPN's objective.
+def draw_demo(path: Path, pictures: list[Shown]) -> None:
+    """Write the figure, PNG, to `path`: a row a scene, of one gray image each.
 
-    `pictures` holds (Scene, image without a prior, Restoration by TV, Restoration by LPN), gray,
-    one image.
+    A row has the measurement, the restorations by TV and by the LPN, the truth, and the objective
+    of the LPN's restoration.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -151,7 +170,9 @@ def draw_demo(path: Path, pictures: list) -> None:
     figure.savefig(path, dpi=110, format="png")
 
 
-def _objective(ax, result) -> None:
+def _objective(ax, result: Restoration) -> None:
+    """Draw the objective of a restoration after its descent, above the last value."""
+    assert result.trace.objective is not None  # an LPN has a value
     values = result.trace.objective[result.descent :, 0]
     values = values[values.isfinite()]
     excess = (values - values[-1])[:-1]  # the last one, zero, has no logarithm

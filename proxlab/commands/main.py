@@ -1,4 +1,7 @@
-"""The command `proxlab`. Heavy imports wait until a command needs them, so that --help is quick."""
+"""The command `proxlab`: parse the arguments, hand over to the command, say errors in a sentence.
+
+Each command is imported when it is run: --help and --version load neither torch nor numpy.
+"""
 
 import argparse
 import sys
@@ -7,7 +10,11 @@ from proxlab.commands.arguments import check_usage, parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; 0 on success, 1 with one sentence on stderr for bad input, 2 for bad usage."""
+    """Run a command; argv: its words, those of the process if None. Returns the exit status.
+
+    That is 0 on success and 1 for bad input, of which one sentence is printed to stderr. Bad usage
+    ends in SystemExit with status 2, --help and --version with status 0.
+    """
     args = parser().parse_args(argv)
     try:
         _run(args)
@@ -50,6 +57,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _sentence(error: Exception) -> str:
+    """One line on what went wrong."""
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return place + error.strerror
