@@ -7,15 +7,16 @@ contradict.
 import argparse
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from proxlab import operators
-from proxlab.commands.problem import Problem
+from proxlab.commands.measurement import Measurement, Source
 from proxlab.images import LoadedImage, read_image
-from proxlab.images.hounsfield import read_slice
+from proxlab.images.hounsfield import LEVELS, read_slice
 from proxlab.images.operator_files import read_angles
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.scan import (
@@ -30,13 +31,35 @@ from proxlab.operators.tomography.sinograms import (
     beside,
     check_line_integrals,
     check_scan_fits,
+    check_sinogram_writable,
     read_geometry,
     read_sinogram,
+    write_sinogram,
 )
 
 Beam = ParallelBeam | FanBeam
 SAME_ANGLE = 1e-3
 """Degrees, by which angles typed with few digits may differ."""
+
+
+def scan(args: argparse.Namespace) -> Source:
+    """A sinogram, or with --simulate an image to be scanned, whose sinogram may be kept."""
+    if not args.simulate:
+        return Source(None, lambda generator: measured(args))
+    loaded = read_clean(args)
+    source = Source(loaded, lambda generator: simulated(args, loaded, generator))
+    source = source._replace(hint=_hint(args, loaded))
+    path = args.save_sinogram
+    if path is None:
+        return source
+    check_sinogram_writable(path, args.overwrite)
+
+    def keep(made: Measurement) -> None:
+        assert isinstance(made.op, Tomography)
+        write_sinogram(path, made.y.cpu(), made.op.scan, args.noise, overwrite=args.overwrite)
+
+    files = {"--save-sinogram": path, "the JSON of --save-sinogram": beside(path)}
+    return source._replace(files=files, keep=keep)
 
 
 def read_clean(args: argparse.Namespace) -> LoadedImage:
@@ -52,21 +75,23 @@ def read_clean(args: argparse.Namespace) -> LoadedImage:
     return loaded
 
 
-def simulated(args: argparse.Namespace, loaded: LoadedImage, generator: torch.Generator) -> Problem:
+def simulated(
+    args: argparse.Namespace, loaded: LoadedImage, generator: torch.Generator
+) -> Measurement:
     """A scan of `loaded`, to be compared with filtered back-projection if that has a formula."""
     x = loaded.pixels
     beam = _beam(args) or ParallelBeam()
-    told = {"height": x.shape[-2], "width": x.shape[-1], "detectors": 1} | _told(args, beam)
-    scan = Scan(**told)
+    size: dict[str, Any] = {"height": x.shape[-2], "width": x.shape[-1], "detectors": 1}
+    geometry = Scan(**size | _told(args, beam))
     if args.detectors is None:
-        scan = replace(scan, detectors=enough_detectors(scan))
-    op = _operator(scan, args.noise)
+        geometry = replace(geometry, detectors=enough_detectors(geometry))
+    op = _operator(geometry, args.noise)
     y = op(x, generator=generator)
     plain = op.A_dagger(y, window="hann") if op.has_filtered_inverse else None
-    return Problem(y, op, x, plain, None)
+    return Measurement(y, op, x, plain, "filtered back-projection with a Hann window")
 
 
-def measured(args: argparse.Namespace) -> Problem:
+def measured(args: argparse.Namespace) -> Measurement:
     """The sinogram INPUT; ValueError where file, JSON and options do not fit each other."""
     if args.input.suffix.lower() != ".npy":
         raise ValueError(
@@ -74,11 +99,24 @@ def measured(args: argparse.Namespace) -> Problem:
             "image first, add --simulate"
         )
     y, recorded = read_sinogram(args.input)
-    scan = _untold(args, y) if recorded is None else _agreed(args, recorded)
+    geometry = _untold(args, y) if recorded is None else _agreed(args, recorded)
     noise = _noise(args)
-    op = _operator(scan, noise)
-    check_line_integrals(args.input, y, scan, noise)
-    return Problem(y, op, None, None, None)
+    op = _operator(geometry, noise)
+    check_line_integrals(args.input, y, geometry, noise)
+    return Measurement(y, op)
+
+
+def _hint(args: argparse.Namespace, loaded: LoadedImage) -> str:
+    """For a 16-bit image that is as dark as Hounsfield units are."""
+    if loaded.bits != 16 or loaded.scale[1] != 65535:
+        return ""
+    brightest = round(float(loaded.pixels.max()) * 65535)
+    if brightest > LEVELS:
+        return ""
+    return (
+        f"{args.input} holds values up to {brightest} of 65535; if they are Hounsfield "
+        "units + 1024, add --hounsfield"
+    )
 
 
 def _untold(args: argparse.Namespace, y: Tensor) -> Scan:
@@ -89,17 +127,18 @@ def _untold(args: argparse.Namespace, y: Tensor) -> Scan:
             f"{args.input} has no {beside(args.input).name} beside it that says how it was "
             "measured; give --angles or --angles-file, and --size"
         )
-    scan = Scan(**{"detectors": y.shape[-1]} | _told(args, _beam(args) or ParallelBeam()))
-    check_scan_fits(str(args.input), y, "the options", scan)
-    return scan
+    seen: dict[str, Any] = {"detectors": y.shape[-1]}
+    geometry = Scan(**seen | _told(args, _beam(args) or ParallelBeam()))
+    check_scan_fits(str(args.input), y, "the options", geometry)
+    return geometry
 
 
 def _agreed(args: argparse.Namespace, recorded: Scan) -> Scan:
     """`recorded`, if no option says otherwise."""
     told = _told(args, _beam(args) or recorded.beam)
-    scan = replace(recorded, **told)
+    geometry = replace(recorded, **told)
     for name in told:
-        said, known = getattr(scan, name), getattr(recorded, name)
+        said, known = getattr(geometry, name), getattr(recorded, name)
         if said == known or (name == "angles" and _same(said, known)):
             continue
         option = {"height": "size", "width": "size", "beam": "fan"}.get(name, name)
@@ -112,7 +151,7 @@ def _agreed(args: argparse.Namespace, recorded: Scan) -> Scan:
     return recorded
 
 
-def _told(args: argparse.Namespace, beam: Beam) -> dict:
+def _told(args: argparse.Namespace, beam: Beam) -> dict[str, Any]:
     """The fields of a Scan that options tell."""
     angles = None
     if args.angles is not None:
@@ -145,13 +184,17 @@ def _beam(args: argparse.Namespace) -> FanBeam | None:
 
 
 def _noise(args: argparse.Namespace) -> float:
-    """Of the sinogram INPUT, from --noise or its JSON."""
+    """Standard deviation of the sinogram INPUT, from --noise or its JSON."""
     geometry = read_geometry(args.input)
     known = geometry.noise if geometry is not None else None
-    if args.noise is None and known is None:
-        raise ValueError(f"nothing says how noisy {args.input} is; give --noise, in its own units")
-    if args.noise is None or known is None:
-        return known if args.noise is None else args.noise
+    if args.noise is None:
+        if known is None:
+            raise ValueError(
+                f"nothing says how noisy {args.input} is; give --noise, in its own units"
+            )
+        return known
+    if known is None:
+        return args.noise
     # A noise of 0 is of a simulation; any other may then be assumed.
     if known and not math.isclose(args.noise, known, rel_tol=1e-6):
         raise ValueError(

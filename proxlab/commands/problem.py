@@ -1,59 +1,73 @@
-"""What `proxlab restore` works on: a measurement and its operator, from files or simulated."""
+"""How each problem of `proxlab restore` makes a measurement of INPUT: one function a problem.
+
+A problem is a row of `SOURCES` here and one of `arguments.PROBLEMS`, where its options are.
+"""
 
 import argparse
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from deepinv.physics import LinearPhysics
-from torch import Tensor
 
 from proxlab import operators
-from proxlab.images import LoadedImage
+from proxlab.commands import ct_problem
+from proxlab.commands.measurement import Measurement, Source
+from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
 
-
-class Problem(NamedTuple):
-    """y = op(x) + noise."""
-
-    y: Tensor
-    op: LinearPhysics
-    clean: Tensor | None
-    """[1, C, H, W], where it is known: the measurement was simulated."""
-    plain: Tensor | None
-    """What a result is compared with, of the size of `clean`: the measurement, or an estimate."""
-    noise: float | None
-    """Of y, if the operator's own is not to be taken."""
+Size = tuple[int, int]
+"""Height and width."""
 
 
-def pixel_problem(
-    args: argparse.Namespace, loaded: LoadedImage, generator: torch.Generator
-) -> Problem:
-    """Blur or missing pixels; raises ValueError on a kernel, mask or noise that cannot be."""
-    x = loaded.pixels
-    op = _operator(args, (x.shape[-2], x.shape[-1]), generator)
-    noise = args.noise or 1 / 255
-    if not args.simulate:
-        return Problem(x, op, None, None, noise)
-    y = op(x, generator=generator)
-    return Problem(y, op, x, y if y.shape == x.shape else None, noise)
+def deblur(args: argparse.Namespace) -> Source:
+    """A blurred image; with --boundary valid, it lacks the edges of what it is restored to."""
 
-
-def _operator(
-    args: argparse.Namespace, shape: tuple[int, int], generator: torch.Generator
-) -> LinearPhysics:
-    if args.problem == "deblur":
+    def operator(size: Size, generator: torch.Generator) -> LinearPhysics:
         if args.kernel:
             kernel = read_kernel(args.kernel)
         else:
             kernel = operators.gaussian_kernel(args.blur_sigma)
         return operators.deblur(kernel, args.noise, args.boundary, normalize=args.normalize)
-    if args.mask:
-        mask = read_mask(args.mask)
-    elif args.box:
-        mask = operators.box_mask(shape, _four(args.box))
-    else:
-        mask = operators.random_mask(shape, args.missing, generator)
-    return operators.inpaint(mask, args.noise)
+
+    return pixels(args, operator, grows=args.boundary == "valid" and not args.simulate)
+
+
+def inpaint(args: argparse.Namespace) -> Source:
+    """An image of which pixels are missing."""
+
+    def operator(size: Size, generator: torch.Generator) -> LinearPhysics:
+        if args.mask:
+            mask = read_mask(args.mask)
+        elif args.box:
+            mask = operators.box_mask(size, _four(args.box))
+        else:
+            mask = operators.random_mask(size, args.missing, generator)
+        return operators.inpaint(mask, args.noise)
+
+    return pixels(args, operator)
+
+
+def pixels(
+    args: argparse.Namespace,
+    operator: Callable[[Size, torch.Generator], LinearPhysics],
+    grows: bool = False,
+) -> Source:
+    """An image file that is measured, or the clean one with --simulate, by an operator of its size.
+
+    A measurement without noise is given that of 8 bits. Raises ValueError as `read_image`.
+    """
+    loaded = read_image(args.input, unbounded=not args.simulate)
+    x = loaded.pixels
+
+    def measure(generator: torch.Generator) -> Measurement:
+        op = operator((x.shape[-2], x.shape[-1]), generator)
+        noise = args.noise or 1 / 255
+        if not args.simulate:
+            return Measurement(x, op, noise=noise)
+        y = op(x, generator=generator)
+        return Measurement(y, op, x, y if y.shape == x.shape else None, noise=noise)
+
+    return Source(loaded, measure, grows)
 
 
 def _four(text: str) -> tuple[int, int, int, int]:
@@ -62,3 +76,11 @@ def _four(text: str) -> tuple[int, int, int, int]:
     except ValueError:
         raise ValueError(f"--box is four whole numbers Y,X,H,W, got {text!r}") from None
     return y, x, h, w
+
+
+SOURCES: dict[str, Callable[[argparse.Namespace], Source]] = {
+    "deblur": deblur,
+    "inpaint": inpaint,
+    "ct": ct_problem.scan,
+}
+"""What reads INPUT for each problem, by the name that the command line knows."""

@@ -89,6 +89,11 @@ def test_a_blurred_slice_that_grows_is_no_dicom(here, capsys):
         "y.npy ct --save-sinogram new.npy",
         "x.png deblur --blur-sigma 1",
         "x.png deblur --blur-sigma 1 --noise 0.1 --angles 0",
+        "x.png deblur --blur-sigma 1 --noise 0.1 --missing 0",
+        "x.png deblur --blur-sigma 1 --noise 0.1 --start crate-completion",
+        "x.png inpaint --noise 0.1",
+        "x.png inpaint --missing 0.5",
+        "x.png inpaint --missing 0.5 --noise 0.1 --boundary valid",
         "x.png inpaint --missing 0.5 --noise 0.1 --hounsfield",
         "x.png inpaint --missing 0.5 --noise 0.1 --save-sinogram new.npy",
     ],
@@ -97,3 +102,9 @@ def test_bad_usage_exits_2(here, words, capsys):
     with pytest.raises(SystemExit) as stop:
         main(f"restore {words} {FAST}".split())
     assert stop.value.code == 2 and "proxlab restore: error: " in capsys.readouterr().err
+
+
+def test_an_option_of_another_problem_is_named(here, capsys):
+    with pytest.raises(SystemExit):
+        main(f"restore x.png inpaint --noise 0.1 --missing 0.5 --pixel-spacing 0 {FAST}".split())
+    assert "--pixel-spacing is for ct, not for inpaint" in capsys.readouterr().err

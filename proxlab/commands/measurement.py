@@ -1,0 +1,47 @@
+"""What `proxlab restore` works on: INPUT as it was read, and the measurement that it becomes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from deepinv.physics import LinearPhysics
+from torch import Tensor
+
+from proxlab.images import LoadedImage
+
+
+class Measurement(NamedTuple):
+    """y = op(x) + noise."""
+
+    y: Tensor
+    op: LinearPhysics
+    clean: Tensor | None = None
+    """x [1, C, H, W], where it is known: the measurement was simulated."""
+    plain: Tensor | None = None
+    """What a result is compared with, of the size of `clean`: the measurement, or an estimate."""
+    plain_is: str = ""
+    """How `plain` was estimated, for a reader; empty if it is y."""
+    noise: float | None = None
+    """Standard deviation of y, if the operator's own is not to be taken."""
+
+
+def _nothing(measurement: Measurement) -> None:
+    """Writes no further file."""
+
+
+class Source(NamedTuple):
+    """INPUT, read as one problem takes it."""
+
+    image: LoadedImage | None
+    """INPUT as an image; None if it is none, as a sinogram."""
+    measure: Callable[[torch.Generator], Measurement]
+    """Takes the measurement from INPUT, or simulates it. Raises ValueError for what cannot be."""
+    grows: bool = False
+    """Whether the restored image is larger than INPUT."""
+    hint: str = ""
+    """A sentence on how INPUT may have been meant otherwise, empty without a doubt."""
+    files: Mapping[str, Path] = {}
+    """Further files to be written, by what a message calls them."""
+    keep: Callable[[Measurement], None] = _nothing
+    """Writes them."""
