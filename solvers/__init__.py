@@ -1,4 +1,13 @@
-"""Proximal algorithms for `min f(x) + g(x)` on batches of images, one driver, and samplers."""
+"""Proximal algorithms for `min f(x) + g(x)` on batches of images, one driver, and samplers.
+
+    result = run(admm(f, g, x, tau=0.5), max_steps=200, tol=1e-5)
+    result.x, result.steps, result.stopped, result.certified
+
+The ground floor: algorithms on objects with `prox`, `grad` and `value` (`solvers.protocols`), also
+for someone who knows nothing of proxlab. This room may import torch, tqdm for a progress bar, and
+nothing of ours. The names below are what most people need; the other files are imported by name:
+`solvers.conditions` says which step sizes are proved, `solvers.schedules` makes sequences of them.
+"""
 
 from solvers.accelerated_gradient import fista
 from solvers.diffusion_schedule import VP, even_grid, power_grid, uniform_grid
@@ -6,24 +15,36 @@ from solvers.douglas_rachford import drs
 from solvers.driver import Diverged, Result, Trace, run
 from solvers.half_quadratic import hqs
 from solvers.least_squares import cgls, sirt
+from solvers.linear_systems import Solution, conjugate_gradient
 from solvers.multipliers import admm
-from solvers.protocols import State
-from solvers.proximal_diffusion import proxdm, step_sizes
+from solvers.protocols import DataTerm, HasProxAndValue, HasValue, Prior, Selectable, State
+from solvers.proximal_diffusion import Sample, proxdm, step_sizes
 from solvers.proximal_gradient import pgd
 from solvers.score_diffusion import score
+from solvers.spectrum import Spectrum, jacobian_spectrum
 
 __all__ = [
     "VP",
+    "DataTerm",
     "Diverged",
+    "HasProxAndValue",
+    "HasValue",
+    "Prior",
     "Result",
+    "Sample",
+    "Selectable",
+    "Solution",
+    "Spectrum",
     "State",
     "Trace",
     "admm",
     "cgls",
+    "conjugate_gradient",
     "drs",
     "even_grid",
     "fista",
     "hqs",
+    "jacobian_spectrum",
     "pgd",
     "power_grid",
     "proxdm",

@@ -25,8 +25,8 @@ def fista(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tens
 
     x+ = prox_{tau g}(y - tau grad f(y)),   t+ = (1 + sqrt(1 + 4 t^2)) / 2,
     y+ = x+ + (t - 1) / t+ (x+ - x),   t_1 = 1, y_1 = x_0.
-    F(x_k) - min F <= 2 |x_0 - x*|^2 / (tau (k + 1)^2), against 1/k for `pgd`; a schedule for tau
-    must not increase. The objective is not monotone, and nothing is promised for nonconvex g.
+    F(x_k) - min F <= 2 |x_0 - x*|^2 / (tau (k + 1)^2), where `pgd` has 1/k. A schedule for tau must
+    not increase. The objective may rise between steps, and nothing is promised for nonconvex g.
 
     Uses f.grad, f.value, g.prox. Residual |x+ - y| / |x+|; objective f + g at x+.
     """

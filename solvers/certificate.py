@@ -1,17 +1,18 @@
-"""What a finished run can vouch for: it came to rest, and its objective never rose on the way."""
+"""Certificates of finished runs: it came to rest, and its objective never rose on the way."""
 
 import torch
 from torch import Tensor
 
 
 def rises(objective: Tensor, *, rounding: float = 1e-6) -> Tensor:
-    """By how much each entry of one image's objective [K] exceeds the lowest before it, or 0.
+    """Rises of one image's objective [K]: how far each entry lies above the lowest before it, or 0.
 
-    The lowest, not the last: a slow climb of small steps is a climb. Differences that rounding can
-    make count as 0. A squared norm whose terms carry errors of relative size e of the data, F_max
-    being its largest value, is known to about e sqrt(F F_max) + e^2 F_max; `rounding` is that e,
-    ten units in the last place of float32 by default. Measuring against F_max alone would let a bad
-    start hide true rises, measuring against F alone would call noise a rise where F tends to 0.
+    It is compared with the lowest, not the last, since many small steps up are a climb too.
+    A difference that rounding can make counts as 0. If the terms of a squared norm F carry errors
+    of e times the size of the data, F is known to about e sqrt(F F_max) + e^2 F_max, F_max being
+    its largest value; `rounding` is that e, by default ten units in the last place of float32.
+    To compare with F_max alone would let a bad start hide true rises; with F alone, noise would
+    count as a rise where F tends to 0.
     """
     rise = torch.zeros_like(objective)
     if len(objective) > 1:
@@ -32,12 +33,12 @@ def doubts(
     rounding: float = 1e-6,
     merit: Tensor | None = None,
 ) -> str:
-    """Why one image's run is not certified, in words for a person; empty if it is.
+    """Reasons why one image's run is not certified, in words for a person; empty if it is.
 
-    objective [K] and residual (the last) of that image; settled_at is the number of the first step
-    after any schedule, counted from 1: what happens before is another problem's objective. merit
-    [K] is what the algorithm's theorem makes fall where that is not the objective; neither may
-    rise, the one because it would break the theorem, the other because it is what a person sees.
+    objective: of that image, [K]; residual: its last. settled_at: the first step after any
+    schedule, counted from 1; the objective before it was another problem's. merit: [K], what the
+    algorithm's theorem makes fall where that is not the objective. Neither may rise: the merit
+    because that would break the theorem, the objective because it is what a person sees.
     """
     found = []
     if objective is None:

@@ -1,4 +1,4 @@
-"""Douglas-Rachford splitting: ADMM in its own variables, with one array less to keep."""
+"""Douglas-Rachford splitting: the steps of ADMM in other variables, with one array less to keep."""
 
 from collections.abc import Generator
 from itertools import count
@@ -24,18 +24,18 @@ from solvers.schedules import Tau, at, check_relaxation, steps_of
 def drs(
     f: DataTerm, g: Prior, x: Image, *, tau: Tau, relaxation: float = 1.0
 ) -> Generator[State, Tensor | None, None]:
-    """min f + g by reflecting through prox_f before prox_g. [Lions79]
+    """min f(x) + g(x) by reflecting through prox_f before prox_g. [Lions79]
 
     x = prox_{tau f}(v),   z = prox_{tau g}(2 x - v),   v = v + relaxation (z - x),   v_0 = x.
 
-    With v = h - u these are the steps of `admm`, iterate for iterate. Convex f and g: any tau and
-    0 < relaxation < 2 [Eckstein92]. Convex f and nonconvex g: critical points in the limit for
-    tau < 1/L, L the Lipschitz constant of grad f, and the same relaxations, this order of the two
-    proxes being part of the theorem [Themelis20, Sec. 4].
+    With v = h - u these are the steps of `admm`, iterate for iterate. For convex f and g it
+    converges at any tau and 0 < relaxation < 2 [Eckstein92]. For convex f and nonconvex g its limit
+    points are critical if tau < 1/L, L the Lipschitz constant of grad f, at the same relaxations;
+    this order of the two proxes is part of the theorem [Themelis20, Sec. 4].
 
-    Uses f.prox, f.value, g.prox. Residual |x - z| / |z|; objective f + g at z, which is State.x and
-    need not decrease from step to step; merit the Douglas-Rachford envelope, which does and is
-    never below it, for tau < 1/L. Raises ValueError for a relaxation that is not in (0, 2).
+    Uses f.prox, f.value, g.prox. Residual |x - z| / |z|. Objective f + g at z, which is State.x; it
+    may rise between steps. Merit the Douglas-Rachford envelope: for tau < 1/L it never rises and is
+    never below the objective. Raises ValueError for a relaxation that is not in (0, 2).
     """
     check_relaxation(relaxation)
     taus = steps_of(tau, x)

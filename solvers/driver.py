@@ -2,8 +2,8 @@
 
 An image stops by itself: at the first step that is settled and whose residual is below tol, its
 estimate is stored and never changes again. The images that go on are offered to the algorithm as a
-smaller batch. It takes the offer when both f and g can `select(index)`, and otherwise declines by
-going on with the whole batch, whose stopped images are then ignored; the results are the same.
+smaller batch. It takes the offer if both f and g are `Selectable`. Otherwise it declines by going
+on with the whole batch, whose stopped images are then ignored; the results are the same.
 """
 
 import math
@@ -25,7 +25,10 @@ BLOW_UP = 1e6
 
 
 class Diverged(RuntimeError):  # noqa: N818  (a public name)
-    """The iterates or their objective left every bound; `step` counts from 1, `images` from 0."""
+    """Error of a run whose iterates or objective left every bound.
+
+    `step` counts from 1; `images` are positions in the batch, from 0.
+    """
 
     def __init__(self, what: str, step: int, images: list[int]):
         self.step, self.images = step, images
@@ -34,7 +37,7 @@ class Diverged(RuntimeError):  # noqa: N818  (a public name)
 
 
 class Trace(NamedTuple):
-    """Measured after each step: float64 [K, B] on the CPU, NaN once an image has stopped."""
+    """Measurements after each step: float64 [K, B] on the CPU, NaN once an image has stopped."""
 
     objective: Tensor | None
     """What the algorithm minimises; None if the prior has no value."""
@@ -46,19 +49,20 @@ class Trace(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a run gives back; lists and [B] follow the order of the batch."""
+    """Result of a run; lists and [B] are in the order of the batch."""
 
     x: Image
     steps: Tensor
-    """Steps each image took, int64 [B]."""
+    """Steps that each image took, int64 [B]."""
     stopped: list[str]
-    """"tolerance" or "max_steps"."""
+    """What ended each image's run: "tolerance" or "max_steps"."""
     trace: Trace
     certified: list[bool]
-    """The objective is known, neither it nor the merit ever rose after the schedule, and the
-    residual ended below tol. Whether the run kept to what is proved, `solvers.conditions` tells."""
+    """Whether the objective is known, neither it nor the merit ever rose after the schedule, and
+    the residual ended below tol. Whether tau was within what is proved, `solvers.conditions`
+    tells."""
     doubts: list[str]
-    """Why an image is not certified; empty if it is."""
+    """Reasons why an image is not certified; empty if it is."""
 
 
 def run(
@@ -70,13 +74,18 @@ def run(
     progress: bool = False,
     watch: Callable[[int, State], object] | None = None,
 ) -> Result:
-    """Drive an algorithm, `run(pgd(f, g, x, tau=0.5), max_steps=200, tol=1e-5)`, and close it.
+    """Run an algorithm until every image has come to rest, and close it.
 
-    `watch(k, state)` sees step k = 1, 2, ... before anything is decided; once images have stopped,
-    its state may hold the others only. `progress` draws a bar if stderr is a terminal. `rounding`
-    is the relative error that certificates forgive, see `certificate.rises`; raise it to the
-    accuracy of an iterative prox. Raises Diverged, with the step, on NaN, infinity or blow-up;
-    ValueError on max_steps < 1, tol <= 0 or what the algorithm itself refuses.
+        result = run(pgd(f, g, x, tau=0.5), max_steps=200, tol=1e-5)
+
+    max_steps: of each image, at most; tol: relative residual below which an image stops; rounding:
+    relative error that certificates forgive, see `certificate.rises`; with an iterative prox, raise
+    it to the prox's accuracy; progress: draw a bar if stderr is a terminal; watch: called as
+    `watch(k, state)` after step k = 1, 2, ..., before anything is decided; once images have
+    stopped, its state may hold the others only.
+
+    Raises Diverged, with the step, on NaN, infinity or blow-up; ValueError on max_steps < 1,
+    tol <= 0 or what the algorithm itself refuses.
     """
     if max_steps < 1:
         raise ValueError(f"a run needs max_steps >= 1, got {max_steps}")
@@ -106,7 +115,7 @@ def run(
 
 
 class _Book:
-    """Who is in the generator's batch, who still runs, and everything measured so far."""
+    """Account of a run: who is in the generator's batch, who still runs, all that was measured."""
 
     def __init__(self, first: State):
         count = first.x.shape[0]
@@ -136,7 +145,7 @@ class _Book:
         self.limit = BLOW_UP * norm(first.x.detach()).clamp(min=first.x[0].numel() ** 0.5)
 
     def enter(self, k: int, state: State, offered: Tensor | None, tol: float) -> Tensor | None:
-        """Write down step k, stop whom it stops, return the positions to offer if that changed."""
+        """Write down step k and stop whom it stops; the positions to offer, if those changed."""
         size = state.x.shape[0]
         if offered is not None and size == len(offered):
             offered = offered.cpu()
@@ -166,6 +175,7 @@ class _Book:
         return self.running.nonzero().flatten().to(state.x.device)
 
     def close(self, last: State, tol: float, rounding: float) -> Result:
+        """The result, with the images that still run at their estimate of the last step."""
         self._store(last.x, self.running)
         self.steps[self.batch[self.running]] = len(self.rows)
         table = torch.stack(self.rows)

@@ -14,12 +14,12 @@ def hqs(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
 
     x = prox_{tau f}(z),   z = prox_{tau g}(x),   z_0 = x.
 
-    It minimises that splitting energy, not f + g: eliminating x, State.x = z minimises g plus the
-    Moreau envelope of f at tau. The two meet only as tau -> 0, hence the usual decreasing schedule
-    of tau. At constant tau each block is minimised exactly, so the energy can never rise, whether
-    f and g are convex or not.
+    It minimises that splitting energy, not f + g. With x eliminated, z, which is State.x, minimises
+    g plus the Moreau envelope of f at tau; that tends to f + g only as tau -> 0, hence the usual
+    decreasing schedule of tau. At constant tau each block is minimised exactly, so the energy never
+    rises, whether f and g are convex or not.
 
-    Uses f.prox, f.value, g.prox. Residual |z - z_old| / |z|; objective is the energy; misfit f(z).
+    Uses f.prox, f.value, g.prox. Residual |z - z_old| / |z|; objective the energy; misfit f(z).
     """
     taus = steps_of(tau, x)
     z = x

@@ -1,7 +1,7 @@
 """Plain least squares, min |A x - y|^2 / 2 without a prior: what tomography used before priors.
 
-Both stop being of use long before they converge where the measurement is noisy: the number of steps
-is the regularisation. They take A and its adjoint as functions.
+Where the measurement is noisy, neither should run until it converges: the number of steps is the
+regularisation. Both take A and its adjoint as functions.
 """
 
 from collections.abc import Callable, Generator
@@ -12,10 +12,11 @@ from torch import Tensor
 from solvers.protocols import Image, State, dot, guarded, per_image, relative
 
 Linear = Callable[[Tensor], Tensor]
+"""A linear map between batches."""
 
 
 def cgls(A: Linear, adjoint: Linear, y: Tensor, x: Image) -> Generator[State, object, None]:
-    """Conjugate gradients on A^T A x = A^T y, without forming it. [Bjorck96, Sec. 7.4]
+    """Conjugate gradients on A^T A x = A^T y, without forming A^T A. [Bjorck96, Sec. 7.4]
 
     Residual |A^T (A x - y)| / |A^T y|; objective and misfit |A x - y|^2 / 2, which never rises.
     """
@@ -40,8 +41,8 @@ def cgls(A: Linear, adjoint: Linear, y: Tensor, x: Image) -> Generator[State, ob
 def sirt(A: Linear, adjoint: Linear, y: Tensor, x: Image) -> Generator[State, object, None]:
     """x+ = x + C A^T R (y - A x), R and C one over the sums of A's rows and columns. [Gregor08]
 
-    For A with entries >= 0. A gradient step on |A x - y|^2 weighted by R, in the metric of C, whose
-    length is safe whatever A is: that weighted misfit, the objective, never rises.
+    For A with entries >= 0. Each step is a gradient step, in the metric of C, on the objective
+    <A x - y, R (A x - y)> / 2; its length is safe for every such A, so the objective never rises.
     Residual |x+ - x| / |x+|; misfit |A x - y|^2 / 2.
     """
     rows, columns = A(torch.ones_like(x)), adjoint(torch.ones_like(y))

@@ -1,8 +1,8 @@
 """Conjugate gradients for a batch of systems that share a matrix and nothing else.
 
 Every image has its own step lengths, its own count of steps and its own end, so that what happens
-to one never depends on its neighbours. The residual that counts is recomputed from the definition:
-the recursion's own drifts away from it in floating point.
+to one never depends on its neighbours. The residual that decides is recomputed from its definition:
+in floating point the one that the recursion carries along drifts away from it.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,14 @@ from solvers.protocols import Image, PerImage, dot, per_image
 
 
 class Solution(NamedTuple):
-    """Where conjugate gradients ended."""
+    """End of a run of conjugate gradients."""
 
     x: Image
     residual: PerImage
-    """Recomputed, over scale; below tol unless max_steps or rounding came first."""
+    """Norm of the recomputed residual over `scale`; at most tol, unless max_steps or rounding came
+    first."""
     steps: PerImage
-    """Products with the matrix spent on each image, besides those that recompute residuals."""
+    """Products with the matrix that each image took, int64; recomputed residuals not counted."""
 
 
 def conjugate_gradient(
@@ -34,18 +35,19 @@ def conjugate_gradient(
     max_steps: int,
     precondition: Callable[[Image], Image] | None = None,
 ) -> Solution:
-    """Solve residual(x) = b - matrix(x) = 0 for each image, starting at x.
+    """Solution of residual(x) = b - matrix(x) = 0 for each image, starting at x [B, ...].
 
-    The matrix is symmetric and positive definite. `residual` is a function of its own because its
-    caller may know a more exact or cheaper way than by b and matrix: for least squares, A^T (y -
-    A x). Its last answer with the smallest norm is that of the solution.
-    `precondition` is about the inverse of the matrix, linear, symmetric and positive definite too.
+    matrix: a linear map, symmetric and positive definite. residual: a function of its own, because
+    the caller may know a more exact or cheaper way than by b and matrix; for least squares it is
+    A^T (y - A x). Of the answers that it gave, the one of smallest norm belongs to the solution.
+    scale: [B], what a residual is compared with. precondition: about the inverse of the matrix,
+    linear, symmetric and positive definite too.
 
-    Stops an image once its true residual is at most `tol * scale`, after max_steps of its own, or
-    when restarts from the true residual no longer halve it, which is what rounding allows.
-    An iterate whose residual is no smaller is not kept: after very few steps, preconditioned ones
-    above all, that may be the start itself. Says which in the result and raises nothing; NaN in
-    gives NaN out. [Hestenes52, Sec. 3]
+    An image is done once its recomputed residual is at most `tol * scale`, after max_steps of its
+    own, or when a restart from the recomputed residual no longer halves it: rounding allows no
+    more. An iterate whose residual is no smaller than before is not kept; after very few steps,
+    preconditioned ones above all, that may leave the start itself. The result says how it ended;
+    nothing is raised, and NaN in gives NaN out. [Hestenes52, Sec. 3]
     """
     goal = tol * scale
     steps = torch.zeros_like(scale, dtype=torch.int64)
@@ -76,7 +78,8 @@ def _sweep(
     active: Tensor,
     budget: PerImage,
 ) -> tuple[Image, PerImage]:
-    """From residual r until the recursion believes in `goal`. [Golub13, Sec. 11.5]"""
+    """Iterate and steps of one recursion from residual r, until it believes to be at the goal.
+    [Golub13, Sec. 11.5]"""
     steps = torch.zeros_like(budget)
     p = r if precondition is None else precondition(r)
     rz = dot(r, p)

@@ -30,18 +30,18 @@ def admm(
     h = x + relaxation (z - x),   h_0 = x, u_0 = 0,   0 < relaxation < 2.
 
     This is Boyd's box with the prior as its first block (prior, data, dual), entered at the data
-    step. Either order converges for convex f and g at any tau. For convex f and nonconvex g, a
-    learned proximal network say, convergence to critical points is proved for this one, where the
-    dual follows the smooth block, so that u = -tau grad f(x): it needs tau < 1/L, L the Lipschitz
-    constant of grad f. [Themelis20, Sec. 5], [Fang24, Sec. 3]
+    step. For convex f and g either order of the blocks converges at any tau. For convex f and
+    nonconvex g, a learned proximal network say, this order is the one that is proved to converge to
+    critical points, as the dual follows the smooth block, u = -tau grad f(x). It needs tau < 1/L,
+    L the Lipschitz constant of grad f. [Themelis20, Sec. 5], [Fang24, Sec. 3]
 
-    A relaxation above 1 goes further along each step and has the same limits and the same bounds
+    A relaxation above 1 goes further along each step, to the same limits and under the same bounds
     on tau (`solvers.conditions`); near 2 it may swing. [Eckstein92]
 
-    Uses f.prox, f.value, g.prox. Residual |x - z| / |z|: all that a step remembers is h - u, which
-    moves by relaxation (z - x). Objective f + g at z, which is State.x and need not decrease from
-    step to step; what does for tau < 1/L is the merit, the augmented Lagrangian, which is never
-    below it. Raises ValueError for a relaxation that is not in (0, 2).
+    Uses f.prox, f.value, g.prox. Residual |x - z| / |z|, as all that a step remembers is h - u,
+    which moves by relaxation (z - x). Objective f + g at z, which is State.x; it may rise between
+    steps. Merit the augmented Lagrangian: for tau < 1/L it never rises and is never below the
+    objective. Raises ValueError for a relaxation that is not in (0, 2).
     """
     check_relaxation(relaxation)
     taus = steps_of(tau, x)

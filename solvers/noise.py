@@ -1,4 +1,4 @@
-"""Where a sampler's fresh Gaussian noise comes from."""
+"""Fresh Gaussian noise for a sampler, from a generator or from a function of the caller."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 Noise = torch.Generator | Callable[[Tensor], Tensor] | None
-"""A generator, on its own device; or a function x -> standard normal noise like x, which may give
-every sample of a batch a sequence of its own; or None, torch's global generator."""
+"""A generator, on any device; or a function x -> standard normal noise like x, which may give each
+sample of a batch a sequence of its own; or None for torch's global generator."""
 
 
 def normal_like(x: Tensor, noise: Noise = None) -> Tensor:

@@ -1,13 +1,14 @@
-"""What a solver asks of the objects it is given, and the conventions every file here keeps.
+"""Protocols of f, g and an algorithm's state, and the conventions that every file here keeps.
 
 Conventions
 -----------
 Images are float tensors [B, C, H, W] (any [B, ...] works); B counts independent problems, and what
 happens to one image never depends on the others in its batch.
 The problem is always `min_x f(x) + g(x)`: f is the data term, g the prior.
-`prox(v, tau) = argmin_x |x - v|^2 / 2 + tau * f(x)`, with tau a float or a tensor [B].
+`prox(v, tau) = argmin_x |x - v|^2 / 2 + tau h(x)`, h being the f or g that has the method and tau a
+float or a tensor [B].
 `value(x)` is per image: a tensor [B], summed in float64, so that descent can be told from rounding.
-A data term is `|A x - y|^2 / (2 s^2)`: it carries its 1/2 and its noise variance with it.
+A data term is `|A x - y|^2 / (2 s^2)`: its 1/2 and its noise variance s^2 are part of it.
 Device and dtype follow the input. Randomness comes in as a generator. Nothing is seeded here.
 Gradient tracking is the caller's decision.
 
@@ -90,20 +91,20 @@ class Selectable(Protocol):
 
 
 class State(NamedTuple):
-    """What an algorithm yields after each step. The driver reads it; no algorithm reads it back."""
+    """State of an algorithm after a step, as it yields it; only the driver reads it."""
 
     x: Image
-    """The estimate: always an output of the prior's prox."""
+    """Estimate: always an output of the prior's prox."""
     residual: PerImage
     """Relative fixed-point residual [B]; zero exactly where the algorithm has come to rest."""
     objective: PerImage | None
-    """What the algorithm minimises, at this step (see its docstring); None if g has no value."""
+    """What the algorithm minimises (see its docstring), at this step; None if g has no value."""
     misfit: PerImage
-    """f(x)."""
+    """Data term f(x)."""
     settled: bool
     """False while a parameter schedule still runs: the fixed point is still moving."""
     merit: PerImage | None = None
-    """The function that the algorithm's theorem makes fall; None where that is the objective."""
+    """Function that the algorithm's theorem makes fall; None where that is the objective."""
 
 
 def prox_and_value(g: Prior, v: Image, tau: float | PerImage) -> tuple[Image, PerImage | None]:
@@ -115,7 +116,7 @@ def prox_and_value(g: Prior, v: Image, tau: float | PerImage) -> tuple[Image, Pe
 
 
 def select(index: Tensor, *things: Any) -> tuple[Any, ...]:
-    """Each thing restricted to the images `index` (a tensor of positions in the batch).
+    """Things restricted to the images `index`, a tensor of positions in the batch.
 
     Tensors are indexed along the batch, tuples entry by entry, whatever is `Selectable` selects
     itself; a number or another object is shared by the batch and stays.
@@ -177,8 +178,9 @@ def norm(x: Image) -> PerImage:
 def dot(x: Image, y: Image) -> PerImage:
     """Inner product of each pair of images, [B], accumulated in float64.
 
-    Each row is summed as it is, which torch does pairwise and without converting, and only the rows
-    in float64: half the time, and 1e-8 of float64's answer on images of usual size.
+    Each row of pixels is summed in its own dtype, which torch does pairwise, and only the sums of
+    rows are added in float64: half the time, and within 1e-8 of float64's answer on images of usual
+    size.
     """
     rows = (x * y).flatten(1, -2).sum(-1) if x.ndim > 2 else x * y
     return rows.sum(1, dtype=float_for_sums(x))
@@ -198,8 +200,8 @@ def prox_with_misfit(
 def envelope(f_x: PerImage, g_z: PerImage, x: Image, u: Image, gap: Image, tau) -> PerImage:
     """f(x) + g(z) + <grad f(x), gap> + |gap|^2 / (2 tau), gap = z - x, u = -tau grad f(x). [B]
 
-    The Douglas-Rachford envelope, which is ADMM's augmented Lagrangian [Themelis20, Sec. 2]. It is
-    never below f + g at z as long as tau <= 1 / L, and equal to it once z = x.
+    The Douglas-Rachford envelope, which is ADMM's augmented Lagrangian [Themelis20, Sec. 2]. For
+    tau <= 1 / L it is never below f + g at z, and it equals f + g once z = x.
     """
     return f_x + g_z + dot(gap, torch.sub(gap, u, alpha=2.0)) / (2 * tau)
 
@@ -210,10 +212,11 @@ def relative(change: Image, x: Image) -> PerImage:
 
 
 def guarded(size: PerImage) -> PerImage:
-    """A norm that can be divided by. The root, since the smallest float itself would overflow."""
+    """Norms [B] that can be divided by: at least the root of the smallest float, as one over the
+    smallest float itself would overflow."""
     return size.clamp(min=torch.finfo(size.dtype).tiny ** 0.5)
 
 
 def float_for_sums(x: Image) -> torch.dtype:
-    """float64, except on devices that have none."""
+    """Type to add up sums in: float64, except on devices that have none."""
     return torch.float32 if x.device.type == "mps" else torch.float64

@@ -8,10 +8,11 @@ With gamma = int_s^t beta over the step from t down to s, and z ~ N(0, I) fresh 
 
     flow      x <- prox_{-(gamma / 2) log p_s}( (1 + gamma / 2) x )
 
-The last step asks for the prox at t = 0 itself: no early stop, and no noise is left. The flow is
-what the hybrid step is to the probability flow [Song21, Sec. 4.3], ours: no fresh noise, half the
-lam. Of N(0, I), which p_t nearly is for most of the time, it changes nothing, however long the
-step, where the other two lose variance; so it can be taken in few and uneven steps.
+The last step asks for the prox at t = 0 itself: no early stop, and no noise is left. The flow is to
+the probability flow [Song21, Sec. 4.3] what the hybrid step is to the reverse diffusion: no fresh
+noise, and half the lam. It is ours. Of N(0, I), which p_t nearly is for most of the time, it
+changes nothing, however long the step, where the other two lose variance; so it can be taken in few
+and uneven steps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ class LogDensityProx(Protocol):
 
 
 class Sample(NamedTuple):
-    """What a sampler yields after each step."""
+    """State of a sampler after a step, as it yields it."""
 
     x: Tensor
     """[B, ...], distributed nearly as X_t."""
@@ -50,12 +51,12 @@ def proxdm(
     schedule: VP = VP(),
     noise: Noise = None,
 ) -> Iterator[Sample]:
-    """Sample p_0 from x ~ N(0, I), [B, ...], in len(times) - 1 steps; the last is the sample.
+    """Samples of p_0 from x ~ N(0, I), [B, ...], in len(times) - 1 steps; the last is the sample.
 
-    `times` is a grid, see `uniform_grid` (one that starts above 0 ends there); `noise` a generator
-    or a function, see `solvers.noise`. Raises ValueError, before any step, where the backward kind
-    has a gamma of 2 or more, and says how many steps it needs, and for a grid that does not rise in
-    [0, 1]. [Fang25, Algs. 1 and 2]
+    times: a grid, see `uniform_grid`; from one that starts above 0 the sample is that of its first
+    time. noise: a generator or a function, see `solvers.noise`. Raises ValueError before any step:
+    for another kind, for a grid that does not rise in [0, 1], and where the backward kind has a
+    gamma of 2 or more, with the number of steps it needs. [Fang25, Algs. 1 and 2]
     """
     return _walk(prox, x, kind, _steps(times, kind, schedule), noise)
 
@@ -63,13 +64,13 @@ def proxdm(
 def step_sizes(
     times: Sequence[float], kind: Kind = "hybrid", schedule: VP = VP()
 ) -> list[tuple[float, float]]:
-    """The (t, lam) at which `proxdm` asks for a prox, first step first; raises as `proxdm` does."""
+    """Pairs (t, lam) at which `proxdm` asks for a prox, first step first. Raises as `proxdm`."""
     return [(step.s, step.lam) for step in _steps(times, kind, schedule)]
 
 
 class _Step(NamedTuple):
     s: float
-    """The time it leads to."""
+    """Time that the step leads to."""
     gamma: float
     lam: float
 
@@ -110,7 +111,7 @@ def _walk(prox, x: Tensor, kind: Kind, steps: list[_Step], noise: Noise) -> Iter
 
 
 def _steps_needed(schedule: VP) -> str:
-    """How many steps of each grid keep every gamma below 2."""
+    """Advice: how many steps of each grid keep every gamma below 2."""
     n = 1
     while schedule.integral(1 - 1 / n, 1.0) >= 2:
         n += 1

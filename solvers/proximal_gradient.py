@@ -24,11 +24,13 @@ def pgd(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
     With grad f L-Lipschitz and tau <= 1/L the objective never rises, whatever the shape of g, as
     long as its prox is exact: F(x+) <= F(x) - (1/tau - L) |x+ - x|^2 / 2. For tau < 1/L the steps
     die out and limit points are critical, also for nonconvex g [Attouch13, Thm. 5.1], learned
-    proximal networks included [Fang24, Sec. 3]. Convex g allows tau < 2/L, less convex g less:
-    see `solvers.conditions`.
+    proximal networks included [Fang24, Sec. 3]. Convex g allow tau < 2/L, and the bound falls from
+    there to 1/L the more concave g is: see `solvers.conditions`.
 
     Uses f.grad, f.value, g.prox. Residual |x+ - x| / |x+|; objective f + g at x+. The first step
     raises ValueError if tau is not positive or has the wrong shape.
+
+        result = run(pgd(f, g, x, tau=0.9 / L), max_steps=200, tol=1e-5)
     """
     taus = steps_of(tau, x)
     for k in count():

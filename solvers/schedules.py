@@ -1,7 +1,7 @@
-"""Sequences of parameters: what step k of an algorithm uses, and how such sequences are made.
+"""Schedules of step sizes: what step k of an algorithm uses, and how such sequences are made.
 
-A step size `tau` is a float, a tensor [B] with one entry per image, or a sequence of those: a
-schedule, of which step k uses entry k and every later step the last one.
+A step size `tau` is a float, a tensor [B] with one entry per image, or a sequence of those. A
+sequence is a schedule: step k uses entry k, and every step after its end the last entry.
 """
 
 import math
@@ -15,7 +15,11 @@ Tau = float | Tensor | Sequence[float | Tensor]
 
 
 def steps_of(tau: Tau, x: Image) -> tuple[float | Tensor, ...]:
-    """The entries of a schedule for the batch x; a constant has one. Refuses tau <= 0."""
+    """The entries of a schedule for the batch x; a constant has one.
+
+    Raises ValueError for an empty schedule, for a step that is not positive and finite, and for a
+    tensor that has not one entry per image.
+    """
     entries = tuple(tau) if isinstance(tau, Sequence) else (tau,)
     if not entries:
         raise ValueError("a schedule for tau needs at least one entry, got an empty one")
@@ -23,18 +27,25 @@ def steps_of(tau: Tau, x: Image) -> tuple[float | Tensor, ...]:
 
 
 def at(taus: tuple[float | Tensor, ...], k: int) -> tuple[float | Tensor, bool]:
-    """Entry for step k = 0, 1, ..., and whether this step and the one before used the last."""
+    """Entry for step k = 0, 1, ..., and whether the schedule is over.
+
+    It is once the step before used the last entry too; a constant is from the start.
+    """
     return taus[min(k, len(taus) - 1)], len(taus) == 1 or k >= len(taus)
 
 
 def check_relaxation(relaxation: float) -> None:
-    """Raises ValueError unless 0 < relaxation < 2: at 2 a splitting need not come to rest."""
+    """Raise ValueError unless 0 < relaxation < 2; at 2 a splitting need not come to rest."""
     if not 0 < relaxation < 2:
         raise ValueError(f"a relaxation lies between 0 and 2, got {relaxation}; 1 is none")
 
 
 def geometric(first: float, last: float, steps: int) -> list[float]:
-    """`steps` numbers from first to last in equal ratios, ends included; one is just `last`."""
+    """`steps` numbers from first to last in equal ratios, ends included; a single one is `last`.
+
+    geometric(1.0, 0.01, 3) is [1.0, 0.1, 0.01] to rounding. Raises ValueError unless both ends are
+    positive and finite and steps >= 1.
+    """
     if not (first > 0 and last > 0 and math.isfinite(first) and math.isfinite(last)):
         raise ValueError(f"a geometric sequence runs between positive numbers, got {first}, {last}")
     if steps < 1:

@@ -1,14 +1,14 @@
-"""Score-based sampling, the explicit rivals of proximal diffusion.
+"""Score-based sampling: the explicit rivals of proximal diffusion.
 
 With gamma = int_s^t beta over the step from t down to s, both evaluated at t [Song21, Sec. 3]:
 
     sde  x <- (1 + gamma / 2) x + gamma score(x, t) + sqrt(gamma) z      Euler-Maruyama
     ode  x <- (1 + gamma / 2) x + gamma / 2 score(x, t)                  probability flow, Euler
 
-A score need not exist at t = 0, where the density may be a surface. A grid that starts at 0 has the
-posterior mean as its last step, x_0 = (x + (1 - a) score) / sqrt(a) from its first time on; a grid
-that starts above 0, at LAST_TIME say, is walked to its end and that mean taken there, at one score
-more.
+A score need not exist at t = 0, where all samples may lie on a surface. So the last step is the
+posterior mean x_0 = (x + (1 - a) score) / sqrt(a). A grid that starts at 0 has it in place of its
+step to 0; a grid that starts above 0, at LAST_TIME say, is walked to its end, and the mean is taken
+there at the price of one score more.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from solvers.noise import Noise, normal_like
 from solvers.proximal_diffusion import Sample
 
 LAST_TIME = 1e-3
-"""Where a score is left: the noise that is then taken out is 0.01 of an image in [-1, 1]."""
+"""Time at which to ask for the last score; images in [-1, 1] then have noise of deviation 0.01."""
 
 
 class Score(Protocol):
@@ -40,10 +40,12 @@ def score(
     schedule: VP = VP(),
     noise: Noise = None,
 ) -> Iterator[Sample]:
-    """Sample p_0 from x ~ N(0, I), [B, ...]; the last state is the sample.
+    """Samples of p_0 from x ~ N(0, I), [B, ...]; the last state is the sample.
 
-    Costs len(times) - 1 scores if times[0] is 0, len(times) otherwise. `noise` as in `proxdm`.
-    Raises ValueError for another kind and for a grid that does not rise in [0, 1].
+    gradient: the score; times: a grid, see `uniform_grid`; kind: "sde" draws fresh noise at each
+    step, "ode" none; noise: as in `proxdm`. Costs len(times) - 1 scores if times[0] is 0, and
+    len(times) otherwise. Raises ValueError for another kind and for a grid that does not rise in
+    [0, 1].
     """
     if kind not in ("sde", "ode"):
         raise ValueError(f"a score step is sde or ode, got {kind!r}")
