@@ -1,57 +1,66 @@
-"""The machine that numbers are computed on: their precision, memory kept, memory used at most."""
+"""Settings and figures of the machine: float32 in full, freed memory kept, memory used at most."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
+NAMED_PRECISION = torch.__version__ >= "2.9"  # compared as versions, not as strings
+"""Whether torch has a name for the precision of convolutions; before, TF32 was on or off."""
+FULL = "ieee" if NAMED_PRECISION else False
+"""All of float32, as this torch puts it."""
 CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+"""Files of Linux: one resets the memory's high-water mark, the other says it. [proc(5)]"""
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Convolutions on a GPU in all of float32, where torch by default keeps ten bits of a number.
 
-    Those ten bits, TF32, are enough for a denoiser and too few for an exact prox: its value then is
-    not that of the point it returns, to 1e-3, and no restoration comes to rest at its tolerance.
-    As a decorator or in a `with`; what was set before is set again afterwards.
+    Those ten bits, TF32, are enough for a denoiser and too few for an exact prox: the value that
+    comes with it differs by 1e-3 from that of the point returned, and no restoration comes to rest
+    at its tolerance. For use as a decorator or in a `with`; afterwards the setting is as it was.
+
+        @full_precision()
+        def prox(self, v, sigma): ...
     """
-    conv = getattr(torch.backends.cudnn, "conv", None)  # since torch 2.9
-    place, name, full = (
-        (torch.backends.cudnn, "allow_tf32", False)
-        if conv is None
-        else (conv, "fp32_precision", "ieee")
-    )
-    before = getattr(place, name)
-    setattr(place, name, full)
+    before = _precision()
+    _set_precision(FULL)
     try:
         yield
     finally:
-        setattr(place, name, before)
+        _set_precision(before)
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Make freed memory stay with the process, where the C library is glibc.
+    """Keep freed memory with the process, where the C library is glibc.
 
-    glibc hands freed memory back to the system, and fetches it anew page by page, until one large
-    piece was freed (mallopt(3), M_MMAP_THRESHOLD): an eighth of the time of a learned prox, and a
-    third of that of a diffusion network. The piece here is never touched and costs nothing.
+    glibc hands freed memory back to the system and fetches it anew page by page, until one large
+    piece has been freed (mallopt(3), M_MMAP_THRESHOLD). That takes an eighth of the time of a
+    learned prox, and a third of that of a diffusion network. The piece that is freed here is never
+    touched and costs nothing.
     """
     torch.empty(30 * 2**20, dtype=torch.uint8)
 
 
 class PeakMemory:
-    """`with PeakMemory(device) as memory: ...`, then `memory.peak` in MiB; None if not to be known.
+    """Memory that a block used at most, beyond what was in use before it, in MiB.
 
-    On a GPU that of torch's allocator; else the resident memory of the process, whose high-water
-    mark Linux can reset [proc(5), clear_refs] and other systems cannot.
+    On a GPU it is that of torch's allocator; else the resident memory of the process, whose
+    high-water mark Linux can reset [proc(5), clear_refs] and other systems cannot.
+
+        with PeakMemory(device) as memory:
+            restore(...)
+        memory.peak     # None where it cannot be known
     """
 
     def __init__(self, device: str = "cpu"):
-        self.device, self.peak = device, None
+        self.device = device
+        self.peak: float | None = None
 
     def __enter__(self) -> "PeakMemory":
         self.before = self._begin()
@@ -77,7 +86,21 @@ class PeakMemory:
         return _status("VmHWM")
 
 
+def _precision() -> str | bool:
+    """The precision of convolutions that is set, as this torch puts it."""
+    cudnn: Any = torch.backends.cudnn  # to a type checker it has no `conv`
+    return cudnn.conv.fp32_precision if NAMED_PRECISION else cudnn.allow_tf32
+
+
+def _set_precision(precision: str | bool) -> None:
+    cudnn: Any = torch.backends.cudnn
+    if NAMED_PRECISION:
+        cudnn.conv.fp32_precision = precision
+    else:
+        cudnn.allow_tf32 = precision
+
+
 def _status(name: str) -> int:
-    """A line of /proc/self/status, in bytes."""
+    """The figure in a line of /proc/self/status, in bytes."""
     line = next(x for x in STATUS.read_text().splitlines() if x.startswith(f"{name}:"))
     return 1024 * int(line.split()[1])

@@ -1,23 +1,22 @@
-"""What has to be exact convolves in all of float32, on a GPU too, and leaves the setting alone."""
+"""Full precision: an exact prox convolves in all of float32, and leaves the setting as it was."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from proxlab.machine import full_precision
+from proxlab.machine import FULL, NAMED_PRECISION, full_precision
 from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
 
-CONV = getattr(torch.backends.cudnn, "conv", None)
-FULL = False if CONV is None else "ieee"
 X = 0.5 + 0.01 * torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
 
 
 def setting():
-    return torch.backends.cudnn.allow_tf32 if CONV is None else CONV.fp32_precision
+    cudnn = torch.backends.cudnn
+    return cudnn.conv.fp32_precision if NAMED_PRECISION else cudnn.allow_tf32
 
 
 def learned():
