@@ -42,7 +42,7 @@ USES: dict[Use, str] = {
     "diffusion model": "draw from it with proxlab.sample",
     "classifier": "it judges samples",
 }
-"""What a model is for -> what is done with it."""
+"""Use of a model -> what is done with it."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Kind:
 
     use: Use
     config: type
-    """The dataclass that is the "architecture" of the card."""
+    """The dataclass whose fields are the "architecture" of the card."""
     network: type
-    """The class that is made of it: the model, or the potential of a learned proximal network."""
+    """The class that takes it: the model's, or that of a learned proximal network's potential."""
     build: Callable[[Any, dict, str], nn.Module]
-    """(configuration, card, name) -> the model, untrained."""
+    """(configuration, card, name) -> the model, its weights not yet those of the file."""
     beside: Callable[[Any], dict] = lambda model: {}
-    """What `build` wants of the card besides the architecture, of a model."""
+    """Model -> the entries of its card that `build` reads besides the architecture."""
 
 
 def _denoiser(config: type, network: type, make: Callable | None = None) -> Kind:
@@ -155,7 +155,7 @@ def load(name: str | Path) -> Prior:
     if name in CLASSICAL:
         return CLASSICAL[str(name)].make()
     prior = _load(name, "prior", tuple(CLASSICAL))
-    assert isinstance(prior, Prior)  # so all of that use are
+    assert isinstance(prior, Prior)  # as all models of that use are
     return prior
 
 
@@ -239,7 +239,7 @@ def _read_card(path: Path) -> dict:
         card = json.loads(card_path.read_text())
     except ValueError as error:
         raise ValueError(f"{card_path} is not JSON: {error}") from error
-    if not isinstance(card, dict) or card.get("kind") not in KINDS:
+    if not isinstance(card, dict) or card.get("kind") not in [*KINDS]:  # which JSON may not hash
         raise ValueError(
             f"{card_path} does not describe a model of this package (kind {' or '.join(KINDS)})"
         )

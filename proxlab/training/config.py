@@ -1,7 +1,7 @@
-"""How long and how hard a network is trained, and how a training runs while it does.
+"""Settings of a training: how long and how hard, which decides the weights, and how it is run.
 
-A configuration decides what comes out, and is part of what a run is resumed by. A `Run` does not:
-minutes, progress and device change no weights but by rounding.
+A run is resumed with the configuration it began with alone. Its `Run` may be another each time:
+minutes, progress and device change the weights by rounding at most.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 
 class Loop(Protocol):
-    """What the training loop reads of a configuration: any dataclass that has these will do."""
+    """The part of a configuration that the loop reads; any dataclass with these fields will do."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -94,7 +94,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Run:
-    """How a training runs; by default to its end, from its first step, in silence, on the CPU."""
+    """Circumstances of a training; by default the whole of it, in silence, on the CPU."""
 
     minutes: float = math.inf
     """Time after which it stops, its state saved."""

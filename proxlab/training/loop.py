@@ -1,4 +1,4 @@
-"""The one training loop: a network, pairs, a loss or several in turn; resumable after a kill.
+"""The one training loop, of a network, pairs and a loss or several in turn; resumable after a kill.
 
 Every step draws from a generator seeded by (seed, step) alone, so that a run which was interrupted
 and resumed ends with the same weights, bit for bit, as one that was not. Several processes
@@ -28,10 +28,10 @@ from solvers.progress import progress_bar
 
 
 class Task(NamedTuple):
-    """What is trained: a network, what it is shown, and what it is to minimise."""
+    """A network to be trained, the pairs it is shown, and the loss it is to minimise."""
 
     model: nn.Module
-    """`model(input, condition)` estimates the target; it starts from the weights it has."""
+    """The network: `model(input, condition)` estimates the target. It starts from its weights."""
     groups: list[dict]
     """Its parameters as an optimiser takes them, at the learning rate of the configuration."""
     pairs: Pairs
@@ -39,13 +39,13 @@ class Task(NamedTuple):
     """`loss(estimate, target, condition)`, or stages whose steps add up to the configuration's;
     each starts Adam afresh, whose memory is of another loss."""
     evaluate: Callable[[], dict] | None = None
-    """Figures of the model as it then is, for the log; its weights are then the averaged ones."""
+    """Gives figures for the log; called while the model has its averaged weights."""
     ahead: int = 0
     """Steps whose pairs are drawn in advance, in as many threads; none is changed by it."""
 
 
 class Outcome(NamedTuple):
-    """How a training ended."""
+    """The end of a training, or of a part of it."""
 
     finished: bool
     """Whether all steps are taken; if not, `Run.minutes` ended first."""
@@ -128,7 +128,7 @@ def train(task: Task, config: Loop, out: Path, run: Run = DEFAULT_RUN) -> Outcom
 
 
 def _stages(loss: Loss | Sequence[Stage], config: Loop) -> list[Stage]:
-    """A single loss as the one stage that it is. Raises ValueError for steps too many or few."""
+    """The stages of a training; a single loss is one. Raises ValueError where steps do not fit."""
     stages = [Stage(loss, config.learning_rate, config.steps)] if callable(loss) else list(loss)
     if sum(stage.steps for stage in stages) != config.steps:
         raise ValueError(
@@ -139,7 +139,7 @@ def _stages(loss: Loss | Sequence[Stage], config: Loop) -> list[Stage]:
 
 
 def _described(loss: Loss | Sequence[Stage], config: Loop) -> dict:
-    """What a run can be resumed with alone, as JSON has it."""
+    """The configuration as JSON has it, stages included, with which alone a run is resumed."""
     described = json.loads(json.dumps(asdict(config)))
     if not callable(loss):
         described["stages"] = [[loss_name(s.loss), s.learning_rate, s.steps] for s in loss]
@@ -147,7 +147,7 @@ def _described(loss: Loss | Sequence[Stage], config: Loop) -> dict:
 
 
 def _begin(state: StateFile, resume: bool) -> Done:
-    """What is done already, which `state` then has. Raises ValueError as `train`."""
+    """Read `state` from its file if there is one; how far it has come. Raises as `train`."""
     done = Done(0, 0.0)
     if state.path.exists():
         if not resume:

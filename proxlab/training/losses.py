@@ -67,6 +67,7 @@ class ProximalMatching:
             raise ValueError(f"gamma is an error to tolerate, positive, got {self.gamma}")
 
     def __call__(self, estimate: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+        """The loss of images [B, C, H, W] at sigma [B]: a scalar, 0 to 1."""
         gamma = self.gamma * (sigma / REFERENCE) ** self.growth
         error = (estimate - clean).square().mean((1, 2, 3))
         return -torch.expm1(-error / gamma.square()).mean()

@@ -38,7 +38,7 @@ class ProxPenalty:
         self.loss, self.slope, self.weight = loss, slope, weight
 
     def __call__(self, estimate: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-        """Of a whole batch: images [B, C, H, W] and sigma [B] -> a scalar."""
+        """The loss of a whole batch: images [B, C, H, W] and sigma [B] -> a scalar."""
         return self.share(estimate, clean, sigma, slice(None))
 
     def share(self, estimate: Tensor, clean: Tensor, sigma: Tensor, part: slice) -> Tensor:

@@ -20,9 +20,9 @@ from proxlab.training.config import DEFAULT_RUN, Loop, Run
 from proxlab.training.loop import Task, train
 
 S = TypeVar("S")
-"""What a recipe starts from."""
+"""Type of what a recipe starts from."""
 C = TypeVar("C", bound=Loop)
-"""Its configuration."""
+"""Type of its configuration."""
 
 
 class Prepared(NamedTuple):
@@ -32,20 +32,20 @@ class Prepared(NamedTuple):
     model: nn.Module
     """The model that is saved: that of the task, or a part of it."""
     data: str
-    """What it is trained on, in words: "380 images of bsds400"."""
+    """The training data in words: "380 images of bsds400"."""
     figures: Callable[[], dict]
-    """How good the trained model is; called once, at the end, by the first process alone. It may
-    also set what is chosen by held-out data."""
+    """Entries of the card on how good the trained model is; called once, at the end, by the first
+    process alone. It may also set what is chosen by held-out data."""
 
 
 @dataclass(frozen=True)
 class Recipe(Generic[S, C]):
-    """How a model is made; calling it trains the model and saves it."""
+    """The way a model is made; calling it trains the model and saves it."""
 
     name: str
     """Name of the model, of its files and of the recipe on the command line."""
     what: str
-    """For its card and for `proxlab models`; "{start}" stands for the model it goes on from."""
+    """A line for its card and for `proxlab models`; "{start}" is the model that it goes on from."""
     prepare: Callable[[S, C, Path | None, Run], Prepared]
     """(start, configuration, data, run) -> a training; data of None lie in PROXLAB_DATA."""
     start: S
@@ -102,7 +102,7 @@ def check_unmade(out: Path, name: str, resume: bool) -> None:
 
 
 def _spent(steps: int, minutes: float, device: str) -> dict:
-    """What the training took, for the card."""
+    """Entries of the card on what the training took."""
     on_gpu = torch.device(device).type == "cuda"
     return {
         "steps": steps,

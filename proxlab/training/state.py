@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from proxlab.images.files import writing
 
 ENTRIES = {"config", "step", "minutes", "model", "average", "optimiser"}
-"""What the file holds by name."""
+"""Names of what the file holds."""
 
 
 class Done(NamedTuple):
-    """How far a run has come."""
+    """Progress of a run."""
 
     step: int
     """Steps taken."""

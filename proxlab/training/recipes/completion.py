@@ -56,6 +56,7 @@ class Refining(nn.Module):
         self.model = model
 
     def forward(self, given: Tensor, condition: Tensor) -> Tensor:
+        """[filled, seen] [B, 2, S, S], [sigma, share missing] [B, 2] -> images [B, 1, S, S]."""
         return self.model.refine(given[:, :1], given[:, 1:], condition[:, 0])
 
 
@@ -85,8 +86,10 @@ def held_out_figures(model: Completion, images: Sequence[Tensor]) -> dict[str, f
     return {name: round(value, 3) for name, value in totals.items()}
 
 
-def masked(start: CrateConfig, config: TrainConfig, data: Path | None, run: Run) -> Prepared:
-    """Prepares the training of a completion, see `Recipe.prepare`."""
+def prepare_completion(
+    start: CrateConfig, config: TrainConfig, data: Path | None, run: Run
+) -> Prepared:
+    """The training of a completion on the photographs at `data`, see `Recipe.prepare`."""
     model = Completion(start, config.sigma_range)
     images, held_out, in_words, ahead = open_split(open_gray, data or find_data("bsds400"), run)
     noisy = NoisyPatches(Patches(images, config.patch), config.sigma_range)
@@ -106,7 +109,7 @@ def masked(start: CrateConfig, config: TrainConfig, data: Path | None, run: Run)
 crate_completion = Recipe(
     "crate-completion",
     "gray photographs, CRATE trained on masked images: fills in and denoises",
-    masked,
+    prepare_completion,
     CrateConfig(),
     TrainConfig(clip=1.0),
 )

@@ -1,4 +1,4 @@
-"""Training a denoiser on noisy patches of a folder of images: what most recipes prepare.
+"""Denoisers trained on noisy patches of a folder of images: what most recipes prepare.
 
 One image in 20 is held out, for the figures on the card.
 """
@@ -44,23 +44,25 @@ class Denoising(Generic[S]):
     """Prepares the training of a denoiser; a `Recipe` calls it."""
 
     load: Callable[[Path], Sequence[Tensor]]
-    """Images of a folder, [H, W] or [3, H, W]; photographs may lie in tar shards too."""
+    """Folder -> its images, [H, W] or [3, H, W]; photographs may lie in tar shards too."""
     build: Callable[[S, TrainConfig], Built]
-    """From what the recipe starts from."""
+    """(`Recipe.start`, configuration) -> the model to be trained."""
     loss: Callable[[Any, TrainConfig], Loss | Sequence[Stage]] = squared
-    """What the model of `build` is trained to minimise."""
+    """(that model, configuration) -> what is minimised."""
     data: str = "bsds400"
-    """Folder of PROXLAB_DATA, where no other is given."""
+    """Folder of PROXLAB_DATA, for where no other is given."""
     levels: tuple[float, ...] = LEVELS
     """Noise levels of its figures, of 255."""
     hounsfield: tuple[float, float] | None = None
     """The Hounsfield units that are 0 and 1 in its images; None for photographs."""
     finish: Callable[[Any, Sequence[Tensor]], dict] | None = None
-    """Given the trained model and the held-out images, sets what is chosen by them; its answer goes
-    to the card."""
+    """(trained model, held-out images) -> entries of the card; sets what is chosen by them."""
 
     def __call__(self, start: S, config: TrainConfig, data: Path | None, run: Run) -> Prepared:
-        """Raises ValueError for data that cannot be read or are too small, and as `build`."""
+        """The training of a model on the images of `data`, see `Recipe.prepare`.
+
+        Raises ValueError for data that cannot be read or are too small, and as `build`.
+        """
         model, groups = self.build(start, config)
         images, held_out, in_words, ahead = open_split(self.load, data or find_data(self.data), run)
 
@@ -108,9 +110,10 @@ class Split(NamedTuple):
 
 
 def open_split(load: Callable[[Path], Sequence[Tensor]], data: Path, run: Run) -> Split:
-    """Divide the images that `load` finds at `data`; stderr is told if they stay on disk.
+    """The images that `load` finds at `data`, divided.
 
-    They are then decoded ahead where a GPU trains; elsewhere training has the cores already.
+    Those that stay on disk are decoded ahead where a GPU trains; elsewhere training has the cores
+    already. With `run.progress` stderr is told of them.
     """
     found = load(data)
     images, held_out = hold_out(found)

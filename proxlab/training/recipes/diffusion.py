@@ -82,11 +82,11 @@ def score_stages(config: DiffusionTraining) -> list[Stage]:
 
 
 class Aim(NamedTuple):
-    """What a network learns of a diffusion: its kind, its pairs, its losses."""
+    """The part of a diffusion that a network learns, from which pairs and by which losses."""
 
     build: Callable[[DiffusionNetConfig, DiffusionTraining], DiffusionModel]
     pairs: Callable[[Tensor, VP, DiffusionTraining], Pairs]
-    """From images, uint8 [N, C, S, S]."""
+    """(images, uint8 [N, C, S, S], schedule, configuration) -> what draws pairs of them."""
     stages: Callable[[DiffusionTraining], list[Stage]]
 
 
@@ -108,14 +108,14 @@ class Diffusing:
 
     aim: Aim
     load: Callable[[Literal["train", "held-out"], Path | None], Tensor]
-    """A part of the data, uint8 [N, C, S, S]; None is the folder in PROXLAB_DATA."""
+    """(part, folder) -> its images, uint8 [N, C, S, S]; None is the folder in PROXLAB_DATA."""
     data: str
-    """The data in words."""
+    """Name of the data, for the card."""
 
     def __call__(
         self, start: DiffusionNetConfig, config: DiffusionTraining, data: Path | None, run: Run
     ) -> Prepared:
-        """Raises as `load`."""
+        """The training of a network on that data, see `Recipe.prepare`. Raises as `load`."""
         images, held_out = self.load("train", data), self.load("held-out", data)
         model = self.aim.build(start, config)
         count = min(MOST_HELD_OUT_PAIRS, 10 * len(held_out))
@@ -135,7 +135,7 @@ class Diffusing:
 
 
 def noise_error(model: DiffusionModel, drawn: Drawn) -> dict[str, float]:
-    """Mean square and mean absolute value of n_theta - n over given pairs."""
+    """Mean square and mean absolute value of the network's error n_theta - n over given pairs."""
     device = next(model.parameters()).device
     errors = []
     with torch.no_grad():

@@ -30,6 +30,7 @@ class DigitClassifierTraining:
     learning_rate: float = 3e-3
     """Learning rate of Adam."""
     ema: float = 0.998
+    """Decay of the exponential moving average of the weights, which is what is shipped."""
     clip: float = 1.0
     """Largest norm of a gradient."""
     shift: float = 2.0
@@ -77,17 +78,13 @@ def accuracy(model: DigitClassifier, digits: Digits) -> float:
     return int(sum(right)) / len(digits.labels)
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor, condition: Tensor) -> Tensor:
-    return F.cross_entropy(logits, labels)
-
-
-def reading(
+def prepare_classifier(
     start: DigitClassifierConfig, config: DigitClassifierTraining, data: Path | None, run: Run
 ) -> Prepared:
-    """Prepares the training of the classifier on the MNIST of the folder `data`.
+    """The training of the classifier on the MNIST of the folder `data`, see `Recipe.prepare`.
 
-    See `Recipe.prepare`. The card has the accuracy on held-out digits, by which settings were
-    chosen, and on test digits, which were seen once, at the end. Raises as `load_digits`.
+    The card has the accuracy on held-out digits, by which settings were chosen, and on test digits,
+    which are seen once, at the end. Raises as `load_digits`.
     """
     digits, held_out = load_digits("train", data), load_digits("held-out", data)
     model = DigitClassifier(start)
@@ -106,7 +103,11 @@ def reading(
 digit_classifier = Recipe(
     NAME,
     "MNIST digits, a classifier whose features judge generated digits",
-    reading,
+    prepare_classifier,
     DigitClassifierConfig(),
     DigitClassifierTraining(),
 )
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, condition: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels)
