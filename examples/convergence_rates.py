@@ -1,9 +1,10 @@
-"""How fast the law of each sampler's output nears its target as steps multiply, against theory.
+"""Orders of convergence of the samplers: how fast the law of their output nears its target.
 
-Laws are exact (`examples.sampler_laws`). Mean, variance, W1 and W2 err as 1 / N and KL as 1 / N^2,
-with every sampler: the bounds of [Fang25], 1 / N^2 for backward but 1 / N for hybrid and score, are
-met, and the latter two not sharp. Of a Gaussian target the constants are known too (`leading`). All
-start from p_1, for what N(0, 1) in its place adds never vanishes (`floor`).
+Laws are exact (`examples.sampler_laws`). With every sampler the errors of mean, variance, W1 and W2
+fall as 1 / N, and KL as 1 / N^2. So the bounds of [Fang25], 1 / N^2 for backward and 1 / N for
+hybrid and score, are met, and the latter two are not sharp. For a Gaussian target the constants are
+known too (`leading`). All samplers start from p_1: the error of a start at N(0, 1) never
+vanishes (`floor`).
 
     python -m examples.convergence_rates --out figures
 """
@@ -25,11 +26,13 @@ from solvers import VP, even_grid, uniform_grid
 from solvers.score_diffusion import LAST_TIME
 
 KINDS = ("sde", "ode", "hybrid", "backward")
+"""Kinds of steps, as `proxlab.sample` calls them."""
 GRIDS = {
     "uniform": uniform_grid,
     "even": lambda n: even_grid(n, VP()),
     f"from {LAST_TIME:g}": lambda n: uniform_grid(n, LAST_TIME),
 }
+"""Time grids of n steps, by name."""
 GAUSSIAN = Gaussian(
     torch.tensor([0.5, -1.0, 1.0, 0.3], dtype=torch.float64),
     torch.tensor([0.2, 0.5, 1.0, 2.0], dtype=torch.float64),
@@ -48,18 +51,20 @@ LOCAL = {
     "hybrid": lambda V: (-1 / 8, 1 / 2 - V / 4 - 1 / V),
     "backward": lambda V: (1 / 8, V / 4 + 1 / 2 - 1 / V),
 }
-"""Errors of one step from an exact N(mu, V), by gamma^2 mu in mean and gamma^2 in variance: expand
-each update in gamma against mu_s = exp(gamma / 2) mu and V_s = 1 + exp(gamma) (V - 1)."""
+"""Errors of one step from an exact N(mu, V): in mean, over gamma^2 mu, and in variance, over
+gamma^2. Expand each update in gamma against mu_s = exp(gamma / 2) mu and
+V_s = 1 + exp(gamma) (V - 1)."""
 
 
 def leading(target: Gaussian, kind: str, grid: str) -> dict[str, float]:
-    """Constants C of the errors C / N, for KL C / N^2.
+    """Constants C of the errors C / N, for KL C / N^2, by the names of `gaussian_errors`.
 
-    The errors LOCAL of all steps add up, each damped on its way to 0 as the linear reverse SDE
-    damps (by exp(-B / 2) v / V in mean, squared in variance) or its ODE ((v / V)^(1/2), squared).
-    With gamma = w / N, w = beta on uniform and B(1) on even grids, the sum tends to an integral.
-    A score sampler's last step, the posterior mean, lacks the posterior's variance, gamma_1 at
-    first order; on a grid that starts above 0 that is a floor, left out here (see `limit`).
+    The errors LOCAL of all steps add up. Each is damped on its way to time 0, by the linear reverse
+    SDE (exp(-B / 2) v / V in mean, its square in variance) or by its ODE ((v / V)^(1/2), and its
+    square). With gamma = w / N, where w is beta on uniform grids and B(1) on even ones, the sum
+    tends to an integral. The last step of a score sampler, the posterior mean, lacks the variance
+    of the posterior, which is gamma_1 at first order. On a grid that starts above 0 that is a
+    floor, which is left out here (see `limit`).
     """
     first = LAST_TIME if grid.startswith("from") else 0.0
     t = torch.linspace(first, 1, 20001, dtype=torch.float64)[:, None]
@@ -82,20 +87,24 @@ def leading(target: Gaussian, kind: str, grid: str) -> dict[str, float]:
 
 
 def limit(target: Gaussian, grid: str) -> Gaussian:
-    """What laws tend to: the target, or E[x_0 | x_t] at the t > 0 where a score is left."""
+    """Law of the output for many steps: the target, or E[x_0 | x_t] at the least t of the grid."""
     t = LAST_TIME if grid.startswith("from") else 0.0
     return Gaussian(target.m, VP().signal(t) * target.v.square() / target.at(t).v)
 
 
 def floor(target: Gaussian, kind: str) -> Gaussian:
-    """By how much a start at N(0, 1) shifts mean and variance in the limit of many steps."""
+    """Shifts of mean and variance by a start at N(0, 1), in the limit of many steps."""
     a, V = VP().signal(1.0), target.at(1.0).v
     damp = (target.v / V).sqrt() if kind == "ode" else a**0.5 * target.v / V
     return Gaussian(-(a**0.5) * target.m * damp, (1 - V) * damp**2)
 
 
 def rows(about: dict, sizes: list[int], errors: Callable[[list[float]], dict], predicted: dict):
-    """A row a quantity: the errors, minus the slope of log error over log N through the last 3."""
+    """Rows of a target, sampler and grid, one for each kind of error.
+
+    A row has the errors at these numbers of steps N, and their order: minus the slope of log error
+    over log N through the last three.
+    """
     found = [errors(GRIDS[about["grid"]](n)) for n in sizes]
     for q in found[0]:
         e, theory = [float(f[q]) for f in found], 2 if q == "KL" else 1
@@ -107,7 +116,7 @@ def rows(about: dict, sizes: list[int], errors: Callable[[list[float]], dict], p
 
 
 def measure(steps: int, mixture_steps: int) -> Iterator[dict]:
-    """All rows, for 8, 16, ... steps up to `steps` (Gaussian) and `mixture_steps`."""
+    """All rows, for 8, 16, ... steps up to `steps` (Gaussian target) and `mixture_steps`."""
     for grid, kind in product(GRIDS, KINDS):
         early = grid.startswith("from")
         if early and kind not in ("sde", "ode"):
@@ -123,13 +132,13 @@ def measure(steps: int, mixture_steps: int) -> Iterator[dict]:
 
 
 def errors(kind: str, grid: str, times: list[float]) -> dict[str, float]:
-    """Of the Gaussian target, from where the grid leads."""
+    """Errors of a sampler of the Gaussian target, from the law that its grid leads to."""
     law = output_law(GAUSSIAN, kind, times, GAUSSIAN.at(1.0))
     return gaussian_errors(law, limit(GAUSSIAN, grid))
 
 
 def main(argv: Sequence[str] | None = None) -> list[dict]:
-    """Measure, print a table, write all rows as JSON lines and a figure; returns the rows."""
+    """Measure, print a table, write the rows (JSON lines) and a figure; return the rows."""
     parser = argparse.ArgumentParser(description="measured orders of samplers against theory")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the two files")
     parser.add_argument("--steps", type=int, default=4096, help="most steps, Gaussian target")

@@ -1,13 +1,15 @@
-"""Inside a CRATE denoiser: what each layer of its encoder does to its tokens, drawn and printed.
+"""A look inside a CRATE denoiser: what each layer of its encoder does to the tokens.
 
     PROXLAB_DATA=... python examples/crate_denoiser.py --out crate.png
 
-The layers were derived to lower the coding rate R^c, against R, and to make zeros more. Printed are
-both over depth, means over the 256 x 256 middles of Set12 at sigma 25 / 255, for the trained
-network and for its own untrained start, and each layer at which R^c rises or zeros get fewer.
-Drawn: the two curves; for one photograph how strongly its tokens lie in each head's subspace, in
-the middle of the encoder; and the first three principal components of the codes as a colour, after
-the first, the middle and the last layer, where segments would be seen if they emerged.
+The layers were derived to lower the coding rate R^c, against R, and to make codes sparser. Both are
+printed over depth for the trained network and for its own untrained start, as means over the
+256 x 256 middles of Set12 at sigma 25 / 255, with each layer at which R^c rises or zeros get fewer.
+
+The figure shows the two curves, and one photograph: how strongly its tokens lie in the subspace of
+each head, in the middle of the encoder, and the first three principal components of its codes as a
+colour, after the first, the middle and the last layer. Segments would be seen there if they
+emerged.
 """
 
 import argparse
@@ -27,10 +29,11 @@ from proxlab.priors.crate.denoiser import CrateDenoiser
 from proxlab.priors.crate.layer_rates import LayerRates, layer_rates
 
 SIGMA = 25 / 255
+"""Noise level, image units."""
 
 
 def middles(folder: Path, side: int, seed: int = 0) -> Tensor:
-    """The middle of each photograph with noise, [N, 1, side, side]."""
+    """Middles of the photographs of a folder, with noise, [N, 1, side, side]."""
     generator, parts = torch.Generator().manual_seed(seed), []
     for image in load_gray(folder):
         top, left = ((n - side) // 2 for n in image.shape)
@@ -40,7 +43,10 @@ def middles(folder: Path, side: int, seed: int = 0) -> Tensor:
 
 
 def table(name: str, found: list[LayerRates]) -> list[tuple[float, float, float]]:
-    """Print R, R^c and non-zeros by layer, and where they run against the derivation."""
+    """Print R, R^c and non-zeros by layer, and where they run against the derivation.
+
+    Returns them as rows, (R, R^c, share of non-zeros).
+    """
     rows = [tuple(float(x.mean()) for x in layer[:3]) for layer in found]
     print(f"{name}:\nlayer       R     R^c  R - R^c  non-zeros")
     for i, (rate, compressed, nonzero) in enumerate(rows, 1):
@@ -54,7 +60,7 @@ def table(name: str, found: list[LayerRates]) -> list[tuple[float, float, float]
 
 
 def head_energies(model: CrateDenoiser, v: Tensor, layer: int) -> Tensor:
-    """|U_k^T z|^2 of the normalised tokens of one image before a layer's attention, [K, h, w]."""
+    """Energies |U_k^T z|^2 of one image's normalised tokens, before a layer attends, [K, h, w]."""
     seen = []
     handle = model.encoder[layer].attention.register_forward_hook(
         lambda module, given, _: seen.append((given[0], module.U))
@@ -66,7 +72,7 @@ def head_energies(model: CrateDenoiser, v: Tensor, layer: int) -> Tensor:
 
 
 def components(codes: Tensor) -> Tensor:
-    """The first three principal components of codes [h, w, d], each scaled to [0, 1]; [h, w, 3]."""
+    """First three principal components of codes, [h, w, d] -> [h, w, 3], each scaled to [0, 1]."""
     x = codes.flatten(0, 1)
     x = x - x.mean(0)
     _, _, axes = torch.linalg.svd(x, full_matrices=False)
@@ -76,6 +82,7 @@ def components(codes: Tensor) -> Tensor:
 
 
 def draw(path: Path, curves: dict[str, list[tuple]], v: Tensor, model: CrateDenoiser) -> None:
+    """Write the figure, PNG; curves: rows of `table` by network; v: a noisy image [1, 1, H, W]."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -111,7 +118,7 @@ def draw(path: Path, curves: dict[str, list[tuple]], v: Tensor, model: CrateDeno
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, list[tuple]]:
-    """Print the tables and draw; return R, R^c, non-zeros by layer of both networks."""
+    """Print the tables and draw; return the rows of both networks by name."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="crate-gray")
     parser.add_argument("--images", type=Path, help="a folder of photographs; default set12")

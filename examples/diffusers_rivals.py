@@ -1,22 +1,22 @@
-"""The samplers that others use, DDIM, DPM-Solver++, UniPC and Heun, from diffusers' schedulers.
+"""Rival samplers, DDIM, DPM-Solver++, UniPC and Heun, by the schedulers of diffusers.
 
-They are driven by any noise predictor noise(x, t) -> E[e | x_t = x], t in (0, 1], and all of them
-walk the probability flow: no fresh noise. A `Mixture` has one, see `predictor`; so has a network.
+They are driven by any noise predictor noise(x, t) -> E[e | x_t = x] with t in (0, 1]: that of a
+mixture, see `predictor`, or a network. All of them walk the probability flow, without fresh noise.
 
     *_, last = RIVALS["DPM-Solver++ 2M, Karras"].walk(noise, x, evaluations=10)
 
-What is told to the schedulers, and what to the network:
-- The continuous schedule, as T betas: alphas_cumprod[k] = a((k + 1) / T), so that timestep k is
-  the time (k + 1) / T. T is the first multiple of the steps from 1000 on, for DDIM steps by T / N
+How the schedulers are told of the diffusion:
+- The continuous schedule becomes T betas, alphas_cumprod[k] = a((k + 1) / T), so that timestep k is
+  the time (k + 1) / T. T is the first multiple of the steps N from 1000 on: DDIM steps by T / N
   rounded down, and is lost where that rounds much. Schedulers with sigmas round the timesteps that
   go with them, so the time is read from the sigma instead, exactly; DDIM's timesteps are whole.
 - All samplers get x ~ N(0, I) at t = 1. Heun works on x / sqrt(a), so there x is divided first.
 - All of them end at t = 0 itself: set_alpha_to_one for DDIM, a last sigma of zero for the rest.
 
-The settings are the best of those that were tried, by the geometric mean of W2 at 5, 7, 10 and 20
-evaluations, 1000 samples and 3 seeds, on the dino and on a mixture of four Gaussians (`LAB` of
-sample_proxdm_2d.py): spacings linspace, trailing and leading; Karras, exponential, beta and Lu's
-sigmas; both solver types; orders 1 to 3; Euler at the end. Dino / mixture:
+The settings are the best of those tried: spacings linspace, trailing and leading; Karras,
+exponential, beta and Lu's sigmas; both solver types; orders 1 to 3; Euler at the end. They were
+judged by the geometric mean of W2 at 5, 7, 10 and 20 evaluations, with 1000 samples and 3 seeds, on
+the dino and on the mixture of four Gaussians of sample_proxdm_2d.py. Dino / mixture:
 - DPM-Solver++ 2M: Karras 0.099 / 0.197, even steps of log sigma (Lu) 0.099 / 0.185, uniform time
   0.159 / 0.191 at best. Karras is ahead at 5 evaluations, 0.105 against 0.196 on the dino, and
   log sigma from 7 on, so that both are kept. Order 3 and solver type heun lose by a fifth.
@@ -39,37 +39,38 @@ from solvers import VP
 from solvers.proximal_diffusion import Sample
 
 TRAINED_STEPS = 1000
-"""The least T. Sampling ends at sigma(1 / T), about 0.0105, before the last step to zero, where
-sigmas are Karras's or even in log sigma."""
+"""Least T. Where sigmas are Karras's, or even in log sigma, the last step to zero starts from
+sigma(1 / T), about 0.0105."""
 
 Noise = Callable[[Tensor, float], Tensor]
+"""Noise predictor, (x [B, ...], t) -> E[e | x_t = x]."""
 
 
 @dataclass(frozen=True)
 class Rival:
-    """A scheduler of diffusers, by the name of its class, and the settings it is given."""
+    """A sampler: a scheduler of diffusers, by the name of its class, with its settings."""
 
     scheduler: str
     settings: dict = field(default_factory=dict)
     costs: int = 1
-    """Evaluations in a step; the last step costs one in any case."""
+    """Evaluations of the network in a step; the last step costs one in any case."""
 
     def steps(self, evaluations: int) -> int:
-        """As many as cost no more than `evaluations`."""
+        """Most steps that cost no more than so many evaluations."""
         return (evaluations + self.costs - 1) // self.costs
 
     def spent(self, evaluations: int) -> int:
-        """How many of `evaluations` are made: one less for Heun, if they are even."""
+        """Evaluations that are made of so many: one less for Heun if they are even."""
         return self.costs * (self.steps(evaluations) - 1) + 1
 
     def walk(
         self, noise: Noise, x: Tensor, evaluations: int, schedule: VP = VP()
     ) -> Iterator[Sample]:
-        """From x ~ N(0, I), [B, ...], to t = 0: a state after each evaluation; the last is p_0's.
+        """States from x ~ N(0, I), [B, ...], on, one after each evaluation; the last is the sample.
 
-        States are float32, which the schedulers compute in. Raises ValueError for fewer than 2
-        evaluations or more than T, RuntimeError if not `spent(evaluations)` of them were made, and
-        ModuleNotFoundError without diffusers.
+        They are float32, which the schedulers compute in. Raises ValueError for fewer than 2
+        evaluations or more than 1000, RuntimeError if not `spent(evaluations)` of them would be
+        made, and ModuleNotFoundError without diffusers.
         """
         if not 2 <= evaluations <= TRAINED_STEPS:
             raise ValueError(
@@ -78,7 +79,7 @@ class Rival:
         return self._walk(noise, x.float(), evaluations, schedule)
 
     def sample(self, noise: Noise, x: Tensor, evaluations: int, schedule: VP = VP()) -> Tensor:
-        """The last state of `walk`, [B, ...]; raises as that does."""
+        """Last state of `walk`, [B, ...]; raises as `walk` does."""
         *_, last = self.walk(noise, x, evaluations, schedule)
         return last.x
 
@@ -118,7 +119,7 @@ class Rival:
 
 
 def _times(plan, schedule: VP) -> list[float]:
-    """Where the network is evaluated, and 0 at the end."""
+    """Times at which the network is evaluated, and 0 at the end."""
     if not hasattr(plan, "sigmas"):
         trained = plan.config.num_train_timesteps
         return [(int(k) + 1) / trained for k in plan.timesteps] + [0.0]
@@ -134,11 +135,11 @@ RIVALS = {
     "UniPC, log sigma": Rival("UniPCMultistepScheduler", {"use_exponential_sigmas": True}),
     "Heun": Rival("HeunDiscreteScheduler", {"timestep_spacing": "trailing"}, costs=2),
 }
-"""Name -> sampler."""
+"""Samplers by name."""
 
 
 def predictor(target: Mixture, schedule: VP = VP()) -> Noise:
-    """The exact E[e | x_t = x] = -sqrt(1 - a) score of a mixture, [N, d] -> [N, d]."""
+    """Exact noise predictor of a mixture, E[e | x_t = x] = -sqrt(1 - a) score, [N, d] -> [N, d]."""
 
     def noise(x: Tensor, t: float) -> Tensor:
         slope = target.at(t, schedule).score(x.to(target.means))

@@ -1,9 +1,10 @@
-"""What each training loss makes a learned proximal network learn, against closed forms.
+"""Training losses of a learned proximal network: what each of them learns, against closed forms.
 
-Noise of deviation 1 on a Laplacian, on mixtures of two Gaussians and on one in the plane. The
-squared loss learns the posterior mean; proximal matching the prox of -log p, and with it -log p.
-A learned prox is continuous: where the true one jumps it climbs steeply instead, and its prior is
-then the proximal hull of -log p, the least function with the same Moreau envelope [Fang24].
+Clean points come from a Laplacian, from mixtures of two Gaussians, and from a mixture in the plane;
+noise of standard deviation 1 is added. The squared loss learns the posterior mean, proximal
+matching the prox of -log p, and with it -log p itself. A learned prox is continuous: where the true
+one jumps it climbs steeply instead. Its prior is then the proximal hull of -log p, the least
+function with the same Moreau envelope [Fang24].
 
     python examples/prox_of_a_laplacian.py --out figures
 """
@@ -28,19 +29,22 @@ from proxlab.training.losses import (
 
 ONE = torch.ones(1)
 FAR = 4.0
-"""Samples missed by more than this times gamma weigh less than 1e-6, and are left out."""
+"""Error, as a multiple of gamma, beyond which a sample weighs less than 1e-6 and is left out."""
 
 
 @dataclass(frozen=True)
 class Problem:
+    """A density to learn, and how."""
+
     name: str
     density: Density
     gammas: tuple[tuple[float, float, int, int], ...]
     """Stages of proximal matching after the l1 phase: gamma, learning rate, steps, batch."""
     region: tuple[float, float] | None = None
-    """Where the prox is judged, if not on 99 % of the mass; and half of what the prior is."""
+    """Largest |v| at which the prox is judged, and largest |x| of the prior; None: 99 % of the
+    mass."""
     jump: float = 0.0
-    """Half the width of what is left out around a jump at zero."""
+    """Half the width of the part around a jump at zero that is not judged."""
 
 
 COARSE = ((1.0, 1e-2, 200, 4096), (0.5, 1e-2, 200, 4096))
@@ -63,7 +67,10 @@ PLANE = Problem(
 
 
 def fit(problem: Problem, loss: str, effort: float) -> VectorICNN:
-    """A network trained on fresh samples, with its averaged weights, in float64."""
+    """Network trained on fresh samples by a loss, with its averaged weights, in float64.
+
+    effort: share of the steps and, below 1, of the batches.
+    """
     d = problem.density
     spread = 3.0 if isinstance(d, Laplace) else 7.0
     config = VectorICNNConfig(d.dimension, width=16 * d.dimension, spread=spread, corner=0.05)
@@ -109,20 +116,20 @@ def fit(problem: Problem, loss: str, effort: float) -> VectorICNN:
 
 
 def learned(net: VectorICNN, v: Tensor) -> tuple[Tensor, Tensor]:
-    """The prox of points [N, d], and the value of the learned prior there [N], which is free."""
+    """Learned prox of points [N, d], and the value of the learned prior there, [N], at no cost."""
     x, gap = net.gradient_and_gap(v[:, None, None], ONE.double())
     x = x[:, 0, 0]
     return x, gap - (x - v).square().sum(1) / 2
 
 
 def true_prior(problem: Problem, x: Tensor) -> Tensor:
-    """-log p at points [N, d], or where the prox jumps its proximal hull."""
+    """Prior -log p at points [N, d], or its proximal hull if the prox jumps."""
     d = problem.density
     return proximal_hull(d, x) if problem.jump else d.neg_log_density(x)
 
 
 def errors(problem: Problem, net: VectorICNN) -> dict[str, float]:
-    """Largest errors of the prox (against the prox, and the posterior mean) and of the prior."""
+    """Largest errors: "prox" against the prox, "mean" against the posterior mean, and "prior"."""
     d, generator = problem.density, torch.Generator().manual_seed(1)
     clean = sample(d, 200_000, generator)
     noisy = clean + torch.randn(clean.shape, dtype=clean.dtype, generator=generator)
@@ -155,7 +162,7 @@ def errors(problem: Problem, net: VectorICNN) -> dict[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], dict[str, float]]:
-    """Train, print the errors, draw; returns the errors by problem and loss."""
+    """Train, print the errors, draw; return the errors by problem and loss."""
     parser = argparse.ArgumentParser(description="learned prox and prior against closed forms")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the figures")
     parser.add_argument("--effort", type=float, default=1.0, help="share of the steps; 1: minutes")

@@ -1,16 +1,17 @@
-"""Reading a prior: what becomes of R when a digit is noised, blurred or mixed with another.
+"""Reading a prior: how R changes when a digit is noised, blurred or mixed with another digit.
 
     PROXLAB_DATA=... python examples/read_the_prior.py --out prior.png
 
-Two log-densities are fitted to MNIST's training digits, and R_sigma is taken at 100 test digits
+Two log-densities are fitted to MNIST's training digits, and R_sigma is computed at 100 test digits
 along three paths: x + t e with one noise e per digit, x blurred by a Gaussian of width t, and
-(1 - t) x + t x' with another digit x'. No clipping. The inventors [Fang24, Fig. 3] see R grow along
-all three; printed is the share of digits for which it does at every step.
+(1 - t) x + t x' with another digit x'. Nothing is clipped. The inventors [Fang24, Fig. 3] see R
+grow along all three. The share of digits for which it grows at every step is printed.
 
 "whole" has low-rank Gaussians of whole digits. Its R grows with noise alone: it falls with blur and
 mixing, which bring a digit nearer to the means. "parts" has Gaussians of blocks of 7 x 7 pixels,
-tied together by classes, of much smaller variance, black blocks above all: R grows for most digits
-along all paths, not for each; where it fails under blur it is mostly at the first half pixel.
+tied together by classes. Their variance is much smaller, that of black blocks above all. Its R
+grows along all paths for most digits, not for each; where it fails under blur, it mostly fails at
+the first half pixel.
 
 sigma, components, ranks and blocks were chosen on training digits apart from those fitted, so that
 R rises for as many of them as possible. Under blur this hinges on sigma: with `--sigma 0.1` R rises
@@ -38,16 +39,17 @@ PRIORS = {
     "whole": LogDensityConfig(28, 28, components=50, rank=16),
 }
 FITTED = 30_000
-"""Training digits, the first; the last are for choosing settings."""
+"""Number of training digits that are fitted, the first; settings were chosen on the last."""
 PATHS = {
     "noise": ((0.0, 0.05, 0.1, 0.2, 0.3), "standard deviation of the noise"),
     "blur": ((0.0, 0.5, 1.0, 2.0, 4.0), "width of the blur, pixels"),
     "mixing": ((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), "share of the other digit"),
 }
+"""Amounts t along each path, and what they are."""
 
 
 def digits(train_split: bool, count: int | None = None) -> Tensor:
-    """MNIST as uint8 [N, 28, 28], the first `count`. Raises as `find_data` if it is missing."""
+    """Digits of MNIST, uint8 [N, 28, 28], the first `count`. Raises as `find_data` without them."""
     find_data(f"mnist/MNIST/raw/{'train' if train_split else 't10k'}-images-idx3-ubyte")
     from torchvision.datasets import MNIST
 
@@ -55,14 +57,14 @@ def digits(train_split: bool, count: int | None = None) -> Tensor:
 
 
 def learn(images: Tensor, config: LogDensityConfig) -> LPN:
-    """A log-density of digits, uint8 [N, 28, 28], as a prior."""
+    """Prior whose log-density is fitted to digits, uint8 [N, 28, 28]."""
     x = images[:, None].float() / 255
     potential = fit_mixture(x, config, torch.Generator().manual_seed(0))
     return LPN(potential, (0.01, 1.0), name="digits").requires_grad_(False)
 
 
 def blurred(x: Tensor, width: float) -> Tensor:
-    """x [B, 1, H, W] blurred by a Gaussian, black beyond its border as a digit is."""
+    """Images [B, 1, H, W] blurred by a Gaussian, and black beyond their border, as digits are."""
     if width == 0:
         return x
     kernel = gaussian_kernel(width).to(x)
@@ -71,7 +73,7 @@ def blurred(x: Tensor, width: float) -> Tensor:
 
 
 def along(name: str, x: Tensor, amount: float) -> Tensor:
-    """The digits x [B, 1, H, W] moved by `amount` along the path `name` of PATHS."""
+    """Digits x [B, 1, H, W] moved by `amount` along the path `name` of PATHS."""
     if name == "blur":
         return blurred(x, amount)
     if name == "mixing":
@@ -81,7 +83,7 @@ def along(name: str, x: Tensor, amount: float) -> Tensor:
 
 
 def read(prior: LPN, x: Tensor, sigma: float, tol: float) -> dict[str, Tensor]:
-    """R_sigma / sigma^2 along each path, [amounts, B] each. Raises as `LPN.value`."""
+    """Values R_sigma / sigma^2 by path, [amounts, B] each. Raises as `LPN.value`."""
     return {
         name: torch.stack([prior.value(along(name, x, t), sigma, tol) for t in amounts]) / sigma**2
         for name, (amounts, _) in PATHS.items()
@@ -89,14 +91,15 @@ def read(prior: LPN, x: Tensor, sigma: float, tol: float) -> dict[str, Tensor]:
 
 
 def rising(values: Tensor) -> float:
-    """The share of digits whose R grows at every step of a path, [amounts, B]."""
+    """Share of digits whose R grows at every step of a path; values: [amounts, B]."""
     return float((values.diff(dim=0) > 0).all(0).double().mean())
 
 
 def draw(path: Path, values: dict[str, dict[str, Tensor]], sigma: float) -> None:
-    """A row a prior, a panel a path: faint lines the digits, their median and quartiles over them.
+    """Write the figure, PNG: a row a prior, a panel a path.
 
-    Each digit's R is counted from what it has at the start of the path.
+    Faint lines are digits, each less its R at the start of the path; over them lie their median and
+    their quartiles.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -122,7 +125,7 @@ def draw(path: Path, values: dict[str, dict[str, Tensor]], sigma: float) -> None
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
-    """Fit, read, draw; print and return the share of digits that rise, by prior and path."""
+    """Fit, read and draw; print and return the share of digits that rise, by prior and path."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("read_the_prior.png"))
     parser.add_argument("--overwrite", action="store_true")

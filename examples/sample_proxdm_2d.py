@@ -1,16 +1,18 @@
-"""Every sampler on targets of which the prox and the score are exact: only the steps are at fault.
+"""Samplers on targets whose prox and score are exact, so that only the steps are at fault.
 
     PROXLAB_DATA=... python -m examples.sample_proxdm_2d --out figures --seeds 10
 
 Targets are the dino of the Datasaurus (142 points) and a mixture of four Gaussians, both in the
-plane. Judged is the Wasserstein distance W1, W2 [Fang25, Sec. 4] between n samples and the points,
-or 2 n draws from the mixture; the row "the target itself" has n exact samples, and no sampler can
-be told from perfect below it. Written are one row per run as JSON lines, a figure, and the tables.
+plane. Samplers are judged by the Wasserstein distances W1 and W2 [Fang25, Sec. 4] between n samples
+and the points, or 2 n draws from the mixture. The row "the target itself" has n exact samples:
+below it no sampler can be told from a perfect one. Tables are printed; a row per run (JSON lines)
+and a figure are written.
 
-All samplers start from the same noise at t = 1. "N + 1" walks the authors' grid for scores, N
-steps down to t = 1e-3, and denoises there, at one evaluation more than the rest, which make N.
-"long" is a grid chosen on these two targets: one step from t = 1, where nothing is to be seen yet,
-to LONG, and shorter and shorter ones below. The flow loses nothing in that step, the hybrid does.
+All samplers start from the same noise at t = 1 and evaluate the prox or the score N times, but for
+"N + 1": it walks the authors' grid for scores, N steps down to t = 1e-3, and denoises there, at one
+evaluation more. "long" is a grid chosen on these two targets: one step from t = 1, where nothing is
+to be seen yet, to LONG, and shorter and shorter ones below. The flow loses nothing in that step,
+the hybrid does.
 """
 
 import argparse
@@ -35,7 +37,8 @@ from solvers import VP, even_grid, power_grid, proxdm, score, uniform_grid
 from solvers.proximal_diffusion import Sample
 from solvers.score_diffusion import LAST_TIME
 
-LONG, CURVED, POWER = 0.4, 1.2, 1.5  # where the long step ends, the powers below it and elsewhere
+LONG, CURVED, POWER = 0.4, 1.2, 1.5
+"""Time at which the long step ends, the power of the grid below it, and that of the power grid."""
 FLOOR = "the target itself"
 SHOWN = ("flow, long", "hybrid, long", "sde, N", "DPM-Solver++ 2M, Karras")
 CURVES = {
@@ -51,14 +54,14 @@ CURVES = {
     "DPM-Solver++ 2M, log sigma": "tab:green D :",
     "Heun": "tab:brown . -",
 }
-"""What is drawn of all that is measured: colour, marker, line."""
+"""Samplers whose errors are drawn, each with its colour, marker and line."""
 
 Sampler = Callable[[Tensor, int, torch.Generator], Iterator[Sample]]
-"""(x ~ N(0, I) [N, 2], steps, source of fresh noise) -> states."""
+"""A sampler, (x ~ N(0, I) [N, 2], steps, source of fresh noise) -> states."""
 
 
 def dino() -> Mixture:
-    """The Datasaurus scaled to [-1, 1], as point masses; needs PROXLAB_DATA."""
+    """Dino of the Datasaurus in [-1, 1]^2, as point masses. Raises as `find_data` without it."""
     with find_data("datasaurus/datasaurus.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["dataset"] == "dino"]
     points = torch.tensor([[float(row["x"]), float(row["y"])] for row in rows]).double()
@@ -75,12 +78,12 @@ def four() -> Mixture:
 
 
 def long_grid(steps: int) -> list[float]:
-    """A single step between LONG and 1, and below a power grid. Raises ValueError for one step."""
+    """Grid of one step from 1 to LONG and a power grid below it. Raises ValueError for one step."""
     return [LONG * t for t in power_grid(steps - 1, CURVED)] + [1.0]
 
 
 def samplers(target: Mixture) -> dict[str, Sampler]:
-    """Name -> sampler, ours first. Without diffusers there are no rivals."""
+    """Samplers of a target by name, ours first. Without diffusers there are no rivals."""
 
     def prox(y: Tensor, t: float, lam: float) -> Tensor:
         return target.at(t).prox(y, lam)
@@ -122,10 +125,12 @@ def main(
     targets: dict[str, Mixture] | None = None,
     overwrite: bool = False,
 ) -> list[dict]:
-    """Run all samplers, print tables, write proxdm_2d.jsonl and .png into `out`; the rows.
+    """Run all samplers, print tables, write proxdm_2d.jsonl and .png into `out`; return the rows.
 
-    Seeds are numbered from `seed`. Targets are in the plane. Raises FileExistsError for files that
-    exist without `overwrite`, ValueError without POT or for fewer than 2 steps.
+    steps: numbers of evaluations; n: number of samples; seed, seeds: the first seed, and how many;
+    targets: mixtures in the plane by name, by default the dino and the four Gaussians. Raises
+    FileExistsError for files that exist without `overwrite`, ValueError without POT or for fewer
+    than 2 steps.
     """
     out.mkdir(parents=True, exist_ok=True)
     for path in (table := out / "proxdm_2d.jsonl", picture := out / "proxdm_2d.png"):
@@ -148,7 +153,7 @@ def main(
 
 
 def markdown(rows: list[dict], seed: int) -> str:
-    """Sampler by steps: W1 / W2 of `seed`, and W2 over all seeds, mean +- standard deviation."""
+    """Table, sampler by steps: W1 / W2 of `seed`, and W2 over all seeds, mean +- deviation."""
     steps = sorted({row["steps"] for row in rows})
     lines = ["| " + "".join(f"| {n} steps " for n in steps) + "|", "|---" * (len(steps) + 1) + "|"]
     for name in dict.fromkeys(row["sampler"] for row in rows):
@@ -186,14 +191,14 @@ def _runs(target: Mixture, n: int, seed: int, steps: Sequence[int]) -> Iterator[
 
 
 def _reference(target: Mixture, n: int) -> tuple[Tensor, Tensor | None]:
-    """What samples are compared with, [M, d] and weights: the points themselves, or 2 n draws."""
+    """Points that samples are compared with, [M, d], and weights: the target's, or 2 n draws."""
     if not target.covariances.any():
         return target.means, target.weights
     return target.draw(2 * n, torch.Generator().manual_seed(99_999)), None
 
 
 def _draw(path: Path, rows: list[dict], states: dict, targets: dict[str, Mixture]) -> None:
-    """Above, the states of SHOWN on the first target; below, W2 on each."""
+    """Write the figure, PNG: above, states of the samplers SHOWN; below, W2 on each target."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

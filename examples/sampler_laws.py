@@ -1,8 +1,8 @@
-"""The law of what a sampler of `solvers` puts out, without sampling: no noise but rounding.
+"""Laws of what the samplers of `solvers` put out, computed without sampling, exact to rounding.
 
-For a Gaussian target every sampler is affine in its start and its noises, so the law is read off
-the sampler itself, driven by impulses. For a mixture in 1-D the distribution function of x is
-carried from step to step; what a step does is again asked of the sampler.
+For a Gaussian target every sampler is affine in its start and its noises, so that the law can be
+read off the sampler itself, driven by impulses. For a mixture on the line the distribution function
+of x is carried from step to step; the sampler itself is asked what a step does.
 """
 
 import math
@@ -21,34 +21,39 @@ from solvers import VP, proxdm, score
 
 CELLS, REACH = 4096, 10.0
 X = np.linspace(-REACH, REACH, CELLS, endpoint=False)
+"""Points of the line at which distribution functions are known, [CELLS]."""
 POINTS = torch.from_numpy(X)[:, None]
+"""The same, [CELLS, 1]."""
 
 
 class Gaussian(NamedTuple):
-    """Independent coordinates N(m, v), with what samplers ask of them at time t; m and v [d]."""
+    """Independent coordinates N(m, v), m and v [d]."""
 
     m: Tensor
     v: Tensor
 
     def at(self, t: float) -> "Gaussian":
+        """Law of X_t."""
         return Gaussian(VP().signal(t) ** 0.5 * self.m, VP().signal(t) * self.v + VP().noise(t))
 
     def score(self, x: Tensor) -> Tensor:
+        """Gradient of the log-density."""
         return (self.m - x) / self.v
 
     def prox(self, y: Tensor, lam: float) -> Tensor:
+        """Prox of minus the log-density, times lam."""
         return (self.v * y + lam * self.m) / (self.v + lam)
 
 
 def walk(target: Gaussian | Mixture, kind: str, x: Tensor, times: Sequence[float], noise):
-    """The library's samplers, score (sde, ode) and proximal (hybrid, backward), of a target."""
+    """States of the library's samplers, score (sde, ode) or proximal (hybrid, backward)."""
     if kind in ("sde", "ode"):
         return score(lambda x, t: target.at(t).score(x), x, times, kind=kind, noise=noise)
     return proxdm(lambda y, t, l: target.at(t).prox(y, l), x, times, kind=kind, noise=noise)
 
 
 def output_law(target: Gaussian, kind: str, times: list[float], start: Gaussian, walk=walk):
-    """Mean and variance [d] of A x + b + sum_k c_k z_k, by one run from 0, 1 and each c_k's z_k."""
+    """Law of the output A x + b + sum_k c_k z_k of a sampler; one run on impulses gives b, A, c."""
     x = torch.zeros(len(times) + 1, len(target.m), dtype=torch.float64)
     x[1] = 1
     rows = count(2)
@@ -64,7 +69,7 @@ def output_law(target: Gaussian, kind: str, times: list[float], start: Gaussian,
 
 
 def gaussian_errors(law: Gaussian, target: Gaussian) -> dict[str, float]:
-    """Of one diagonal Gaussian from another, in norm over coordinates; KL(law, target)."""
+    """Errors of a law, in norm over coordinates, and KL(law, target)."""
     e, rise = law.m - target.m, (law.v - target.v) / target.v
     return {
         "mean": float(e.norm()),
@@ -75,20 +80,26 @@ def gaussian_errors(law: Gaussian, target: Gaussian) -> dict[str, float]:
 
 
 def smoothed(F: np.ndarray, variance: float) -> np.ndarray:
-    """The distribution function of x + noise; what is left of a normal one is periodic enough."""
+    """Distribution function of x + noise, by FFT.
+
+    The difference from that of N(0, 1), which is what is transformed, is as good as periodic.
+    """
     k = 2 * math.pi * np.fft.rfftfreq(CELLS, 2 * REACH / CELLS)
     rest = np.fft.irfft(np.fft.rfft(F - ndtr(X)) * np.exp(-variance * k**2 / 2), CELLS)
     return ndtr(X / math.sqrt(1 + variance)) + rest
 
 
 def between(x: np.ndarray, F: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The distribution function through (x, F), by quintic splines."""
+    """Distribution function through (x, F), by quintic splines."""
     inside = make_interp_spline(x, F, k=5)(np.clip(at, x[0], x[-1]))
     return np.where(at < x[0], 0.0, np.where(at > x[-1], 1.0, inside))
 
 
 def proximal_step(target: Mixture, kind: str, F: np.ndarray, s: float, t: float) -> np.ndarray:
-    """F(prox(y)) = F_y(y), for a prox is monotone, and y = x - lam score(x) undoes it."""
+    """Distribution function after a proximal step from time t to s.
+
+    F(prox(y)) = F_y(y), since a prox is monotone, and y = x - lam score(x) undoes it.
+    """
     asked = []
 
     def spy(y, t, lam):
@@ -108,7 +119,11 @@ def proximal_step(target: Mixture, kind: str, F: np.ndarray, s: float, t: float)
 
 
 def score_step(target: Mixture, kind: str, F: np.ndarray, s: float, t: float) -> np.ndarray:
-    """x -> D(x), the sampler without its noise, carries F along; then the noise smooths it."""
+    """Distribution function after a step along the score from time t to s.
+
+    The sampler without its noise, x -> D(x), carries F along; then the noise smooths it. Raises
+    ValueError where D folds the line and there is too little noise.
+    """
     D, up = (next(walk(target, kind, POINTS, [s, t], n)).x[:, 0].numpy()
              for n in (torch.zeros_like, torch.ones_like))  # fmt: skip
     noise = float((up - D)[CELLS // 2])
@@ -122,7 +137,7 @@ def score_step(target: Mixture, kind: str, F: np.ndarray, s: float, t: float) ->
 
 
 def mixture_errors(target: Mixture, kind: str, times: list[float]) -> dict[str, float]:
-    """W1, Kolmogorov's distance and KL of the output from a mixture in 1-D, started from p_1."""
+    """W1, Kolmogorov's distance and KL of a sampler's output from a mixture, started from p_1."""
     step = score_step if kind in ("sde", "ode") else proximal_step
     F = distribution(target.at(1.0))
     for t, s in pairwise(reversed(times)):
@@ -135,5 +150,6 @@ def mixture_errors(target: Mixture, kind: str, times: list[float]) -> dict[str, 
 
 
 def distribution(mixture: Mixture) -> np.ndarray:
+    """Distribution function of a mixture on the line, at X."""
     z = (POINTS - mixture.means[:, 0]) / mixture.covariances.sqrt()
     return (torch.special.ndtr(z) @ mixture.weights).numpy()

@@ -3,14 +3,15 @@
     PROXLAB_DATA=... python examples/benchmarks/bench_certificates.py
         [--prior lpn-gray] [--out FILE.jsonl]
 
-The 100 runs are 25 measurements by 4 solvers (pgd, admm, drs, hqs): two kernels of Levin et al.
-2009, a Gaussian blur, half the pixels missing, at noise 0.01, each on six or seven images. To save
-time images are cut to their middle 128 x 128 pixels (--side changes that). Counted are rises of the
-objective beyond rounding, of what the solver's theorem makes fall, and certificates. The ten leave
-the conditions, and the reasons given are printed. Last comes the largest eigenvalue of the prior's
-Jacobian at restorations, by Lanczos: near a solution tau L <= lam / (lam - 1) is enough for ADMM,
-and the experiments released with [Fang24] have tau L = 10. With --out each run is a line of a file
-as soon as it is done, and what the file holds is not run again.
+The 100 runs are 25 measurements by 4 solvers (pgd, admm, drs, hqs). The operators are two kernels
+of Levin et al. 2009, a Gaussian blur, and half the pixels missing, at noise 0.01, each on six or
+seven images. To save time images are cut to their middle 128 x 128 pixels (--side changes that).
+The bench counts rises beyond rounding, of the objective and of what the solver's theorem makes
+fall, and certificates. For the ten runs that leave the conditions it prints the reasons given. Last
+comes the largest eigenvalue lam of the prior's Jacobian at restorations, by Lanczos: near a
+solution tau L <= lam / (lam - 1) is enough for ADMM, and the experiments released with [Fang24]
+have tau L = 10. With --out each run is a line of a file as soon as it is done, and what the file
+holds is not run again.
 """
 
 import argparse
@@ -38,26 +39,26 @@ SOLVERS = ("pgd", "admm", "drs", "hqs")
 MEASUREMENTS = 25
 NOISE = 0.01
 AUTHORS = 10.0
-"""tau L in the experiments released with [Fang24]."""
+"""Value of tau L in the experiments released with [Fang24]."""
 
 
 class NoProx:
-    """A prior that claims to be exact, and whose prox turns the image a little: no gradient."""
+    """A prior that claims to be exact, and moves the image a little: its prox is no gradient."""
 
     name, sigma_range = "twisted", (1 / 255, 1.0)
     capabilities = Capabilities(exact=True)
 
     def prox(self, v: Tensor, sigma: float) -> Tensor:
-        """0.9 v + 0.1 of v moved by a pixel."""
+        """Sum of 0.9 v and of 0.1 v moved by a pixel along both axes."""
         return 0.9 * v + 0.1 * v.roll(1, -1)
 
     def prox_and_value(self, v: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        """That, and zeros [B]."""
+        """The prox, and zeros [B] for the value."""
         return self.prox(v, sigma), v.new_zeros(len(v), dtype=torch.float64)
 
 
 def operator(kind: int, side: int, kernels: list[np.ndarray]):
-    """0, 1: a kernel each; 2: a Gaussian; 3: half missing."""
+    """Operator number `kind`: 0, 1 a kernel each, 2 a Gaussian blur, 3 half the pixels missing."""
     if kind == 3:
         seed = torch.Generator().manual_seed(0)
         return operators.inpaint(operators.random_mask((side, side), 0.5, seed), noise=NOISE)
@@ -66,7 +67,7 @@ def operator(kind: int, side: int, kernels: list[np.ndarray]):
 
 
 def defaults(images: int, measurements: int) -> Iterator[dict]:
-    """25 pairs of image and operator, spread evenly, by the 4 solvers."""
+    """Cases at default parameters: pairs of image and operator, spread evenly, by the 4 solvers."""
     for k in range(measurements):
         for solver in SOLVERS:
             image, kind = k % images, (k + k // images) % 4
@@ -74,7 +75,7 @@ def defaults(images: int, measurements: int) -> Iterator[dict]:
 
 
 def broken() -> Iterator[dict]:
-    """Ten ways to leave the conditions; `times` multiplies the default sigma."""
+    """Cases that leave the conditions, ten; `times` multiplies the default sigma."""
     rows = [
         ("admm", 3.0, 3), ("drs", 3.0, 3), ("admm", 3.2, 2), ("admm", 1.5, 0), ("drs", 1.5, 1),
         ("pgd", 1.2, 2), ("pgd", 1.2, 3), ("pgd", 1.6, 0), ("fista", 1.0, 2),
@@ -87,7 +88,7 @@ def broken() -> Iterator[dict]:
 
 
 def once(case: dict, image: Tensor, kernels, prior) -> tuple[dict, Restoration | None]:
-    """Run a case; a run that diverges has a doubt of its own."""
+    """Row of a case, and its restoration; a run that diverges has a row alone, with the doubt."""
     side = image.shape[-1]
     op = operator(case["operator"], side, kernels)
     y = op(image, generator=torch.Generator().manual_seed(case["image"]))
@@ -117,7 +118,7 @@ def once(case: dict, image: Tensor, kernels, prior) -> tuple[dict, Restoration |
 
 
 def largest(result: Restoration, prior) -> float:
-    """The largest eigenvalue of the prior's Jacobian at a restoration, from below."""
+    """Largest eigenvalue of the prior's Jacobian at a restoration, from below."""
     sigma = result.sigma
     with torch.no_grad():
         found = jacobian_spectrum(
@@ -127,7 +128,7 @@ def largest(result: Restoration, prior) -> float:
 
 
 def run_cases(images: list[Tensor], kernels, name: str, out: Path | None, measurements: int):
-    """A row for each case; those in `out` are taken from there."""
+    """Rows of all cases; those that the file `out` holds are not run again."""
     prior = load(name)
     rows = [json.loads(line) for line in out.read_text().splitlines()] if _there(out) else []
     key = ("set", "image", "operator", "solver", "times", "prior")
@@ -147,7 +148,7 @@ def run_cases(images: list[Tensor], kernels, name: str, out: Path | None, measur
 
 
 def report(rows: list[dict]) -> None:
-    """Counts for the defaults, by solver and in all; the reasons of the others, a line each."""
+    """Print counts at defaults, by solver and in all, then the reasons of the other runs."""
     print("at defaults   runs  objective rose  merit rose  certified  steps: mean (most)")
     for solver in (*SOLVERS, "all"):
         mine = [r for r in rows if r["set"] == "default" and solver in (r["solver"], "all")]
@@ -181,6 +182,7 @@ def _there(out: Path | None) -> bool:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Run the bench and print its report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prior", default="lpn-gray")
     parser.add_argument("--out", type=Path, help="JSON lines; runs found there are not run again")

@@ -1,10 +1,11 @@
-"""What a second process brings to a comparison: the same cases by one process and by several.
+"""Gain from a second process in a comparison: the same cases by one process and by several.
 
     PROXLAB_DATA=... python examples/benchmarks/bench_compare.py [--processes 2] [--count 4]
 
-Restores the first photographs of Set12, or of the folder --images, with every prior and problem:
-by one process of one thread, by so many of torchrun's, by one again. Prints seconds, which include
-the start of Python, and what is gained: the mean of the two single runs over the shared one.
+The first photographs of Set12, or of the folder --images, are restored with every prior and
+problem: by one process of one thread, by several of torchrun's, and by one again. Printed are the
+seconds, which include the start of Python, and the gain, the mean time of the two single runs over
+that of the shared one.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from proxlab.images.data_sets import find_data
 
 
 def seconds(arguments: Sequence[str], out: Path, processes: int) -> float:
-    """Of one `proxlab compare` into the new folder `out`."""
+    """Seconds of one `proxlab compare` into the new folder `out`."""
     python = [sys.executable, "-m"]
     if processes > 1:
         python += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
@@ -38,7 +39,7 @@ def seconds(arguments: Sequence[str], out: Path, processes: int) -> float:
 
 
 def figures(out: Path) -> list[tuple]:
-    """What has to be the same however cases are shared."""
+    """Figures that have to be the same however cases are shared."""
     rows = [json.loads(line) for line in (out / ROWS).read_text().splitlines()]
     names = ("prior", "problem", "image", "psnr", "iterations")
     return sorted(tuple(row[name] for name in names) for row in rows)

@@ -1,12 +1,12 @@
-"""Samplers of digits on equal networks, equal training and equal evaluations: a table.
+"""Table of samplers of digits, on equal networks with equal training and equal evaluations.
 
     PROXLAB_DATA=... python examples/benchmarks/bench_mnist.py --out rows.jsonl
 
 proxdm-mnist and score-mnist have one architecture and one number of training steps. Each sampler
-gets so many network evaluations per digit; noise of sample i is the same for all. Samples are
-judged against the 10,000 test digits in the features of digit-classifier (`--held-out`: the 3,000
-held-out training digits, to choose settings with). A row that --out holds already is not made
-again; the samplers named may be shared out among processes, each with a file of its own.
+gets the same number of network evaluations per digit, and sample i the same noise. Samples are
+judged against the 10,000 test digits in the features of digit-classifier, or with --held-out
+against the 3,000 held-out training digits, by which settings are chosen. A row that --out holds
+already is not made again; several processes may share the samplers, each with a file of its own.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,12 +27,23 @@ from proxlab.diffusion.digit_quality import digit_features, judge_digits
 from proxlab.diffusion.models import ScoreModel
 from proxlab.diffusion.sample_noise import SampleNoise
 from proxlab.images.data_sets import load_digits
-from proxlab.sampling import BATCH, Kind, sample
+from proxlab.sampling import BATCH, SamplerKind, sample
 from solvers import power_grid, uniform_grid
 from solvers.score_diffusion import LAST_TIME
 
 STEPS = (5, 10, 20, 50, 100)
-PROX, SCORE = "proxdm-mnist", "score-mnist"
+"""Numbers of evaluations."""
+
+
+class Models(NamedTuple):
+    """Names or files of the networks."""
+
+    prox: str | Path = "proxdm-mnist"
+    score: str | Path = "score-mnist"
+    classifier: str | Path = "digit-classifier"
+
+
+SHIPPED = Models()
 
 THEIRS = {
     "ddim": Rival("DDIMScheduler", {"timestep_spacing": "trailing", "clip_sample": False}),
@@ -41,22 +53,22 @@ THEIRS = {
     "heun": RIVALS["Heun"],
 }
 """Rivals of diffusers, from the score. On held-out digits uniform time is far ahead of what is
-best in the plane, with DPM-Solver++ at 5 evaluations 19 against 64 (Karras) and 69 (log)."""
+best in the plane: with DPM-Solver++ at 5 evaluations 19 against 64 (Karras) and 69 (log)."""
 OURS = ("hybrid", "hybrid-power", "backward", "flow", "mean-hybrid", "mean-flow")
 POWER = 0.8
-"""Of the time grid that held-out digits prefer, of 0.6 to 2, though none was trained for but 1."""
+"""Power of the time grid: of 0.6 to 2 the best on held-out digits, though training was for 1."""
 PLAIN = ("sde", "sde-stopped", "ode", "ode-stopped")
 
 Sampler = Callable[[int, int], Tensor]
-"""(how many digits, network evaluations for each) -> [n, 1, 28, 28]"""
+"""A sampler, (number of digits n, network evaluations for each) -> [n, 1, 28, 28]."""
 
 
-def samplers(prox: str | Path = PROX, score: str | Path = SCORE) -> dict[str, Sampler]:
-    """All that are compared, by name."""
-    proxdm, model = load_diffusion(prox), load_diffusion(score)
+def samplers(models: Models = SHIPPED) -> dict[str, Sampler]:
+    """Samplers that are compared, by name."""
+    proxdm, model = load_diffusion(models.prox), load_diffusion(models.score)
 
-    def ours(network, kind: Kind, grid: Callable[[int], list[float]]) -> Sampler:
-        return lambda n, steps: sample(network, n, times=grid(steps), kind=kind)
+    def ours(network, kind: SamplerKind, grid: Callable[[int], list[float]]) -> Sampler:
+        return lambda n, steps: sample(network, n, steps=grid(steps), kind=kind)
 
     def stopped(steps: int) -> list[float]:
         return uniform_grid(steps - 1, LAST_TIME)
@@ -77,7 +89,7 @@ def samplers(prox: str | Path = PROX, score: str | Path = SCORE) -> dict[str, Sa
 
 
 def rival(model: ScoreModel, scheme: Rival, n: int, evaluations: int) -> Tensor:
-    """n digits by a scheduler of diffusers, from the noise that `proxlab.sample` starts from."""
+    """Digits by a scheduler of diffusers, n of them, from the start noise of `proxlab.sample`."""
     parts = []
     for first in range(0, n, BATCH):
         count = min(BATCH, n - first)
@@ -94,19 +106,19 @@ def main(
     out: Path | None = None,
     *,
     held_out: bool = False,
-    prox: str | Path = PROX,
-    score: str | Path = SCORE,
-    classifier: str | Path = "digit-classifier",
-    root: Path | None = None,
+    models: Models = SHIPPED,
 ) -> list[dict]:
-    """The rows, with those of `out` (JSON lines); what a sampler refuses is printed, and no row."""
+    """Run the samplers named; return the rows, with those that the file `out` holds already.
+
+    What a sampler refuses is printed, and is no row.
+    """
     rows = (
         [json.loads(line) for line in out.read_text().splitlines()] if out and out.exists() else []
     )
     done = {(row["sampler"], row["evaluations"], row["samples"]) for row in rows}
-    judge = load_classifier(classifier)
-    real = digit_features(load_digits("held-out" if held_out else "test", root).images, judge)
-    made = samplers(prox, score)
+    judge = load_classifier(models.classifier)
+    real = digit_features(load_digits("held-out" if held_out else "test").images, judge)
+    made = samplers(models)
     for evaluations in steps:
         for name in names:
             if (name, evaluations, n) in done:
@@ -135,7 +147,7 @@ def main(
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: a line a sampler, distance (precision / recall) at each number of evaluations."""
+    """Table in Markdown: sampler by evaluations, distance (precision / recall)."""
     steps = sorted({row["evaluations"] for row in rows})
     lines = ["| | " + " | ".join(map(str, steps)) + " |", "| --- |" + " --- |" * len(steps)]
     for name in dict.fromkeys(row["sampler"] for row in rows):
@@ -159,9 +171,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--held-out", action="store_true")
-    parser.add_argument("--prox", default=PROX)
-    parser.add_argument("--score", default=SCORE)
-    parser.add_argument("--classifier", default="digit-classifier")
+    parser.add_argument("--prox", default=SHIPPED.prox)
+    parser.add_argument("--score", default=SHIPPED.score)
+    parser.add_argument("--classifier", default=SHIPPED.classifier)
     parser.add_argument("--threads", type=int)
     return parser.parse_args()
 
@@ -178,9 +190,7 @@ if __name__ == "__main__":
                 args.n,
                 args.out,
                 held_out=args.held_out,
-                prox=args.prox,
-                score=args.score,
-                classifier=args.classifier,
+                models=Models(args.prox, args.score, args.classifier),
             )
         )
     )

@@ -1,13 +1,13 @@
-"""How far should ADMM go along each step? Iterations and where they end, by relaxation.
+"""Over-relaxation of ADMM: how many iterations it takes, and where they end.
 
     PROXLAB_DATA=... python examples/benchmarks/bench_relaxation.py
         [--priors lpn-gray,tv] [--times 1]
 
-On crops of photographs held out of the training set, with the problems and the settings of `proxlab
-compare`: iterations until the residual is below the tolerance, the 24 of the descent, in which
-nothing is relaxed, left out; their ratio to those of the first relaxation; PSNR; how many of the
-images came to rest, and how many were certified. `--times` multiplies the default sigma, whose
-square is the step: 1.5 leaves the theorem's conditions, tau L = 2.2.
+Crops of photographs held out of the training set are restored with the problems and the settings of
+`proxlab compare`. Printed are the iterations until the residual is below the tolerance, without the
+24 of the descent, in which nothing is relaxed; their ratio to those of the first relaxation; PSNR;
+how many of the images came to rest; and how many were certified. `--times` multiplies the default
+sigma, whose square is the step: 1.5 breaks the conditions of the theorem, with tau L = 2.2.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from proxlab.restoration import restoring
 
 
 def crops(count: int, side: int) -> list[Tensor]:
-    """The middle side x side pixels of photographs, [1, 1, side, side]."""
+    """Middles of held-out photographs, [1, 1, side, side] each."""
     _, held_out = hold_out(load_gray(find_data("bsds400")))
     large = [x for x in held_out if min(x.shape) >= side]
     found = []
@@ -41,7 +41,7 @@ def crops(count: int, side: int) -> list[Tensor]:
 def restored(
     prior, name: str, problem: Problem, settings: Settings, x: Tensor, i: int, times: float
 ) -> dict:
-    """The row of a comparison, sigma being `times` the default."""
+    """Row of a comparison of one prior on crop x, number i, at `times` the default sigma."""
     noise = problem.levels[0]
     case = Case(name, problem.name, parameters(problem), str(i), noise, 0, "admm", settings)
     if times != 1:
@@ -52,7 +52,7 @@ def restored(
 
 
 def main(argv: list[str] | None = None) -> dict[tuple[str, str, float], float]:
-    """Print, and return the ratio of iterations to those without relaxation."""
+    """Print the table; return by (prior, problem, relaxation) the ratio of iterations."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--priors", default="lpn-gray,tv")
     parser.add_argument("--problems", default="deblur,inpaint,ct")

@@ -1,16 +1,16 @@
-"""Deblurring and inpainting of Set12: a learned prior against total variation at its best weight.
+"""Deblurring and inpainting of Set12 by a learned prior, and by total variation at its best weight.
 
     PROXLAB_DATA=... python examples/benchmarks/bench_restore.py
         [--priors tv,lpn-gray] [--out FILE.jsonl]
     PROXLAB_DATA=... python examples/benchmarks/bench_restore.py --tune tv
     python examples/benchmarks/bench_restore.py --time
 
-Measurements: the 8 kernels of Levin et al. 2009 with circular boundary at noise 0.01 and 0.03, and
-half the pixels missing at noise 0.01; seeded, the same for every prior. With --out each case is a
-line of a file as soon as it is done, and what the file holds is not run again. --tune prints what
-weights reach on photographs held out of the training set, blurred by random motion: TV_WEIGHTS are
-its best. The learned prior runs at the defaults of `proxlab.restore` everywhere. --time runs 40
-steps of ADMM on a 512 x 512 image.
+Measurements are by the 8 kernels of Levin et al. 2009 with circular boundary at noise 0.01 and
+0.03, and with half the pixels missing at noise 0.01. They are seeded, the same for every prior.
+With --out each case is a line of a file as soon as it is done, and what the file holds is not run
+again. --tune prints the PSNR by weight on photographs held out of the training set, blurred by
+random motion: TV_WEIGHTS are its best. The learned prior runs at the defaults of `proxlab.restore`
+everywhere. --time runs 40 steps of ADMM on a 512 x 512 image.
 """
 
 import argparse
@@ -30,8 +30,9 @@ from proxlab.checkpoints import load
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
 from proxlab.images.metrics import psnr
-from proxlab.priors.classical import TV
-from proxlab.restoration import Restoration, restore
+from proxlab.jobs import restore
+from proxlab.named_priors import quick_prior
+from proxlab.restoration import Restoration
 from solvers.certificate import rises
 
 PROBLEMS = (("deblur", 0.01), ("deblur", 0.03), ("inpaint", 0.01))
@@ -42,17 +43,18 @@ GRID = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0)
 
 
 def restored(name: str, y: Tensor, op, problem: tuple[str, float], weight: float | None = None):
-    """One image, by the learned prior at its defaults or by TV at the weight of its problem."""
+    """Restoration of one image, by a prior at its defaults or by TV at the problem's weight."""
     if name == "tv":
-        # A few inner steps from the last dual: the same minimum as with 300, ten times sooner.
-        tv = TV(max_steps=15)
         weight = weight or TV_WEIGHTS[problem]
-        return restore(y, op, tv, solver="admm", steps=STEPS, weight=weight)
+        return restore(y, op, quick_prior("tv"), solver="admm", steps=STEPS, weight=weight)
     return restore(y, op, load(name), steps=STEPS, weight=weight)
 
 
 def cases(problem: tuple[str, float], kernels: list[np.ndarray], count: int) -> Iterator[tuple]:
-    """(image index, measurement index, function of its size that makes the operator)."""
+    """Cases of a problem: the number of the image, that of the measurement, and a function.
+
+    The function makes the operator from the size of the image.
+    """
     kind, noise = problem
     for i in range(count):
         if kind == "deblur":
@@ -78,7 +80,7 @@ def monotone(result: Restoration) -> bool:
 
 
 def run_cases(priors: list[str], images: list[Tensor], kernels, out: Path | None) -> list[dict]:
-    """A row for each prior, problem, image and measurement; those in `out` are taken from there."""
+    """Rows by prior, problem, image and measurement; those in the file `out` are not run again."""
     rows = [json.loads(line) for line in out.read_text().splitlines()] if _there(out) else []
     done = {(r["prior"], r["problem"], r["noise"], r["image"], r["measurement"]) for r in rows}
     for name in priors:
@@ -113,7 +115,7 @@ def run_cases(priors: list[str], images: list[Tensor], kernels, out: Path | None
 
 
 def table(rows: list[dict], priors: list[str]) -> None:
-    """Means over images and kernels; the gain over TV is paired with its smallest and largest."""
+    """Print means over images and kernels, and the gain over TV case by case with its extremes."""
     columns = ("measured", "PSNR", "steps", "monotone", "certified", "  over TV (least, most)")
     print(f"{'problem':15s}{'prior':12s}" + "".join(f"{c:>11s}" for c in columns))
     for kind, noise in PROBLEMS:
@@ -133,7 +135,7 @@ def table(rows: list[dict], priors: list[str]) -> None:
 
 
 def motion_kernels(count: int) -> list[np.ndarray]:
-    """Blur by random motion, seeded, 25 x 25, each of sum one."""
+    """Kernels of blur by random motion, seeded, [25, 25], each with a sum of 1."""
     from deepinv.physics.generator import MotionBlurGenerator
 
     motion = MotionBlurGenerator((25, 25), l=0.6)
@@ -142,7 +144,7 @@ def motion_kernels(count: int) -> list[np.ndarray]:
 
 
 def tune(name: str) -> None:
-    """Mean PSNR by weight on 256 x 256 crops of photographs held out of the training set."""
+    """Print mean PSNR by weight, on 256 x 256 crops of photographs held out of the training set."""
     _, held_out = hold_out(load_gray(find_data("bsds400")))
     crops = [x[:256, -256:] for x in held_out if min(x.shape) >= 256][1:20:4]
     kernels = motion_kernels(len(crops))
@@ -163,7 +165,7 @@ def tune(name: str) -> None:
 
 
 def seconds() -> None:
-    """40 steps of ADMM on a blurred 512 x 512 photograph, the descent among them."""
+    """Print seconds of 40 steps of ADMM, descent included, on a blurred 512 x 512 photograph."""
     from skimage.data import camera
 
     truth = torch.from_numpy(camera()).float()[None, None] / 255
@@ -183,6 +185,7 @@ def _there(out: Path | None) -> bool:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Run the bench and print its table, or what --tune or --time ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--priors", default="tv,lpn-gray")
     parser.add_argument("--out", type=Path, help="JSON lines; cases found there are not run again")

@@ -1,11 +1,11 @@
-"""What sampling costs: seconds of 10 steps of 1000 digits, and what is not the network.
+"""Costs of sampling: seconds of 10 steps of 1000 digits, and the share that is not the network's.
 
     python examples/benchmarks/bench_sampling.py [--threads 2] [--device cuda]
 
-Overhead: the sampler is run on the network as it is, every call of which is timed; what remains is
-the sampler's, the noise and the bookkeeping, as a share of the calls. bf16 is autocast around the
-network, its error the distance of the samples to those in float32, both from the same noise;
-torch.compile is timed after its first batch.
+Overhead: every call of the network is timed; the time that remains is that of the sampler, the
+noise and the bookkeeping, as a share of the calls. bf16 is autocast around the network, and its
+error the distance of the samples from those in float32, by the same noise. torch.compile is timed
+after its first batch.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from proxlab.sampling import sample
 
 
 class Timed(nn.Module):
-    """A network that adds up the seconds it was at work."""
+    """A network that adds up the seconds of its calls."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -37,7 +37,7 @@ class Timed(nn.Module):
 
 
 class HalfPrecision(nn.Module):
-    """A network under autocast to bfloat16; what it gives out is float32 again."""
+    """A network under autocast to bfloat16, with answers in float32."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -58,7 +58,10 @@ def main(
     compiled: bool = True,
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Print and return the figures: seconds (least of `repeats`), ratios, relative errors."""
+    """Print and return the figures: seconds (least of `repeats`), ratios and relative errors.
+
+    batches: sizes of batches that are timed as well; compiled: whether torch.compile is tried.
+    """
     network = load_diffusion(model).to(device)
     figures = {}
     for batch in batches:
