@@ -16,7 +16,7 @@ from torch import Tensor
 from proxlab import operators
 from proxlab.commands.measurement import Measurement, Source
 from proxlab.images import LoadedImage, read_image
-from proxlab.images.hounsfield import LEVELS, read_slice
+from proxlab.images.hounsfield import HIGHEST_LEVEL, read_slice
 from proxlab.images.operator_files import read_angles
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.scan import (
@@ -111,7 +111,7 @@ def _hint(args: argparse.Namespace, loaded: LoadedImage) -> str:
     if loaded.bits != 16 or loaded.scale[1] != 65535:
         return ""
     brightest = round(float(loaded.pixels.max()) * 65535)
-    if brightest > LEVELS:
+    if brightest > HIGHEST_LEVEL:
         return ""
     return (
         f"{args.input} holds values up to {brightest} of 65535; if they are Hounsfield "

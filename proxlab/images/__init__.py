@@ -1,7 +1,7 @@
 """Image files in and out, data sets to learn from, and how close one image is to another.
 
-The ground floor of proxlab beside `solvers`: this room imports no other. What people need at the
-door is named here; the other files are imported by name.
+This room lies on the ground floor beside `solvers` and may import none of ours. The names below are
+what most people need; the other files are imported by name.
 """
 
 from proxlab.images.reading import HOUNSFIELD, LoadedImage, list_images, read_image, write_image

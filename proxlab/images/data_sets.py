@@ -1,4 +1,4 @@
-"""Where the data lies: the folder PROXLAB_DATA, and where a user gets what belongs there."""
+"""Data sets in the folder PROXLAB_DATA: where a user gets each; MNIST and CIFAR-10 as tensors."""
 
 import io
 import os
@@ -33,11 +33,11 @@ SOURCES = {
     "kernels/levin09.npz": "the 8 kernels of Levin et al. 2009 (kernels/Levin09.mat of "
     "https://github.com/cszn/KAIR), saved as arrays kernel_1 .. kernel_8",
 }
-"""Data set -> where a user gets it."""
+"""Where a user gets each data set."""
 
 
 def find_data(name: str) -> Path:
-    """A data set ("set12") or a file of one ("bsd68/test001.png") in the folder PROXLAB_DATA.
+    """Path of a data set ("set12") or of a file in one ("bsd68/test001.png") in PROXLAB_DATA.
 
     Raises ValueError if the environment variable is not set, FileNotFoundError if the file is not
     there; both say where a user gets it.
@@ -54,18 +54,19 @@ def find_data(name: str) -> Path:
 
 
 class Digits(NamedTuple):
-    """Images and what they show."""
+    """Images of digits and what they show."""
 
     images: Tensor
-    """uint8 [N, 1, 28, 28], 0 .. 255"""
+    """uint8 [N, 1, 28, 28], 0 .. 255."""
     labels: Tensor
-    """int64 [N]"""
+    """int64 [N], 0 .. 9."""
 
 
 def load_digits(part: Literal["train", "held-out", "test"], root: Path | None = None) -> Digits:
-    """A part of MNIST: 57,000, 3,000 and 10,000 digits. `root` is the folder that holds `MNIST`.
+    """A part of MNIST: 57,000 digits to train on, 3,000 held out, 10,000 to test.
 
-    Raises ValueError or FileNotFoundError, which say where a user gets it, if it is not there.
+    root: the folder that holds `MNIST`, by default that of PROXLAB_DATA. Raises ValueError or
+    FileNotFoundError, which say where a user gets it, if it is not there.
     """
     from torchvision.datasets import MNIST
 
@@ -84,11 +85,12 @@ def load_digits(part: Literal["train", "held-out", "test"], root: Path | None = 
 
 
 def load_cifar10(part: Literal["train", "held-out", "test"], path: Path | None = None) -> Tensor:
-    """uint8 [N, 3, 32, 32] in the order of their names; each 20th training image is held out.
+    """A part of CIFAR-10, uint8 [N, 3, 32, 32], in the order of the names of its files.
 
-    `path` is the zip of the training or test images, by default that of PROXLAB_DATA. Raises
-    ValueError or FileNotFoundError, which say where a user gets it, if it is not there, and
-    ValueError for a file that is no zip, and for images of another size.
+    Of the training images each 20th is held out. path: the zip of the training or test images, by
+    default that of PROXLAB_DATA. Raises ValueError or FileNotFoundError, which say where a user
+    gets it, if it is not there, and ValueError for a file that is no zip or holds no images, and
+    for images of another size.
     """
     from PIL import Image
 

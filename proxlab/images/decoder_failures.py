@@ -1,4 +1,4 @@
-"""What a decoder says of a file: a failure becomes one sentence, remarks wait until it is over."""
+"""Failures of a decoder, told in one sentence; its remarks wait until it is over."""
 
 import contextlib
 import logging
@@ -6,13 +6,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from types import ModuleType
 
 from proxlab.images.shards import ImageFile
 
 
 @contextlib.contextmanager
 def decoding(path: ImageFile) -> Iterator[None]:
-    """Turn whatever a decoder raises into one sentence, and drop its own remarks then.
+    """Turn whatever a decoder raises into a ValueError of one sentence, and drop its remarks then.
 
     Remarks of a decoder that succeeds go where the caller sends warnings: under `python -W error`
     the first one is raised, as what it is and not as damage of the file.
@@ -31,17 +32,22 @@ def decoding(path: ImageFile) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Log records and warnings wait for the end of the block; an exception takes their place.
+    """Hold log records and warnings back until the block ends; an exception takes their place.
 
-    In the main thread only: filters of warnings are of the whole process, and of two threads that
-    change and restore them by turns the last leaves behind what it found in the middle.
+    This is done in the main thread only. The filters of warnings belong to the whole process, and
+    if two threads change and restore them by turns, the last one leaves behind what it found in the
+    middle.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loggers = [logging.getLogger(n) for n in ("tifffile", "PIL.TiffImagePlugin", "pydicom")]
     records: list[logging.LogRecord] = []
-    hold = records.append  # As a filter its None means: drop the record.
+
+    def hold(record: logging.LogRecord) -> bool:
+        records.append(record)
+        return False  # as a filter: drop the record
+
     for logger in loggers:
         logger.addFilter(hold)
     try:
@@ -59,12 +65,13 @@ def _held_back() -> Iterator[None]:
 
 
 def _module_of(filename: str) -> str:
-    """The name by which filters of the caller know a module; a record of a warning has it not.
+    """Name of the module in a file: a recorded warning lacks it, and the caller's filters need it.
 
-    Of a file that is no module the path, as `warnings` has it: for None a warning would be lost.
+    For a file that is no module it is the path, as `warnings` has it: with None the warning would
+    be lost.
     """
     for name, module in list(sys.modules.items()):
-        # Not getattr, at which lazy modules import what may be missing.
-        if getattr(module, "__dict__", {}).get("__file__") == filename:
+        # not module.__file__, for which a lazy module imports what may be missing
+        if isinstance(module, ModuleType) and vars(module).get("__file__") == filename:
             return name
     return filename.removesuffix(".py")

@@ -1,7 +1,7 @@
 """CT slices in DICOM, in Hounsfield units: read, and written as a copy of the file they came from.
 
-Nothing of a patient or a scanner is made up. A result takes all of that from its source, and new
-pixels, a new identity, and the mark DERIVED.
+Nothing of a patient or a scanner is made up: a result has all of that from its source. Its own are
+the pixels, the identity, and the mark DERIVED.
 """
 
 import io
@@ -12,6 +12,7 @@ import numpy as np
 
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.files import writing
+from proxlab.images.shards import ImageFile
 
 SPOKE_OF_OLD_PIXELS = (
     "SmallestImagePixelValue",
@@ -24,14 +25,14 @@ SPOKE_OF_OLD_PIXELS = (
     "DigitalSignaturesSequence",
     "MACParametersSequence",
 )
-"""What is untrue of new pixels, a signature among it, and left out of a copy."""
+"""Elements that are true of the old pixels alone, a signature among them; a copy has none."""
 
 
-def read_hounsfield(path: Path) -> np.ndarray:
+def read_hounsfield(path: ImageFile) -> np.ndarray:
     """CT values of a DICOM slice, Hounsfield units, float64 [H, W, 1].
 
-    Raises ValueError: pydicom missing, damaged, not CT, no Hounsfield scale, several frames,
-    colours, a compression that pydicom cannot undo here.
+    Raises ValueError if pydicom is missing, and for a file that is damaged or not CT, or that has
+    no Hounsfield scale, several frames, colours, or a compression that pydicom cannot undo here.
     """
     data = _slice(path)
     with decoding(path):
@@ -45,9 +46,10 @@ def write_hounsfield(
     """Write CT values [H, W] as a copy of the DICOM file `source`, whole or not at all.
 
     Values are rounded to the steps of the source's scale and clipped to what its bits hold; the
-    result is the fraction clipped. The copy is uncompressed, explicit little endian; it is an image
-    of its own (SOPInstanceUID) in a series "proxlab" of the same study, one for each series it came
-    from. Raises ValueError: the source cannot be read, another size, see also `files.writing`.
+    result is the fraction clipped. The copy is uncompressed, explicit little endian. It is an image
+    of its own (SOPInstanceUID) in a series "proxlab" of the same study; copies from one series
+    share one. Raises ValueError if the source cannot be read or has another size, and as
+    `files.writing`.
     """
     data = _slice(source)
     size = data.Rows, data.Columns
@@ -74,7 +76,7 @@ def check_source(source: Path) -> None:
 
 
 def _copy(data: Any, source: Path, levels: np.ndarray) -> bytes:
-    """The file `source` with other pixels, its data set changed on the way."""
+    """The bytes of the file `source` with other pixels; its data set is changed on the way."""
     depth = int(data.BitsAllocated) // 8
     kind = "i" if data.PixelRepresentation else "u"
     stored = levels.astype(f"<{kind}{depth}").tobytes()
@@ -88,8 +90,8 @@ def _copy(data: Any, source: Path, levels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _slice(path: Path) -> Any:
-    """The data set of a CT slice, refused for all that can be told without its pixels."""
+def _slice(path: ImageFile) -> Any:
+    """The data set of a CT slice; refused here for whatever can be told without its pixels."""
     pydicom = _pydicom(path)
     with decoding(path):
         data: Any = pydicom.dcmread(path)
@@ -114,7 +116,7 @@ def _slice(path: Path) -> Any:
     return data
 
 
-def _pydicom(path: Path) -> Any:
+def _pydicom(path: ImageFile) -> Any:
     try:
         import pydicom
     except ImportError:
@@ -125,7 +127,8 @@ def _pydicom(path: Path) -> Any:
 
 
 def _decodable(syntax: Any) -> bool:
-    from pydicom.pixels import get_decoder
+    # the place that pydicom documents; it lacks an __all__
+    from pydicom.pixels import get_decoder  # pyright: ignore[reportPrivateImportUsage]
 
     try:
         return get_decoder(syntax).is_available
@@ -134,7 +137,7 @@ def _decodable(syntax: Any) -> bool:
 
 
 def _rename(data: Any) -> None:
-    """Another image than its source, of another series: viewers mix what shares a series."""
+    """Make it another image than its source, of another series: viewers mix what shares one."""
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     for keyword in SPOKE_OF_OLD_PIXELS:

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: under a temporary name beside its place, then renamed."""
+"""Files written whole or not at all: under a temporary name beside their place, then renamed."""
 
 import contextlib
 import json
@@ -10,15 +10,15 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary path to write to; it becomes `path` only if the block ends well.
+    """A temporary path to write to, which becomes `path` only if the block ends well.
 
     The temporary file lies in the folder of `path` (a rename is atomic only within one file
     system), is hidden, and keeps the suffix, by which many writers choose the format. Any
     exception, KeyboardInterrupt included, removes it and leaves an old file as it was. A link is
     followed: what it points to is replaced.
 
-    with writing("result.npz") as temporary:
-        np.savez(temporary, image=image)
+        with writing("result.npz") as temporary:
+            np.savez(temporary, image=image)
 
     Raises FileExistsError if `path` exists and `overwrite` is false; ValueError if it is a folder
     or a device, or if its folder is missing or cannot be written to.

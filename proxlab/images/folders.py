@@ -11,6 +11,7 @@ from proxlab.images.reading import list_images
 from proxlab.images.stored import StoredImages, read_levels
 
 HELD_OUT_EVERY = 20
+"""One image of so many is held out for choosing settings; none is trained on."""
 
 
 def load_gray(folder: str | Path) -> list[Tensor]:
@@ -38,7 +39,7 @@ def load_ct(folder: str | Path) -> list[Tensor]:
 def hold_out(
     images: Sequence[Tensor], every: int = HELD_OUT_EVERY
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """(training, held out): each `every`-th image is kept for choosing settings; none is read."""
+    """Images to train on, and each `every`-th, held out to choose settings; none is read here."""
     kept = [i for i in range(len(images)) if i % every]
     if isinstance(images, StoredImages):
         return images.part(kept), images[::every]
@@ -46,5 +47,5 @@ def hold_out(
 
 
 def as_floats(image: Tensor) -> Tensor:
-    """In [0, 1]: levels 0 .. 255 over 255, floats as they are."""
+    """The image in [0, 1]: levels 0 .. 255 over 255, floats as they are."""
     return image / 255 if image.dtype == torch.uint8 else image

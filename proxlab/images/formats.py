@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,7 @@ def stored_pixels(path: ImageFile) -> np.ndarray:
 
 
 def check_numbers(path: str | ImageFile, array: np.ndarray) -> None:
+    """Raise ValueError unless all values are real and finite; `path` is what the error names."""
     if array.dtype.kind not in "buif":
         raise ValueError(f"{path} holds values of type {array.dtype}; save real numbers")
     bad = int((~np.isfinite(array)).sum())
@@ -50,13 +52,14 @@ def check_numbers(path: str | ImageFile, array: np.ndarray) -> None:
 
 
 def read_npy(path: ImageFile) -> np.ndarray:
+    """The array of an npy file. Raises ValueError if it is damaged or holds Python objects."""
     # Not np.load, which takes any unknown content for a pickle and says so.
     with decoding(path), path.open("rb") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
 @contextlib.contextmanager
-def open_picture(path: ImageFile) -> Iterator:
+def open_picture(path: ImageFile) -> Iterator[Any]:
     """A PNG, JPEG or TIFF file as Pillow's image, of which only the header is read yet."""
     from PIL import Image, UnidentifiedImageError
 
@@ -70,7 +73,7 @@ def open_picture(path: ImageFile) -> Iterator:
 
 
 def encode(path: Path, kind: str, array: np.ndarray) -> None:
-    """Write [H, W] or [H, W, 3] of the type that the file is to hold."""
+    """Write [H, W] or [H, W, 3], of the type that the file is to hold, as suffix `kind` says."""
     if kind == ".npy":
         with path.open("wb") as file:
             np.save(file, array)
@@ -89,7 +92,9 @@ def encode(path: Path, kind: str, array: np.ndarray) -> None:
 
 
 def _read_pillow(path: ImageFile) -> np.ndarray:
-    """PNG, JPEG, and TIFF of at most 8 bits a channel: [H, W] or [H, W, 3]."""
+    """Pixels of PNG, JPEG, and TIFF of at most 8 bits a channel: [H, W] or [H, W, 3]."""
+    from PIL.PngImagePlugin import PngImageFile
+
     with decoding(path):
         with path.open("rb") as file:
             head = file.read(26)
@@ -97,7 +102,7 @@ def _read_pillow(path: ImageFile) -> np.ndarray:
             image.load()
             mode, key = image.mode, image.info.get("transparency")
             # A second picture in a JPEG (MPO) is a preview; in a PNG it is an animation.
-            frames = getattr(image, "n_frames", 1) if image.format == "PNG" else 1
+            frames = image.n_frames if isinstance(image, PngImageFile) else 1
             # Pillow has turned TIFF upright itself.
             turn = image.getexif().get(0x0112, 1) if image.format != "TIFF" else 1
             depth = head[24] if image.format == "PNG" else 8
@@ -123,7 +128,7 @@ def _read_pillow(path: ImageFile) -> np.ndarray:
 
 
 def _read_deep_png(path: ImageFile) -> np.ndarray:
-    """PNG with 16 bits in each of several channels, [H, W, 3] or [H, W, 4].
+    """Pixels of a PNG with 16 bits in each of several channels, [H, W, 3] or [H, W, 4].
 
     Pillow keeps the upper byte of each sample only, and no other reader at hand keeps both. But
     told that the lower byte comes first, it keeps the other one: two readings give all 16 bits.
@@ -140,7 +145,7 @@ def _read_deep_png(path: ImageFile) -> np.ndarray:
 
 
 def _read_tiff(path: ImageFile) -> np.ndarray:
-    """TIFF, [H, W] or [H, W, 3]; Pillow would cut 16-bit colours to 8, so those go elsewhere."""
+    """Pixels of a TIFF, [H, W] or [H, W, 3]; not all by Pillow, which cuts 16-bit colours to 8."""
     import tifffile
 
     with decoding(path), path.open("rb") as file, tifffile.TiffFile(file) as tiff:
@@ -177,7 +182,7 @@ def _unless_gray(rgba: np.ndarray) -> np.ndarray:
 
 
 def _opaque(path: ImageFile, planes: np.ndarray) -> np.ndarray:
-    """[H, W, C] without its alpha channel, the last of 2 or 4, if that hides nothing."""
+    """The planes [H, W, C] without the alpha channel, the last of 2 or 4, if it hides nothing."""
     if planes.shape[2] not in (2, 4):
         return planes
     full = 1 if planes.dtype.kind == "f" else np.iinfo(planes.dtype).max

@@ -1,4 +1,4 @@
-"""CT slices as 16-bit images that hold Hounsfield units + 1024, 0 to 4095: in [0, 1] here."""
+"""CT slices as 16-bit image files of Hounsfield units + 1024, 0 to 4095, which are [0, 1] here."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from torch import Tensor
 
 from proxlab.images.reading import HOUNSFIELD, LoadedImage, read_image, write_image
 
-LEVELS = HOUNSFIELD[1] - HOUNSFIELD[0]
-"""The largest value of such a file."""
+HIGHEST_LEVEL = HOUNSFIELD[1] - HOUNSFIELD[0]
+"""Largest value of such a file."""
 SCALED = (".png", ".tif", ".tiff")
-"""What is written on this scale; DICOM has one of its own, npy is in [0, 1]."""
+"""Suffixes of files on this scale; DICOM has one of its own, and npy is in [0, 1]."""
 
 
 def read_slice(path: str | Path) -> LoadedImage:
@@ -26,22 +26,23 @@ def read_slice(path: str | Path) -> LoadedImage:
             "DICOM, or a gray 16-bit PNG of Hounsfield units + 1024"
         )
     levels = loaded.pixels * 65535
-    if levels.max() > LEVELS:
+    if levels.max() > HIGHEST_LEVEL:
         raise ValueError(
             f"{path} holds values up to {levels.max():.0f}, Hounsfield units + 1024 end at "
-            f"{LEVELS:.0f}; is it scaled?"
+            f"{HIGHEST_LEVEL:.0f}; is it scaled?"
         )
-    return loaded._replace(pixels=levels / LEVELS, scale=(0.0, LEVELS))
+    return loaded._replace(pixels=levels / HIGHEST_LEVEL, scale=(0.0, HIGHEST_LEVEL))
 
 
 def write_slice(path: str | Path, pixels: Tensor, overwrite: bool = False) -> float:
-    """Write a slice in [0, 1] as Hounsfield units + 1024, 16-bit PNG or TIFF.
+    """Write a slice [1, 1, H, W] in [0, 1] as Hounsfield units + 1024, 16-bit PNG or TIFF.
 
-    The result is the fraction clipped to 0 .. 4095. Raises what `write_image` raises.
+    The result is the fraction clipped to 0 .. 4095. Raises ValueError for another suffix, and as
+    `write_image`.
     """
     if Path(path).suffix.lower() not in SCALED:
         raise ValueError(f"cannot write {path} in Hounsfield units; use {' or '.join(SCALED)}")
-    half = 0.5 / LEVELS
+    half = 0.5 / HIGHEST_LEVEL
     clipped = float(((pixels < -half) | (pixels > 1 + half)).double().mean())
-    write_image(path, pixels.clamp(0, 1) * (LEVELS / 65535), 16, overwrite)
+    write_image(path, pixels.clamp(0, 1) * (HIGHEST_LEVEL / 65535), 16, overwrite)
     return clipped

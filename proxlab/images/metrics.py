@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from proxlab.images.folders import as_floats
 
-LEVELS = (5, 15, 25, 50)
-"""Noise levels on photographs, of 255."""
+NOISE_LEVELS = (5, 15, 25, 50)
+"""Noise levels at which photographs are denoised, of 255."""
 
 
 def psnr(x: Tensor, truth: Tensor) -> Tensor:
@@ -37,9 +37,15 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
 
 
 def denoising_psnr(
-    model: nn.Module, images: Sequence[Tensor], seed: int = 0, levels: Sequence[float] = LEVELS
+    model: nn.Module,
+    images: Sequence[Tensor],
+    seed: int = 0,
+    levels: Sequence[float] = NOISE_LEVELS,
 ) -> dict[str, float]:
-    """Mean PSNR by noise level, of 255, over images [H, W] or [3, H, W], uint8 or in [0, 1]."""
+    """Mean PSNR of `model(noisy, sigma)` by noise level, over images [H, W] or [3, H, W].
+
+    Images are uint8 or in [0, 1], levels are of 255; the keys are the levels as text, "25".
+    """
     figures = {}
     where = next(model.parameters()).device
     for level in levels:

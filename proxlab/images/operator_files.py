@@ -1,4 +1,4 @@
-"""What a measurement was made with: blur kernels, masks and angles of views, from files."""
+"""Blur kernels, masks and angles of views from files: what a measurement was made with."""
 
 import warnings
 from pathlib import Path
@@ -11,12 +11,13 @@ from proxlab.images.reading import READABLE, existing
 
 
 def read_kernel(path: str | Path) -> np.ndarray:
-    """Read a blur kernel, float64 [h, w]: npy, npz, PNG, TIFF, txt (spaces) or csv (commas).
+    """A blur kernel, float64 [h, w], from npy, npz, PNG, TIFF, txt (spaces) or csv (commas).
 
     "kernels.npz:name" picks one array of several. Integer arrays and images are divided by their
     sum, since integers cannot sum to one; floats and text are taken as they are.
 
-    Raises ValueError: no such file or array, not [h, w], NaN or infinity, all zero.
+    Raises ValueError if there is no such file or array, and for an array that is not [h, w], holds
+    NaN or infinity, or is all zero.
     """
     text, name = str(path), None
     if ".npz:" in text:
@@ -43,9 +44,10 @@ def read_kernel(path: str | Path) -> np.ndarray:
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """Read a mask, bool [H, W], True = seen: an image or npy of 0 and one other value.
+    """A mask, bool [H, W], True = seen, from an image or npy of 0 and one other value.
 
-    Raises ValueError: no such file, colours, other than two values (a JPEG, a smooth edge).
+    Raises ValueError if there is no such file, and for one with colours or with other than two
+    values (a JPEG, a smooth edge).
     """
     path = existing(path, tuple(s for s in READABLE if s != ".dcm"))
     mask = _one_plane(path, stored_pixels(path))
@@ -60,9 +62,10 @@ def read_mask(path: str | Path) -> np.ndarray:
 
 
 def read_angles(path: str | Path) -> np.ndarray:
-    """Read the angles of views in degrees, float64 [V]: npy, txt (spaces, lines) or csv (commas).
+    """Angles of views in degrees, float64 [V], from npy, txt (spaces, lines) or csv (commas).
 
-    Raises ValueError: no such file, not one row or column, NaN or infinity.
+    Raises ValueError if there is no such file, and for one that is not one row or column, or holds
+    NaN or infinity.
     """
     file = existing(path, (".npy", ".txt", ".csv"))
     kind = file.suffix.lower()

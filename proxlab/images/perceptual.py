@@ -1,8 +1,8 @@
 """LPIPS, a distance between images that judges as people do, where its weights are at hand.
 
-It is deepinv's, which is torchmetrics' with a value for each image (the latter's function averages
-them and builds its network anew at every call). Both need torchvision's AlexNet: it is looked for
-in torch's cache and never fetched from here.
+It is deepinv's, which gives a value for each image; torchmetrics' own function averages them and
+builds its network anew at every call. It needs torchvision's AlexNet, which is looked for in
+torch's cache and never fetched from here.
 """
 
 from functools import cache
@@ -12,19 +12,19 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor
 
-SMALLEST = 32
-"""Sides of the smallest image that AlexNet's layers leave anything of."""
+SMALLEST_SIDE = 32
+"""Side of the smallest image of which AlexNet's layers leave anything."""
 
 
 def lpips(x: Tensor, truth: Tensor) -> Tensor | None:
     """LPIPS [B] of images [B, C, H, W], C 1 or 3; lower is better. [Zhang18b]
 
-    None without weights, and for images with a side below `SMALLEST`. Values are clipped to [0, 1],
-    outside of which it is not defined; gray levels are taken as equal colours. Raises ValueError
-    for a file that holds other weights.
+    None without weights, and for images with a side below `SMALLEST_SIDE`. Values are clipped to
+    [0, 1], outside of which it is not defined; gray levels are taken as equal colours. Raises
+    ValueError for a file that holds other weights.
     """
     path = weights_path()
-    if min(x.shape[-2:]) < SMALLEST or not path.is_file():
+    if min(x.shape[-2:]) < SMALLEST_SIDE or not path.is_file():
         return None
     a, b = (z.cpu().float().clamp(0, 1).expand(-1, 3, -1, -1) for z in (x, truth))
     with torch.no_grad():
@@ -32,7 +32,7 @@ def lpips(x: Tensor, truth: Tensor) -> Tensor | None:
 
 
 def weights_path() -> Path:
-    """Where torchvision keeps AlexNet, there or not."""
+    """Path at which torchvision keeps AlexNet, whether the file is there or not."""
     from torchvision.models import AlexNet_Weights
 
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(AlexNet_Weights.DEFAULT.url).name

@@ -26,24 +26,25 @@ WRITABLE = {
     ".tiff": (8, 16, 32),
     ".npy": (8, 16, 32),
 }
-"""Suffix -> the depths that `write_image` takes; an npy file is float32 whatever the depth.
+"""Depths that `write_image` takes, by suffix; an npy file is float32 whatever the depth.
 DICOM is not among them: only what came from a DICOM file can become one."""
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G, B in a gray image. [ITU-R BT.601, as in the denoising literature]"""
 
 HOUNSFIELD = (-1024.0, 3071.0)
-"""The CT values that become 0 and 1: what 12 bits hold, air to dense bone and metal."""
+"""CT values that become 0 and 1: what 12 bits hold, air to dense bone and metal."""
 
 NOISY = (-10.0, 11.0)
-"""Beyond these no measurement in image units lies, whose noise has a standard deviation below 1."""
+"""Range of noisy measurements in image units, whose noise has a standard deviation below 1; what
+lies beyond it is in other units."""
 
 _CHANNELS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "RGB": 3, "RGBA": 3}
 """Pillow's modes whose channels are known before the pixels are."""
 
 
 class LoadedImage(NamedTuple):
-    """An image and what is needed to write a result of the same type."""
+    """Image of a file, and what is needed to write a result of the same type."""
 
     pixels: Tensor
     """float32 [1, C, H, W], C = 1 or 3, in [0, 1]."""
@@ -53,15 +54,18 @@ class LoadedImage(NamedTuple):
     """Suffix of the file, lower case: ".png"."""
     source: ImageFile
     scale: tuple[float, float]
-    """The values of the file that became 0 and 1: (0, 255), or Hounsfield units for DICOM."""
+    """Values of the file that became 0 and 1: (0, 255), or Hounsfield units for DICOM."""
     clipped: float
-    """Fraction of the pixels outside `scale`, clipped; nonzero only for DICOM."""
+    """Fraction of the pixels that were outside `scale` and clipped; nonzero only for DICOM."""
 
 
 def read_image(
     path: str | ImageFile, gray: bool | None = None, *, unbounded: bool = False
 ) -> LoadedImage:
-    """Read PNG, JPEG, TIFF (8 or 16 bit, float), npy (uint8, uint16, float), or a DICOM CT slice.
+    """An image from PNG, JPEG, TIFF (8 or 16 bit, float), npy (uint8, uint16, float) or a CT slice.
+
+        image = read_image("photo.png", gray=True)
+        image.pixels          # float32 [1, 1, H, W] in [0, 1]
 
     gray: None leaves the channels as they are, True makes one by LUMA, False makes three.
     unbounded: take float files with values outside [0, 1], as noisy measurements have, but not
@@ -72,8 +76,8 @@ def read_image(
     the orientation tag of cameras is obeyed. npy: [H, W], [H, W, C], [C, H, W] or [1, C, H, W].
     DICOM: stored values to Hounsfield units, HOUNSFIELD to [0, 1], clipped outside (`clipped`).
 
-    Raises ValueError: no such file, damaged, CMYK, transparent pixels, several pages, another data
-    type, NaN or infinity, floats outside [0, 1].
+    Raises ValueError if there is no such file, and for one that is damaged, or has CMYK colours,
+    transparent pixels, several pages, another data type, NaN or infinity, or floats outside [0, 1].
     """
     path = path if isinstance(path, Member) else existing(path, READABLE)
     kind, clipped = path.suffix.lower(), 0.0
@@ -107,7 +111,7 @@ def read_image(
 
 
 def read_shape(path: ImageFile) -> tuple[int, int, int]:
-    """(C, H, W) of what `read_image` gives: by the header of a PNG or JPEG file.
+    """Shape (C, H, W) of what `read_image` gives; of a PNG or JPEG file its header alone is read.
 
     Palettes, TIFF, npy and DICOM are decoded for it. Raises as `read_image`, as far as a header
     shows the fault.
@@ -123,7 +127,8 @@ def read_shape(path: ImageFile) -> tuple[int, int, int]:
         if kind != "TIFF" and mode in _CHANNELS:
             sides = (width, height) if turn in (5, 6, 7, 8) else (height, width)
             return _CHANNELS[mode], *sides
-    return tuple(read_image(path).pixels.shape[1:])
+    _, channels, height, width = read_image(path).pixels.shape
+    return channels, height, width
 
 
 def write_image(
@@ -141,8 +146,8 @@ def write_image(
     clipped and give 0. DICOM: a copy of the DICOM file `source` with these pixels, [0, 1] to
     HOUNSFIELD, clipped to what its bits hold (`dicom.write_hounsfield`).
 
-    Raises ValueError: other suffix, depth, shape or type, NaN or infinity, DICOM without a source;
-    FileExistsError; and see `files.writing`.
+    Raises ValueError for another suffix, depth, shape or type, for NaN or infinity, and for DICOM
+    without a source; and as `files.writing`, FileExistsError among it.
     """
     kind = Path(path).suffix.lower()
     if kind == ".dcm":
@@ -193,6 +198,10 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def existing(path: str | Path, suffixes: tuple[str, ...]) -> Path:
+    """The path of a file that can be opened, is not empty and has one of the suffixes.
+
+    Raises ValueError otherwise.
+    """
     path = Path(path)
     try:
         if not path.exists():
@@ -213,6 +222,7 @@ def existing(path: str | Path, suffixes: tuple[str, ...]) -> Path:
 
 
 def _writable(path: str | Path, pixels: Tensor) -> np.ndarray:
+    """One image as float64 [H, W] or [H, W, 3]; `path` is what an error names."""
     shape = tuple(pixels.shape)
     if pixels.ndim == 4 and shape[0] == 1:
         pixels = pixels[0]

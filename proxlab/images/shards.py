@@ -2,8 +2,8 @@
 
 The layout is webdataset's: shard-000000.tar with members 000123.jpg, beside them what else belongs
 to sample 000123 (.json, .cls), which is passed over. That package itself reads shards from start to
-end and shuffles what a buffer holds, so that a draw depends on all draws before it; here it is to
-depend on (seed, step) alone, and any member is read at any time.
+end and shuffles what a buffer holds, so that a draw depends on all draws before it. Here a draw is
+to depend on (seed, step) alone, so any member can be read at any time.
 """
 
 import glob
@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 
 class Member(NamedTuple):
-    """A file inside an uncompressed tar file; it has what decoders use of a `Path`."""
+    """File inside an uncompressed tar file; it has what decoders use of a `Path`."""
 
     shard: Path
     name: str
@@ -35,6 +35,7 @@ class Member(NamedTuple):
 
 
 ImageFile = Path | Member
+"""An image file on its own or in a shard."""
 
 
 def find_shards(place: Path) -> list[Path]:
@@ -62,8 +63,8 @@ def find_shards(place: Path) -> list[Path]:
 def list_members(shard: Path, suffixes: tuple[str, ...]) -> list[Member]:
     """The image files of a shard, those with one of the `suffixes`, in the order they lie there.
 
-    Raises ValueError: no tar file or a compressed one, damaged, cut short, without any image, with
-    two images of one sample, an empty image or a link.
+    Raises ValueError for a file that is no tar file, compressed, damaged or cut short, and for a
+    shard without any image, with two images of one sample, an empty image or a link.
     """
     try:
         tar = tarfile.open(shard, "r:")  # noqa: SIM115  (closed below, errors told apart)
@@ -75,7 +76,8 @@ def list_members(shard: Path, suffixes: tuple[str, ...]) -> list[Member]:
         try:
             entries = tar.getmembers()
         except tarfile.TarError as error:
-            last = tar.members[-1].name if tar.members else "nothing"
+            seen = tar.members  # pyright: ignore[reportAttributeAccessIssue]  (the stubs lack it)
+            last = seen[-1].name if seen else "nothing"
             raise ValueError(
                 f"{shard} is damaged or cut short in {last} or after it ({error}); copy it again"
             ) from None
@@ -105,7 +107,10 @@ def list_members(shard: Path, suffixes: tuple[str, ...]) -> list[Member]:
 
 
 def _check_end(shard: Path, end: int, last: str) -> None:
-    """What `tarfile` takes for the end is one: it stops at a damaged header without a word."""
+    """Raise ValueError unless the shard ends at `end`, where `tarfile` stopped.
+
+    It stops at a damaged header too, without a word.
+    """
     with shard.open("rb") as file:
         file.seek(end)
         rest = file.read(2**20)
@@ -118,7 +123,7 @@ def _check_end(shard: Path, end: int, last: str) -> None:
 
 
 class _Section(io.RawIOBase):
-    """The bytes of a member, as a file of its own."""
+    """Bytes of a member, as a file of its own."""
 
     def __init__(self, member: Member):
         self._file = member.shard.open("rb", buffering=0)

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -13,8 +14,9 @@ from proxlab.images.reading import READABLE, list_images, read_image, read_shape
 from proxlab.images.shards import ImageFile, find_shards, list_members
 
 IN_MEMORY = 2 * 2**30
-"""Bytes of decoded images up to which all are read at once; of more, what is kept in memory."""
+"""Bytes of decoded images up to which all are read at once; of more, so many bytes are kept."""
 IN_SHARDS = tuple(suffix for suffix in READABLE if suffix != ".dcm")
+"""Suffixes of the images that are looked for in shards."""
 
 
 def read_levels(path: ImageFile, gray: bool) -> Tensor:
@@ -29,18 +31,22 @@ def read_levels(path: ImageFile, gray: bool) -> Tensor:
 
 
 class RecentImages:
-    """At most so many bytes of images by key, the longest unused dropped first; for any thread."""
+    """Cache of images by key, of at most so many bytes; the longest unused is dropped first.
+
+    Any thread may use it. Raises ValueError for fewer than 0 bytes.
+    """
 
     def __init__(self, most: int):
         if most < 0:
             raise ValueError(f"a cache holds at least 0 bytes, got {most}")
         self.most = most
         self.held = 0
-        """Bytes."""
+        """Bytes held now."""
         self._images: OrderedDict[object, Tensor] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: object) -> Tensor | None:
+        """The image of that key, now the last used; None if it is not held."""
         with self._lock:
             if key not in self._images:
                 return None
@@ -48,7 +54,7 @@ class RecentImages:
             return self._images[key]
 
     def put(self, key: object, image: Tensor) -> None:
-        """Keep it, unless it is larger than the whole cache or there already."""
+        """Keep the image, unless it is larger than the whole cache or there already."""
         with self._lock:
             if image.nbytes > self.most or key in self._images:
                 return
@@ -61,9 +67,9 @@ class RecentImages:
 class StoredImages(Sequence[Tensor]):
     """Image files as `read_levels` reads them, one at a time and whenever it is asked for.
 
-    `shapes` are known from the start, by the headers. `most` bytes of decoded images are kept, the
-    most recent ones, by this and all its parts together; an image must not be changed in place.
-    Raises as `read_levels`, at once what a header shows and the rest when an image is read.
+    `shapes` are known from the start, by the headers. This sequence and all its parts together keep
+    the most recent images, `most` bytes of them; an image must not be changed in place. Raises as
+    `read_levels`: at once for what a header shows, for the rest when an image is read.
     """
 
     def __init__(self, files: Iterable[ImageFile], gray: bool, most: int):
@@ -79,12 +85,16 @@ class StoredImages(Sequence[Tensor]):
 
     @property
     def nbytes(self) -> int:
-        """Of all images, decoded."""
+        """Bytes of all images, decoded."""
         return sum(torch.Size(shape).numel() for shape in self.shapes)
 
     def __len__(self) -> int:
         return len(self.files)
 
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> "StoredImages": ...
     def __getitem__(self, index: int | slice) -> "Tensor | StoredImages":
         if isinstance(index, slice):
             return self.part(range(len(self))[index])
@@ -101,7 +111,7 @@ class StoredImages(Sequence[Tensor]):
         return image
 
     def part(self, indices: Iterable[int]) -> "StoredImages":
-        """Those images, in that order, by the same cache."""
+        """Those images in that order, with the same cache."""
         chosen, part = list(indices), copy.copy(self)
         part.files = tuple(self.files[i] for i in chosen)
         part.shapes = [self.shapes[i] for i in chosen]
@@ -116,24 +126,26 @@ def _check_colours(path: ImageFile, channels: int, gray: bool) -> None:
 def open_gray(place: str | Path) -> Sequence[Tensor]:
     """The photographs of a folder or of tar shards as gray levels 0 .. 255, uint8 [H, W], by name.
 
-    `place`: a folder of images, a folder of .tar shards, one .tar, or a pattern of them. Up to
+    place: a folder of images, a folder of .tar shards, one .tar, or a pattern of them. Up to
     IN_MEMORY bytes they are a list, so that a damaged file is found at once and not after hours of
-    training; beyond they are `StoredImages`. Which of the two changes no training by a bit.
-
-    Raises ValueError for what is neither, and as `list_images`, `list_members`, `read_image`.
+    training; beyond that they are `StoredImages`. Which of the two it is changes no training by a
+    bit. Raises ValueError for another place, and as `list_images`, `list_members`, `read_image`.
     """
     return _open(place, gray=True)
 
 
 def open_color(place: str | Path) -> Sequence[Tensor]:
-    """As `open_gray`, in colour [3, H, W]; also raises ValueError for a gray image."""
+    """The photographs in colour, uint8 [3, H, W], else as `open_gray`.
+
+    Raises ValueError for a gray image too.
+    """
     return _open(place, gray=False)
 
 
-def find_photographs(place: str | Path) -> list[ImageFile]:
+def find_photographs(place: str | Path) -> Sequence[ImageFile]:
     """The image files of a folder by name, or of tar shards, in the order in which they lie there.
 
-    Raises as `open_gray`, but for what only the images themselves show.
+    Raises as `open_gray`, except for what only the images themselves show.
     """
     place = Path(place)
     shards = find_shards(place)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from proxlab import checkpoints
-from proxlab.images.metrics import LEVELS
+from proxlab.images.metrics import NOISE_LEVELS
 from proxlab.images.stored import open_gray
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.crate.gradient_step import GradientStep, curvature
@@ -60,7 +60,7 @@ def shorten(model: GradientStep, held_out: Sequence[Tensor]) -> dict:
     """
     constants, largest, generator = {}, {}, torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
-    for level in LEVELS:
+    for level in NOISE_LEVELS:
         parts = []
         for image in held_out[::4]:
             top, left = (max(0, (n - MIDDLE) // 2) for n in image.shape)

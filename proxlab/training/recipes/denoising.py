@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out
-from proxlab.images.metrics import LEVELS, denoising_psnr
+from proxlab.images.metrics import NOISE_LEVELS, denoising_psnr
 from proxlab.images.stored import StoredImages
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
@@ -51,7 +51,7 @@ class Denoising(Generic[S]):
     """(that model, configuration) -> what is minimised."""
     data: str = "bsds400"
     """Folder of PROXLAB_DATA, for where no other is given."""
-    levels: tuple[float, ...] = LEVELS
+    levels: tuple[float, ...] = NOISE_LEVELS
     """Noise levels of its figures, of 255."""
     hounsfield: tuple[float, float] | None = None
     """The Hounsfield units that are 0 and 1 in its images; None for photographs."""
