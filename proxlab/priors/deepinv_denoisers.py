@@ -1,6 +1,7 @@
-"""deepinv's pretrained networks, and its BM3D, as priors under a name.
+"""deepinv's pretrained networks and its BM3D as priors with a name.
 
-Weights come from torch's cache, where deepinv looks for them first, or are fetched by deepinv.
+Weights come from torch's cache, where deepinv looks for them first, or are fetched by deepinv. A
+further network is a row of `PRETRAINED`.
 """
 
 import pickle
@@ -18,17 +19,18 @@ from proxlab.priors.contract import LEARNED_WEIGHT
 from proxlab.priors.denoiser_prior import DenoiserPrior
 
 COLOR = "-color"
+"""End of the name of a network for colour images."""
 
 
 class Pretrained(NamedTuple):
     """A class of deepinv whose networks take (x, sigma)."""
 
     build: Callable[[int], Denoiser]
-    """With its weights, for 1 channel or 3."""
+    """The network with its weights, for 1 channel or 3."""
     files: dict[int, str]
-    """Of the weights, by channels."""
+    """Names of the files of weights, by channels."""
     levels: tuple[float, float]
-    """Noise levels it was trained for, image units."""
+    """Noise levels that the network was trained for, image units."""
 
 
 PRETRAINED = {
@@ -50,15 +52,15 @@ PRETRAINED = {
     "DnCNN": Pretrained(
         lambda c: DnCNN(c, c),
         {1: "dncnn_sigma2_gray.pth", 3: "dncnn_sigma2_color.pth"},
-        (2 / 255, 2 / 255),  # of one level, whatever sigma it is handed
+        (2 / 255, 2 / 255),  # trained for one level, whatever sigma it is handed
     ),
 }
-"""By the name of the class: DRUNet [Zhang21], GSDRUNet [Hurault22], FFDNet [Zhang18a], DnCNN
-[Zhang17]. A name with `COLOR` behind it is of the network for colour images."""
+"""The networks by the name of their class: DRUNet [Zhang21], GSDRUNet [Hurault22], FFDNet
+[Zhang18a], DnCNN [Zhang17]. A name followed by `COLOR` is that of the network for colour images."""
 
 
 class Channels(Denoiser):
-    """A network of so many channels; one of a single channel takes every channel as an image."""
+    """A network for images of so many channels; with one it takes every channel as an image."""
 
     def __init__(self, network: Denoiser, name: str, channels: int):
         super().__init__()
@@ -73,10 +75,10 @@ class Channels(Denoiser):
 
 
 def pretrained(name: str) -> DenoiserPrior:
-    """A prior of `PRETRAINED`, "DRUNet" for gray images or "DRUNet-color".
+    """The prior of a name in `PRETRAINED`: "DRUNet" for gray images, "DRUNet-color" for colour.
 
-    Raises ValueError for another name, and for weights that are neither there nor to be fetched,
-    or are not those of the network.
+    Raises ValueError for another name, for weights that are neither there nor to be fetched, and
+    for weights that are not those of the network.
     """
     kind, channels = name.removesuffix(COLOR), 3 if name.endswith(COLOR) else 1
     if kind not in PRETRAINED:
@@ -108,7 +110,7 @@ def pretrained(name: str) -> DenoiserPrior:
 
 
 def bm3d() -> DenoiserPrior:
-    """BM3D [Dabov07] by the package bm3d, on the CPU, image by image; colours one by one.
+    """BM3D [Dabov07] by the package bm3d, on the CPU, image by image and channel by channel.
 
     Raises ValueError where the package is missing: its licence forbids commercial use, so proxlab
     does not depend on it.
@@ -122,7 +124,7 @@ def bm3d() -> DenoiserPrior:
 
 
 class _BM3D(Denoiser):
-    """deepinv's, made when asked: it keeps a module as attribute, and cannot be copied."""
+    """deepinv's BM3D, made anew at each call: it holds a module, and cannot be copied."""
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         return BM3D()(x, sigma)

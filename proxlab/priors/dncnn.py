@@ -1,7 +1,7 @@
 """DnCNN, against which denoisers are measured: 3 x 3 convolutions, one after another.
 
-deepinv's, around a skip connection. It is told nothing of the noise level, as in the blind variant
-of [Zhang17], and is the prox of nothing.
+The network is deepinv's, around a skip connection. It is told nothing of the noise level, as in the
+blind variant of [Zhang17], and is the prox of nothing.
 """
 
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 
 @dataclass(frozen=True)
 class DnCNNConfig:
-    """Its size; 628,993 parameters as it stands, those of `crate-gray` within 1 %."""
+    """The size of a DnCNN; the default has 628,993 parameters, those of `crate-gray` within 1 %."""
 
     channels: int = 1
     """1 for gray images, 3 for colour."""
     depth: int = 19
-    """Convolutions."""
+    """Convolutions, one after another."""
     width: int = 64
-    """Feature maps between them."""
+    """Feature maps between two convolutions."""
     seed: int = 0
-    """Of the random weights that training starts from."""
+    """Seed of the random weights that training starts from."""
 
     def __post_init__(self):
         if self.channels not in (1, 3):
@@ -38,9 +38,10 @@ class DnCNNConfig:
 
 
 class DnCNNDenoiser(Denoiser):
-    """An estimate of the clean image for every noise level; no prox, no value.
+    """A denoiser of one network for all noise levels; it is the prox of nothing and has no value.
 
-    One of one channel takes a colour image as so many gray ones, one of three only colour images.
+    A network of one channel takes a colour image as so many gray ones, a network of three takes
+    colour images alone.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class DnCNNDenoiser(Denoiser):
     ):
         super().__init__()
         self.config, self.sigma_range, self.name = config, sigma_range, name
-        # a convolution sees one pixel farther; the image may be cut anywhere
+        # Each convolution sees one pixel farther, and the image may be cut anywhere.
         self.capabilities = Capabilities(default_weight=LEARNED_WEIGHT, reach=config.depth)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -68,14 +69,14 @@ class DnCNNDenoiser(Denoiser):
         return self.prox(x, sigma)
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
-        """The estimate, [B, C, H, W] -> the same; sigma, a float or [B], is checked and not used.
+        """The estimate, [B, C, H, W] -> the same; sigma, a float or [B], is checked but not used.
 
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
-        images, or not of colour images where `channels` is 3.
+        images, and for one without three channels where `channels` is 3.
         """
         x, _ = network_images(self.name, v, sigma, self.sigma_range, self.channels)
         return self.network(x).view_as(v)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser: all alike, a sixth of the rate of a potential's filters."""
+        """All parameters for an optimiser, at a sixth of the rate of a potential's filters."""
         return [{"params": list(self.parameters()), "lr": learning_rate / 6}]

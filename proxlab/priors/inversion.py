@@ -1,10 +1,11 @@
-"""Solve f(v) = x where f is the gradient of a convex potential, for a batch of images at once.
+"""Solutions of f(v) = x where f is the gradient of a convex potential, for a batch of images.
 
-The solution minimises psi(v) - <x, v>. Limited-memory BFGS [Nocedal06, Alg. 7.4] with its own
-memory, step and stopping for each image; the step is accepted by the slope along it alone, because
-the values of psi lose their digits long before its gradient does. Its first guess of the inverse
-Jacobian comes from the gain of f at each local frequency (`local_gains`), learned from all
-steps. A refused step is one as well: f is steeper ahead, and the next direction knows by how much.
+The solution minimises psi(v) - <x, v>. The method is limited-memory BFGS [Nocedal06, Alg. 7.4],
+with a memory, a step and a stop of its own for each image. A step is accepted by the slope along it
+alone, because the values of psi lose their digits long before its gradient does. The first guess of
+the inverse Jacobian comes from the gain of f at each local frequency (`local_gains`), learned from
+all steps. Refused steps count among them: f is steeper ahead, and the next direction knows by how
+much.
 """
 
 from collections.abc import Callable
@@ -15,20 +16,21 @@ from torch import Tensor
 from proxlab.priors.local_gains import Energies, energies, local_gains, undo_gains
 
 MEMORY = 20
+"""Steps that L-BFGS remembers."""
 FADING = 0.9
-"""What a step leaves of the weight of those before it in the gains."""
-PATIENCE, SHORTER = 2, 0.25
-"""From so many refusals in a row on, each shortens the step by this factor."""
+"""Factor by which each step fades the earlier ones in the gains."""
+REFUSALS, SHORTENING = 2, 0.25
+"""Refusals in a row from which on each shortens the step, and the factor by which it does."""
 
 
 def invert(
     f: Callable[[Tensor, Tensor], Tensor], x: Tensor, *, tol: float, max_steps: int = 1000
 ) -> Tensor:
-    """v with |f(v) - x| <= tol * |x - mean(x)| for each image [C, H, W] of a batch, from v = x.
+    """The v with |f(v) - x| <= tol * |x - mean(x)| for each image of x [B, C, H, W], from v = x.
 
-    An image that is constant to rounding is inverted to rounding. f(v, index) evaluates the images
-    `index` of the batch. Raises RuntimeError with the image and the residual that it reached after
-    `max_steps` evaluations.
+    f(v, index) is f at images v, which are the images `index` of the batch. An image that is
+    constant to rounding is inverted to rounding. Raises RuntimeError, with the image and the
+    residual that it reached, after `max_steps` evaluations of f.
     """
     scale = (x - x.mean((1, 2, 3), keepdim=True)).flatten(1).norm(dim=1)
     # On a constant image the scale is nothing, and rounding all that a residual can be.
@@ -60,7 +62,7 @@ def invert(
             )
             seen = Energies(*(e[open_] for e in seen))
             pairs = [(s[open_], y[open_]) for s, y in pairs]
-        step = SHORTER ** (refusals + 1 - PATIENCE).clamp(min=0).to(x)
+        step = SHORTENING ** (refusals + 1 - REFUSALS).clamp(min=0).to(x)
         trial = v + step.view(-1, 1, 1, 1) * direction
         trial_grad = f(trial, index) - x[index]
         evaluations += 1
@@ -81,7 +83,7 @@ def invert(
 
 
 def _inverse_hessian(pairs: list[tuple[Tensor, Tensor]], gains: Tensor, grad: Tensor) -> Tensor:
-    """The two-loop recursion; a pair of zeros counts for nothing."""
+    """Inverse Hessian times grad by the two-loop recursion; a pair of zeros counts for nothing."""
     q, alphas = grad, []
     for s, y in reversed(pairs):
         curvature = _dot(s, y)

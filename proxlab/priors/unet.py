@@ -1,8 +1,8 @@
-"""What an unconstrained network reaches: the yardstick beside an LPN, of its size and its time.
+"""A U-Net, the unconstrained rival of learned proximal networks, of their size and their time.
 
-A small DRUNet of deepinv [Zhang21] around a skip connection, with the noise level as one more input
-channel. It is trained as an LPN is and denoises better; it is the prox of nothing, has no value,
-and nothing is certified with it.
+It is a small DRUNet of deepinv [Zhang21] around a skip connection, with the noise level as one more
+input channel. It is trained as an LPN is and denoises better; it is the prox of nothing, has no
+value, and nothing is certified with it.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,17 @@ from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 
 HALVINGS = 3
 MULTIPLE = 2**HALVINGS
-"""Sides that three halvings divide."""
+"""Pixels of which a side is a multiple where it can be halved three times."""
 SMALLEST = 32
-"""Below this side deepinv's DRUNet pads by itself, in another way in training than after it."""
+"""Least side that deepinv's DRUNet takes as it is; smaller ones it pads, and otherwise in training.
+
+So smaller images are padded here first.
+"""
 
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The size of the rival; 62,633 parameters as it stands, those of `lpn-gray` within 2 %."""
+    """The size of a U-Net; the default has 62,633 parameters, those of `lpn-gray` within 2 %."""
 
     channels: int = 1
     """1 for gray images, 3 for colour."""
@@ -34,7 +37,7 @@ class UNetConfig:
     blocks: int = 1
     """Residual blocks at each scale, on the way down and on the way up."""
     seed: int = 0
-    """Of the random weights that training starts from."""
+    """Seed of the random weights that training starts from."""
 
     def __post_init__(self):
         object.__setattr__(self, "widths", tuple(self.widths))  # JSON has lists
@@ -48,10 +51,11 @@ class UNetConfig:
 
 
 class UNetDenoiser(Denoiser):
-    """An estimate of the clean image, f(v, sigma) = v + network(v, sigma); no prox, no value.
+    """A denoiser, f(v, sigma) = v + network(v, sigma); it is the prox of nothing and has no value.
 
-    One of one channel takes a colour image as so many gray ones, one of three only colour images.
-    It has `prox` because that is what solvers call (plug and play [Venkatakrishnan13]).
+    A network of one channel takes a colour image as so many gray ones, a network of three takes
+    colour images alone. f is called `prox` because solvers call that (plug and play
+    [Venkatakrishnan13]).
     """
 
     def __init__(
@@ -83,17 +87,17 @@ class UNetDenoiser(Denoiser):
         """The estimate, [B, C, H, W] -> the same; sigma a float or a tensor [B], image units.
 
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
-        images, or not of colour images where `channels` is 3.
+        images, and for one without three channels where `channels` is 3.
         """
         x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
         return (x + self._noise(x, s)).view_as(v)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser: all alike, two thirds of the rate of a potential's filters."""
+        """All parameters for an optimiser, at two thirds of the rate of a potential's filters."""
         return [{"params": list(self.parameters()), "lr": 2 / 3 * learning_rate}]
 
     def _noise(self, x: Tensor, s: Tensor) -> Tensor:
-        """On sides that the network halves without a remainder, edges repeated to get there."""
+        """The network's output, on an image whose edges are repeated up to sides it can halve."""
         height, width = x.shape[-2:]
         tall, wide = (max(SMALLEST, MULTIPLE * ceil(n / MULTIPLE)) for n in (height, width))
         padded = F.pad(x, (0, wide - width, 0, tall - height), mode="replicate")
@@ -103,9 +107,10 @@ class UNetDenoiser(Denoiser):
 def reach(blocks: int) -> int:
     """Pixels beyond an aligned block on which an estimate depends, made up to whole cells.
 
-    A block has two 3 x 3 convolutions. Backwards from the output: the last convolution and the
-    blocks at full scale, then halved and widened at each coarser scale, down to the body; then
-    doubled and widened at each finer one, up to the first convolution.
+    A block has two 3 x 3 convolutions. Counted backwards from the output the cells are those of the
+    last convolution and of the blocks at full scale; they are halved and widened at each coarser
+    scale, down to the body, then doubled and widened at each finer one, up to the first
+    convolution.
     """
     wider = 2 * blocks
     cells = 1 + wider

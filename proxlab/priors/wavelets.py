@@ -1,10 +1,10 @@
 """Wavelets as a prior: soft thresholding in an orthogonal basis, the exact prox of a convex R.
 
-The basis is Daubechies' of a few vanishing moments [Daubechies88], periodic, orthogonal at every
-size: where a side is odd, its last row or column is a strip of its own, with one-dimensional
+The basis is Daubechies' with a few vanishing moments [Daubechies88], periodic and orthogonal at
+every size: where a side is odd, its last row or column is a strip of its own, with one-dimensional
 wavelets along it. (PyWavelets extends an odd side by a pixel, and ptwt's periodic mode keeps more
 coefficients than pixels: neither is orthogonal then, nor the threshold a prox. Averages over shifts
-of the image look smoother and are the prox of another function than the l1 norm of any basis.)
+of the image look smoother, and are the prox of another function than the l1 norm in any basis.)
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,20 @@ from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
 
 WAVELET_WEIGHT = 13.0
-"""R_sigma = sigma^2 * WAVELET_WEIGHT * l1 norm: best on held-out photographs at noise 25/255, a
-threshold of 1.3 sigma; so are the moments and the depth below."""
+"""Factor in R_sigma = sigma^2 * WAVELET_WEIGHT * l1 norm, a threshold of 1.3 sigma at 25/255. It is
+best on held-out photographs with that noise, as are the moments and the depth below."""
 
 
 class Wavelets:
     """The l1 norm of an image's details, R_sigma(x) = sigma^2 * weight * sum |detail|. [Donoho94]
 
-    Its prox shrinks every detail by sigma^2 * weight and leaves the coarse image alone; channels
-    are images of their own. `moments` are those that vanish (1 is Haar's basis), `depth` is how
-    often the image is halved. Raises ValueError for a weight that is not positive, and for moments
-    outside 1 .. 10 or a depth below 1.
+        prior = Wavelets()                      # or proxlab.load("wavelets")
+        x, r = prior.prox_and_value(v, 0.1)
+
+    Its prox shrinks every detail by sigma^2 * weight and leaves the coarse image alone; each
+    channel is an image of its own. `moments` is the number of vanishing moments (1 is Haar's
+    basis), `depth` how often the image is halved. Raises ValueError for a weight that is not
+    positive and finite, for moments outside 1 .. 10, and for a depth below 1.
     """
 
     name = "wavelets"
@@ -78,7 +81,7 @@ class Wavelets:
         return self._threshold(c, sigma) * details.sum((1, 2, 3), dtype=torch.float64)
 
     def _threshold(self, v: Tensor, sigma: float | Tensor) -> Tensor:
-        """[B], float64."""
+        """The threshold of each image, [B] in float64."""
         s = noise_levels(self.name, v, sigma, self.sigma_range, torch.float64)
         return self.weight * s.square()
 
@@ -97,7 +100,7 @@ class Wavelets:
         return x
 
     def _details(self, c: Tensor) -> Tensor:
-        """Which coefficients are details, [H, W]; the rest are the coarse image."""
+        """Mask of the coefficients that are details, [H, W]; the others are the coarse image."""
         fine = torch.zeros(c.shape[-2:], dtype=torch.bool, device=c.device)
         for here in _places(*c.shape[-2:], self.depth):
             fine[here] = True
@@ -108,10 +111,10 @@ class Wavelets:
 
 @lru_cache
 def daubechies(moments: int) -> np.ndarray:
-    """The low-pass filter with so many vanishing moments, 2 * moments numbers, sum sqrt(2).
+    """The low-pass filter with so many vanishing moments: 2 * moments numbers of sum sqrt(2).
 
-    From its zeros: -1, as often as moments vanish, and of the rest those inside the unit circle.
-    [Daubechies88]
+    It is built from its zeros: -1 as often as moments vanish, and of each other pair of zeros
+    z, 1 / z the one inside the unit circle. [Daubechies88]
     """
     p = moments
     y = np.roots([comb(p - 1 + k, k) for k in reversed(range(p))])
@@ -123,14 +126,14 @@ def daubechies(moments: int) -> np.ndarray:
 
 
 def _taps(moments: int, like: Tensor) -> Tensor:
-    """Low and high pass of a window of 2 * moments pixels, [2 * moments, 2]."""
+    """Low-pass and high-pass filter on a window of 2 * moments pixels, [2 * moments, 2]."""
     h = daubechies(moments)
     g = h[::-1] * (-1.0) ** np.arange(len(h))
     return torch.from_numpy(np.stack([h, g], 1)).to(like)
 
 
 def _split(x: Tensor, taps: Tensor) -> Tensor:
-    """Along the last axis, of even length n: n / 2 coarse coefficients, then n / 2 details."""
+    """Coefficients along the last axis, of even length n: n / 2 coarse ones, then n / 2 details."""
     if x.shape[-1] == 1:
         return x
     pairs = x.unflatten(-1, (-1, 2))
@@ -143,13 +146,14 @@ def _joined(c: Tensor, taps: Tensor) -> Tensor:
     if c.shape[-1] == 1:
         return c
     windows = torch.stack(c.chunk(2, -1), -1) @ taps.mT
-    pairs = sum(part.roll(k, -2) for k, part in enumerate(windows.split(2, -1)))
+    parts = enumerate(windows.split(2, -1))
+    pairs = sum((part.roll(k, -2) for k, part in parts), start=windows.new_zeros(()))
     return pairs.flatten(-2)
 
 
 @lru_cache
 def _places(height: int, width: int, depth: int) -> tuple[tuple, ...]:
-    """Regions of an image in the order in which they are split, as indices."""
+    """Indices of the regions of an image, in the order in which they are split."""
     return tuple(
         (..., slice(top, top + tall), slice(left, left + wide))
         for top, left, tall, wide in _regions(0, 0, height, width, depth)
@@ -159,7 +163,7 @@ def _places(height: int, width: int, depth: int) -> tuple[tuple, ...]:
 def _regions(
     top: int, left: int, height: int, width: int, depth: int
 ) -> Iterator[tuple[int, int, int, int]]:
-    """(top, left, height, width), sides even or 1; what an odd side leaves over comes first."""
+    """(top, left, height, width) of regions, sides even or 1; strips at odd sides come first."""
     if depth == 0 or height == width == 1:
         return
     tall, wide = (n if n == 1 else n - n % 2 for n in (height, width))

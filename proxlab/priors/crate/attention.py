@@ -2,9 +2,9 @@
 
 A map of h x w tokens is cut into windows of side x side. The queries of a window see the keys of
 the 2 side x 2 side tokens around its middle, so that every token sees at least side / 2 tokens in
-each direction, and the two sides of a cut see across it alike. Beyond the map is nothing. Costs
-2 (2 side)^2 multiplications for each number of a token, however large the map, against 2 h w for
-attention between all.
+each direction, and the two sides of a cut see across it alike. Beyond the map is nothing. It costs
+2 (2 side)^2 multiplications for each number of a token, however large the map; attention between
+all tokens costs 2 h w.
 """
 
 from dataclasses import dataclass
@@ -16,33 +16,33 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Windows:
-    """How a map is cut."""
+    """The windows that a map is cut into."""
 
     side: int = 4
-    """Tokens; even."""
+    """Side of a window in tokens, even."""
 
     def __post_init__(self):
         if self.side < 2 or self.side % 2:
             raise ValueError(f"windows have an even side of at least 2 tokens, got {self.side}")
 
     def beyond(self, tokens: int, layers: int) -> int:
-        """How many tokens beyond a window some layers see, from the `tokens` next to it.
+        """Tokens beyond a window that so many layers see, where the first sees `tokens` beyond it.
 
-        The windows that hold those tokens count whole, a layer more adds a window on each side,
-        and the last one sees half a window further.
+        The windows that hold those tokens count whole, each further layer adds a window on each
+        side, and the last layer sees half a window further.
         """
         windows = -(-tokens // self.side) + layers - 1
         return windows * self.side + self.side // 2
 
     def offsets(self) -> Tensor:
-        """Where a key may lie from a query, [M, 2] rows and columns, in the order of biases."""
+        """Offsets in rows and columns of a key from a query, [M, 2], in the order of the biases."""
         reach = 3 * self.side // 2
         line = torch.arange(1 - reach, reach)
         return torch.cartesian_prod(line, line).float()
 
     @property
     def margin(self) -> int:
-        """How far beyond its window a token looks."""
+        """Tokens beyond its window that a token sees."""
         return self.side // 2
 
     def attend(
@@ -56,9 +56,9 @@ class Windows:
     ) -> Tensor:
         """softmax(b y^T y + B) y of each head: queries, keys and values are one.
 
-        inside: [B, h, w, K p]; sharp: b, [B, K]; places: B, [K, M], by `offsets`. The first `above`
-        and the last `below` rows, each 0 or `margin`, are a strip's neighbours: seen, and asked
-        nothing. Returns [B, h - above - below, w, K p].
+        inside: y, [B, h, w, K p]; sharp: b, [B, K]; places: B, [K, M], by `offsets`. The first
+        `above` and the last `below` rows, each 0 or `margin`, are neighbours of a strip: they are
+        keys alone, not queries. Returns [B, h - above - below, w, K p].
         """
         b, w = inside.shape[0], inside.shape[2]
         h = inside.shape[1] - above - below
@@ -79,7 +79,7 @@ class Windows:
         return joined.reshape(b, rows * self.side, columns * self.side, -1)[:, :h, :w]
 
     def _padded(self, tokens: Tensor, margin: int, above: int, below: int) -> Tensor:
-        """Made up to whole windows and a margin around them, by nothing."""
+        """The tokens with zeros around them, up to whole windows and a margin around those."""
         down = -(tokens.shape[1] - above - below) % self.side
         right = -tokens.shape[2] % self.side
         return F.pad(tokens, (0, 0, margin, margin + right, margin - above, margin - below + down))
@@ -104,7 +104,7 @@ class Windows:
         return nothing[:, :, None].repeat(batch, 1, 1, 1)
 
     def _index(self, device: torch.device) -> Tensor:
-        """Number of the offset of each key from each query, [side^2, (2 side)^2]."""
+        """Place in `offsets` of each key's offset from each query, [side^2, (2 side)^2]."""
         query = torch.arange(self.side, device=device) + self.side // 2
         key = torch.arange(2 * self.side, device=device)
         reach = 3 * self.side // 2
@@ -114,7 +114,7 @@ class Windows:
 
 
 def _by_head(windows: Tensor, heads: int) -> Tensor:
-    """[B, rows, s, columns, s, K p] to [B rows columns, K, s^2, p]."""
+    """Windows as batches of heads, [B, rows, s, columns, s, K p] -> [B rows columns, K, s^2, p]."""
     b, rows, size, columns = windows.shape[:4]
     cut = windows.unflatten(5, (heads, -1)).permute(0, 1, 3, 5, 2, 4, 6)
     return cut.reshape(b * rows * columns, heads, size * size, -1)

@@ -1,8 +1,8 @@
 """Completion: a CRATE network that fills in what was masked, as CRATE-MAE is trained to [Pai24].
 
-Its tokens are those of the denoiser on the image with its holes filled smoothly, and beside them a
-linear map of where the holes are, which is the mask token of [Pai24] for a patch that is all hole
-and a part of it for one that is partly seen. Seen pixels are denoised, missing ones estimated.
+Its tokens are those of the denoiser, on the image with its holes filled smoothly, plus a linear map
+of where the holes are. For a patch that is all hole this map gives the mask token of [Pai24], for
+one that is partly seen a part of it. Seen pixels are denoised, missing ones estimated.
 """
 
 import torch
@@ -18,17 +18,22 @@ from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 
 DOUBT = 0.25
-"""Unit of what the network says of a missing pixel, as sigma is that of a seen one."""
+"""Unit of the network's output at a missing pixel, as sigma is the unit at a seen one."""
 
 
 class Completion(Denoiser):
-    """Gray images, or colours one by one; sigma is the noise of the seen pixels, image units.
+    """A completion of gray images, or of colour images channel by channel.
 
-    As a prior, `prox`, it sees everything: a denoiser like any other, the prox of nothing.
+        model = proxlab.load("crate-completion")
+        first = model.start(y, op)              # op = proxlab.operators.inpaint(mask, noise=0.02)
+        result = proxlab.restore(y, op, "lpn-gray", init=first)
+
+    sigma is the noise of the seen pixels, in image units. As a prior it is a denoiser, and the prox
+    of nothing: `prox` takes every pixel for seen.
     """
 
     channels = 1
-    """It takes any image channel by channel."""
+    """1: it takes any image channel by channel."""
 
     def __init__(
         self,
@@ -41,7 +46,7 @@ class Completion(Denoiser):
         if config.channels != 1:
             raise ValueError(f"completion is of gray images, got {config.channels} channels")
         self.config, self.sigma_range, self.name = config, sigma_range, name
-        # those of `prox`; where pixels are missing, filling them in knows no bound
+        # The reach of `prox`; where pixels are missing, filling them in may reach any distance.
         self.capabilities = Capabilities(
             default_weight=LEARNED_WEIGHT, reach=config.reach, alignment=config.alignment
         )
@@ -56,11 +61,11 @@ class Completion(Denoiser):
         return self.prox(x, sigma)
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
-        """The estimate where nothing is missing; raises as `CrateDenoiser.prox`."""
+        """The estimate where nothing is missing, [B, C, H, W]. Raises as `CrateDenoiser.prox`."""
         return self.complete(v, torch.ones_like(v[:1, :1]), sigma)
 
     def complete(self, y: Tensor, seen: Tensor, sigma: float | Tensor) -> Tensor:
-        """The whole image [B, C, H, W] behind y, of which pixels count where `seen` is 1.
+        """The whole image [B, C, H, W] behind y, whose pixels count where `seen` is 1.
 
         `seen` broadcasts against y; where it is 0, y means nothing. Raises ValueError for a sigma
         outside `sigma_range`, and for an input that is not a batch of images.
@@ -70,7 +75,7 @@ class Completion(Denoiser):
         return self.refine(fill_missing(y, seen), seen, sigma)
 
     def refine(self, filled: Tensor, seen: Tensor, sigma: float | Tensor) -> Tensor:
-        """`complete`, of images whose holes are filled already."""
+        """`complete` for images whose holes are filled already."""
         s = noise_levels(self.name, filled, sigma, self.sigma_range, filled.dtype)
         s = s.repeat_interleave(filled.shape[1])
         x, hole = (a.reshape(-1, 1, *a.shape[2:]) for a in (filled, 1 - seen))
@@ -79,10 +84,10 @@ class Completion(Denoiser):
         return (x - torch.lerp(s.view(-1, 1, 1, 1) * error, DOUBT * error, hole)).view_as(filled)
 
     def start(self, y: Tensor, op: Inpainting, sigma: float | None = None) -> Tensor:
-        """A first estimate for `proxlab.restore(y, op, ..., init=)`.
+        """First estimate for `proxlab.restore(y, op, ..., init=)`, [B, C, H, W].
 
-        `sigma`, where None, is the operator's noise; what the network does not know is replaced by
-        the next level that it knows. Raises TypeError for an operator that is not inpainting.
+        `sigma` is the operator's noise where None. A level outside `sigma_range` is replaced by
+        the nearest one inside. Raises TypeError for an operator that is not inpainting.
         """
         if not isinstance(op, Inpainting):
             raise TypeError(
@@ -90,19 +95,20 @@ class Completion(Denoiser):
             )
         known = noise_level(op) if sigma is None else sigma
         level = torch.as_tensor(0.0 if known is None else known, dtype=y.dtype, device=y.device)
-        sigma = level.clamp(*self.sigma_range)
+        mask = op.mask
+        assert isinstance(mask, Tensor)
         with torch.no_grad():
-            return self.complete(y, (op.mask != 0).to(y), sigma)
+            return self.complete(y, (mask != 0).to(y), level.clamp(*self.sigma_range))
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser, as those of its network."""
+        """Parameters for an optimiser, at the rates of its network."""
         return [
             *self.network.parameter_groups(learning_rate),
             {"params": list(self.holes.parameters()), "lr": learning_rate / 3},
         ]
 
     def _places(self, hole: Tensor) -> Tensor:
-        """Tokens [B, h, w, d] of where nothing was seen, [B, 1, H, W]."""
+        """Tokens [B, h, w, d] of holes [B, 1, H, W], which are 1 where nothing was seen."""
         over = (self.config.patch - self.config.stride) // 2
         down, right = (-n % self.config.stride for n in hole.shape[2:])
         padded = F.pad(hole, (over, over + right, over, over + down), mode="replicate")

@@ -2,13 +2,13 @@
 
     f(v, sigma) = v - sigma E(v, sigma)
 
-E, the noise in its own units, comes from overlapping patches by a linear map, encoder layers that
-compress and sparsify, decoder layers that undo them (`layers`), and a linear map back, whose
-patches are added up. It is the prox of nothing, and has no value. [Yu23; Pai24]
+E is the noise in units of sigma. Overlapping patches become tokens by a linear map; encoder layers
+compress and sparsify them, decoder layers undo that (`layers`), and a linear map makes patches of
+them again, which are added up. f is the prox of nothing, and has no value. [Yu23; Pai24]
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,9 +23,9 @@ from proxlab.priors.crate.attention import Windows
 from proxlab.priors.crate.layers import DecoderLayer, EncoderLayer, by_strips
 
 SPREAD = 0.1
-"""Standard deviation of an image in a neighbourhood, about."""
+"""Rough standard deviation of an image in a neighbourhood."""
 WAVES = 4
-"""Features of a noise level are sines and cosines of so many frequencies."""
+"""Number of frequencies whose sines and cosines are the features of a noise level."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,19 @@ class CrateConfig:
     patch: int = 8
     """Side of the patches that become tokens, pixels."""
     stride: int = 4
-    """From one patch to the next; smaller than `patch`, so that patches overlap."""
+    """Pixels from one patch to the next, at most `patch`; patches overlap where it is smaller."""
     width: int = 128
     """d, the length of a token."""
     heads: int = 4
     """K subspaces, of dimension d / K."""
     layers: int = 6
-    """Of the encoder, and of the decoder."""
+    """Layers of the encoder, and as many of the decoder."""
     side: int = 4
-    """Of the windows of attention, tokens; each sees half as much around it."""
+    """Side of the windows of attention, tokens; each window sees half as much around it."""
     smoothing: float = 0.0
-    """Of the encoder's ReLU, which is sharp at 0; a gradient step needs a smooth network."""
+    """Width of the smoothed corner of the encoder's ReLU, sharp at 0; a gradient step needs it."""
     seed: int = 0
-    """Of the random weights that training starts from."""
+    """Seed of the random weights that training starts from."""
 
     def __post_init__(self):
         Windows(self.side)
@@ -70,15 +70,15 @@ class CrateConfig:
 
     @property
     def alignment(self) -> int:
-        """Pixels from one window of attention to the next, the first begins with the image."""
+        """Pixels from one window of attention to the next; the first begins with the image."""
         return self.stride * self.side
 
     @property
     def reach(self) -> int:
         """Pixels beyond an aligned block that the network sees, made up to whole windows.
 
-        Patches overhang the block on both sides, on the way out and on the way in; between them
-        lie the tokens that the layers of encoder and decoder see.
+        Patches overhang the block by the same number of pixels on the way in and on the way out. In
+        between, the layers of encoder and decoder see the tokens around.
         """
         over = (self.patch - self.stride) // 2
         touching = -(-over // self.stride)
@@ -87,7 +87,7 @@ class CrateConfig:
 
 
 class Layer(NamedTuple):
-    """What a layer of the encoder makes of its tokens, [B, h, w, d]."""
+    """The tokens [B, h, w, d] after each step of a layer of the encoder."""
 
     compressed: Tensor
     """Z', after the step of compression."""
@@ -98,10 +98,10 @@ class Layer(NamedTuple):
 
 
 class CrateDenoiser(Denoiser):
-    """An estimate of the clean image; `prox` because that is what solvers call.
+    """A denoiser; its estimate of the clean image is called `prox` because solvers call that.
 
-    A network of one channel takes a colour image as so many gray ones, one of three only colour
-    images.
+    A network of one channel takes a colour image as so many gray ones, a network of three takes
+    colour images alone.
     """
 
     def __init__(
@@ -143,49 +143,51 @@ class CrateDenoiser(Denoiser):
         """The estimate, [B, C, H, W] -> the same; sigma a float or a tensor [B], image units.
 
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
-        images, or not of colour images where `channels` is 3.
+        images, and for one without three channels where `channels` is 3.
         """
         x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
         noise = self.image(self.tokens(x, s), s, x.shape[2:])
         return (x - s.view(-1, 1, 1, 1) * noise).view_as(v)
 
     def encode(self, v: Tensor, sigma: float | Tensor) -> Iterator[Layer]:
-        """The encoder layer by layer, for h x w patches, one every `stride` pixels.
+        """The encoder layer by layer, on h x w patches, one every `stride` pixels.
 
-        Of a network of one channel each channel is an image. Raises as `prox`.
+        A network of one channel takes every channel as an image. Raises as `prox`.
         """
         x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
         tokens, level = self.tokens(x, s), _features(s)
         for layer in self.encoder:
+            assert isinstance(layer, EncoderLayer)
             compressed = layer.compress(tokens, level)
             tokens = layer.coding(layer.between(compressed), level)
             yield Layer(compressed, tokens, layer.attention.U)
 
     def tokens(self, x: Tensor, s: Tensor) -> Tensor:
-        """What the layers start from, [B, h, w, d]: images [B, channels, H, W], levels s [B]."""
+        """The tokens [B, h, w, d] of images [B, channels, H, W] at noise levels s [B]."""
         over = (self.config.patch - self.config.stride) // 2
         down, right = (-n % self.config.stride for n in x.shape[2:])
         scaled = (x - 0.5) / (s.square() + SPREAD**2).sqrt().view(-1, 1, 1, 1)
         padded = F.pad(scaled, (over, over + right, over, over + down), mode="replicate")
         return self.stem(padded).permute(0, 2, 3, 1) + self.level(_features(s))[:, None, None]
 
-    def image(self, tokens: Tensor, s: Tensor, size: tuple[int, int]) -> Tensor:
-        """What the layers make of them, [B, channels, H, W]: the noise, in its own units."""
+    def image(self, tokens: Tensor, s: Tensor, size: Sequence[int]) -> Tensor:
+        """The noise in units of s that the layers find, [B, channels, H, W] with `size` H, W."""
         level = _features(s)
-        # caches are a CPU's concern, and a backward pass would keep every strip anyway
+        # Caches are a CPU's concern, and a backward pass would keep every strip anyway.
         at_once = torch.is_grad_enabled() or tokens.device.type != "cpu"
         for layer in (*self.encoder, *self.decoder):
+            assert isinstance(layer, EncoderLayer | DecoderLayer)
             tokens = layer(tokens, level) if at_once else by_strips(layer, tokens, level)
         whole = self.head(self.last(tokens).permute(0, 3, 1, 2))
         return whole[..., : size[0], : size[1]]
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser: all alike, a third of the rate of a potential's filters."""
+        """All parameters for an optimiser, at a third of the rate of a potential's filters."""
         return [{"params": list(self.parameters()), "lr": learning_rate / 3}]
 
 
 def _features(s: Tensor) -> Tensor:
-    """Of noise levels s [B]: [B, 2 WAVES]."""
+    """Features [B, 2 WAVES] of noise levels s [B]."""
     u = s.log() / math.log(255) + 0.5  # -1/2 at 1/255, 1/2 at 1
     angles = math.pi / 2 * u[:, None] * torch.arange(1, WAVES + 1).to(s)
     return torch.cat([angles.sin(), angles.cos()], 1)

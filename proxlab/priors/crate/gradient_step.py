@@ -2,16 +2,16 @@
 
     f(v) = v - a grad g(v),  g(v) = |v - N(v)|^2 / 2
 
-for any network N, here CRATE, and a in (0, 1]. f is the gradient of |v|^2 / 2 - a g(v). Where no
-eigenvalue of a grad^2 g is above 1, as where a grad g has a Lipschitz constant below 1, that
-function is convex and f the prox of
+for any network N, here CRATE, and a in (0, 1]. f is the gradient of |v|^2 / 2 - a g(v). That
+function is convex where no eigenvalue of a grad^2 g is above 1, which is so where a grad g has a
+Lipschitz constant below 1. There f is the prox of
 
     R(f(v)) = a g(v) - |f(v) - v|^2 / 2,
 
 so solvers have an objective [Hurault22, Sec. 3]. Nothing in the network holds the eigenvalues
 below 1: training penalises them (`training.prox_penalty`), they are measured (`solvers.spectrum`),
-and a is chosen by what was found. What must be is that the network has no kinks, or grad g would
-jump: its ReLU is smoothed.
+and a is chosen by what was found. The network must have no kinks, or grad g would jump: its ReLU is
+smoothed.
 """
 
 import copy
@@ -29,10 +29,12 @@ from proxlab.priors.inversion import invert
 from solvers.spectrum import jacobian_spectrum
 
 LANCZOS_STEPS = 20
+EVERYWHERE = slice(None), slice(None)
+"""All rows and columns."""
 
 
 class GradientStep(Denoiser):
-    """The gradient step of a CRATE denoiser; see `CrateDenoiser` for what it takes."""
+    """The gradient step of a CRATE denoiser, for the images that `CrateDenoiser` takes."""
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class GradientStep(Denoiser):
         length: float = 1.0,
         name: str = "crate-step",
     ):
-        """`length` is a. Raises ValueError for one outside (0, 1] and for a network with kinks."""
+        """`length` is a. Raises ValueError for a length outside (0, 1], or a network with kinks."""
         super().__init__()
         if not config.smoothing > 0:
             raise ValueError(
@@ -54,10 +56,10 @@ class GradientStep(Denoiser):
             )
         self.config, self.sigma_range, self.length, self.name = config, sigma_range, length, name
         self.network = CrateDenoiser(config, sigma_range, name)
-        # Not exact: it is a prox where no eigenvalue of a grad^2 g is above 1, which nothing
-        # guarantees. Its reach is twice that of the network N: a pixel moves v - N(v) so far away,
-        # which sees as far on. At most, and up to one alignment more than the least: a block is
-        # seen from farther away by the rim of other blocks alone.
+        # Not exact: f is a prox where no eigenvalue of a grad^2 g is above 1, which nothing
+        # guarantees. A pixel moves v - N(v) as far away as N reaches, and the gradient of that
+        # depends on pixels as far on: twice the reach of N is enough. It may be up to one alignment
+        # more than needed, for only the rims of blocks see so far.
         self.capabilities = Capabilities(
             default_weight=LEARNED_WEIGHT,
             reach=2 * config.reach,
@@ -83,7 +85,7 @@ class GradientStep(Denoiser):
 
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """f(v), and R_sigma there, [B] in float64, in one pass. Raises as `prox`."""
-        return self.prox_and_part(v, sigma, (slice(None), slice(None)))
+        return self.prox_and_part(v, sigma, EVERYWHERE)
 
     def prox_and_part(
         self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
@@ -98,11 +100,14 @@ class GradientStep(Denoiser):
         return v - self.length * slope, r
 
     def slope(self, v: Tensor, sigma: float | Tensor) -> Tensor:
-        """a grad g(v) = v - f(v), the noise it sees, [B, C, H, W]. Raises as `prox`."""
+        """The noise that f sees, a grad g(v) = v - f(v), [B, C, H, W]. Raises as `prox`."""
         return self.length * self._slope(v, sigma)[0]
 
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
-        """The v with f(v) = x, as `LPN.inverse`; there is one where f is a prox."""
+        """The v with f(v) = x, to |f(v) - x| <= tol |x - mean of x|; there is one if f is a prox.
+
+        Raises RuntimeError if an image does not get there.
+        """
         s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
         with torch.no_grad():
             return invert(lambda v, i: self.prox(v, s[i]), x, tol=tol)
@@ -115,7 +120,7 @@ class GradientStep(Denoiser):
         return self.length * g - (x - v).square().sum((1, 2, 3), dtype=g.dtype) / 2
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser, as those of its network."""
+        """Parameters for an optimiser, at the rates of its network."""
         return self.network.parameter_groups(learning_rate)
 
     @full_precision()
@@ -123,7 +128,7 @@ class GradientStep(Denoiser):
         self,
         v: Tensor,
         sigma: float | Tensor,
-        part: tuple[slice, slice] = (slice(None), slice(None)),
+        part: tuple[slice, slice] = EVERYWHERE,
     ) -> tuple[Tensor, Tensor]:
         """grad g [B, C, H, W], and what a part of the image holds of g, [B] in float64, at v."""
         asked = v.requires_grad or any(p.requires_grad for p in self.network.parameters())
@@ -142,18 +147,19 @@ class Curvature(NamedTuple):
 
     lowest: Tensor
     highest: Tensor
-    """The length of the step times this has to be below 1."""
+    """Largest eigenvalue; f is a prox where its product with the step's length is at most 1."""
 
     @property
     def lipschitz(self) -> Tensor:
-        """The constant of grad g: the largest eigenvalue without its sign."""
+        """Lipschitz constant of grad g there: the largest eigenvalue without its sign."""
         return torch.maximum(self.lowest.abs(), self.highest.abs())
 
 
 def curvature(model: GradientStep, v: Tensor, sigma: float) -> Curvature:
-    """At each image v [B, C, H, W], by Lanczos in float64; there alone, elsewhere it may be more.
+    """Curvature of g at each image v [B, C, H, W]; at other images it may be larger.
 
-    The eigenvalues are those of the Jacobian of the prox, see `jacobian_spectrum`.
+    It comes from the eigenvalues of the Jacobian of the prox, by Lanczos in float64
+    (`solvers.spectrum.jacobian_spectrum`).
     """
     twin = copy.deepcopy(model).double()
     with torch.no_grad():

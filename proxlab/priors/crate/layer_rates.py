@@ -1,8 +1,8 @@
-"""What each layer of a CRATE encoder does, measured: coding rates and sparsity over depth.
+"""Measurements of each layer of a CRATE encoder: coding rates and sparsity over depth.
 
-Derived as they are, the layers should make R^c fall and zeros more; nothing in training asks for it
-[Yu23, Sec. 3]. Tokens are measured at unit length, and in the spans of the U_k: scales differ from
-layer to layer, are undone by the next normalisation, and would drown what is asked.
+By their derivation the layers should lower R^c and add zeros; nothing in training asks for it
+[Yu23, Sec. 3]. Tokens are measured at unit length, and in the spans of the U_k, because scales
+differ from layer to layer, are undone by the next normalisation, and would drown the answer.
 """
 
 from typing import NamedTuple
@@ -16,25 +16,25 @@ from proxlab.priors.crate.denoiser import CrateDenoiser
 
 
 class LayerRates(NamedTuple):
-    """After one layer of the encoder, for each image, [B]."""
+    """Measurements after one layer of the encoder, [B] each."""
 
     rate: Tensor
     """R of the compressed tokens, nats."""
     compressed: Tensor
     """R^c of the compressed tokens in the layer's own subspaces, nats."""
     nonzero: Tensor
-    """Share of the numbers in its codes that are not 0."""
+    """Share of the numbers in the layer's codes that are not 0."""
 
     @property
     def reduction(self) -> Tensor:
-        """R - R^c: what telling the subspaces apart saves."""
+        """R - R^c, the nats saved by telling the subspaces apart."""
         return self.rate - self.compressed
 
 
 def layer_rates(
     model: CrateDenoiser, v: Tensor, sigma: float | Tensor, precision: float = PRECISION
 ) -> list[LayerRates]:
-    """One entry for each layer; v [B, C, H, W], each channel an image for a gray model.
+    """The rates of each layer at images v [B, C, H, W]; a gray model takes channels as images.
 
     Raises ValueError as `CrateDenoiser.prox`, and for a precision that is not positive.
     """

@@ -1,18 +1,19 @@
-"""CRATE: layers of a transformer that are each two steps of an optimisation, compress and sparsify.
+"""CRATE: a transformer's layers that are each two steps of an optimisation, compress and sparsify.
 
 On tokens Z [B, h, w, d], a map of h x w patches, with subspaces U_1 .. U_K and Y_k = U_k^T Z:
 
     compress    Z' = Z + W [Y_1 A_1, .., Y_K A_K],  A_k = softmax(b_k Y_k^T Y_k + B_k)
     sparsify    Z+ = ReLU(Z' + eta D^T (Z' - D Z') - eta lambda)
 
-One matrix a head is query, key and value. The first is near a gradient step on the coding rate R^c
-(`coding_rate`), the second one step of ISTA on |Z' - D Z|^2 / 2 + lambda |Z|_1, Z >= 0
-[Yu23, Sec. 2]. A decoder's layer runs the other way, Z' = D Z, then Z+ = Z' - MSSA(Z' | V) [Pai24,
-Sec. 3]. Each step sees its tokens normalised.
+One matrix a head is query, key and value. The first step is near a gradient step on the coding rate
+R^c (`coding_rate`), the second is one step of ISTA on |Z' - D Z|^2 / 2 + lambda |Z|_1, Z >= 0
+[Yu23, Sec. 2]. A decoder's layer runs the other way, Z' = D Z, then Z+ = Z' - MSSA(Z' | V), where
+MSSA is the sum of the heads above [Pai24, Sec. 3]. Each step sees its tokens normalised.
 
-Added here: b_k and lambda follow the noise level, as the precision of the rate and the threshold of
-a denoiser do; and attention is local (`attention`), with a learned bias B_k for where a
-token lies from another, since patches of an image overlap and attention alone knows no places.
+Two things are added here. b_k and lambda follow the noise level, as the precision of the rate and
+the threshold of a denoiser do. And attention is local (`attention`), with a learned bias B_k by the
+offset of one token from another, since patches of an image overlap and attention alone knows no
+places.
 """
 
 import math
@@ -24,33 +25,33 @@ from torch import Tensor, nn
 from proxlab.priors.crate.attention import Windows
 
 STEP = 0.1
-"""eta, of ISTA."""
+"""eta, the step size of ISTA."""
 THRESHOLD = 0.1
-"""lambda at first."""
+"""lambda before training."""
 STRIP = 4096
-"""Tokens whose layer is computed at once, where no gradient is asked for: what caches hold."""
+"""Tokens computed at once where no gradient is asked for: as many as caches hold."""
 
 
 class SubspaceAttention(nn.Module):
-    """MSSA(Z | U), [B, h, w, d] -> the same."""
+    """Multi-head subspace self-attention W [Y_1 A_1, .., Y_K A_K], [B, h, w, d] -> the same."""
 
     def __init__(self, width: int, heads: int, windows: Windows, levels: int):
-        """`levels`: how many features describe a noise level."""
+        """`levels` is the number of features that describe a noise level."""
         super().__init__()
         self.heads, self.windows = heads, windows
         self.U = nn.Parameter(_orthogonal(width, width).view(heads, -1, width))
         """U^T, [K, p, d], orthonormal at first."""
         self.W = nn.Parameter(self.U.detach().flatten(0, 1).T.clone())
-        """[d, K p], which joins the heads; U at first, as in the formula of R^c."""
+        """The matrix [d, K p] that joins the heads; U at first, as in the formula of R^c."""
         self.sharpness = nn.Linear(levels, heads)
-        """log b_k, from the noise level."""
+        """log b_k from the noise level."""
         nn.init.zeros_(self.sharpness.weight)
         nn.init.constant_(self.sharpness.bias, -math.log(width / heads) / 2)
         self.places = nn.Parameter(_nearness(heads, windows))
         """B_k, [K, offsets]."""
 
     def forward(self, tokens: Tensor, level: Tensor, above: int = 0, below: int = 0) -> Tensor:
-        """`level` [B, levels]; `above` and `below` as `Windows.attend`."""
+        """`level` is [B, levels]; `above` and `below` are those of `Windows.attend`."""
         inside = F.linear(tokens, self.U.flatten(0, 1))
         sharp = self.sharpness(level).exp()
         joined = self.windows.attend(inside, self.heads, sharp, self.places, above, below)
@@ -61,17 +62,17 @@ class SparseCoding(nn.Module):
     """One step of ISTA, from tokens towards their non-negative codes in a dictionary."""
 
     def __init__(self, width: int, levels: int, smoothing: float = 0.0):
-        """`smoothing`: how far from 0 the bend of the ReLU begins, which is sharp at 0."""
+        """`smoothing` is the distance from 0 at which the bend of the ReLU begins; 0 is sharp."""
         super().__init__()
         self.smoothing = smoothing
         self.D = nn.Parameter(_orthogonal(width, width))
         self.threshold = nn.Linear(levels, width)
-        """lambda, one for each number of a code, from the noise level."""
+        """lambda from the noise level, one for each number of a code."""
         nn.init.zeros_(self.threshold.weight)
         nn.init.constant_(self.threshold.bias, THRESHOLD)
 
     def forward(self, tokens: Tensor, level: Tensor) -> Tensor:
-        """[B, h, w, d] -> the same, none below 0."""
+        """Codes >= 0 of tokens [B, h, w, d], of the same shape."""
         missed = tokens - F.linear(tokens, self.D)
         raised = torch.add(tokens, F.linear(missed, self.D.T), alpha=STEP)
         raised = raised - STEP * self.threshold(level)[:, None, None]
@@ -79,7 +80,7 @@ class SparseCoding(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Compress, then sparsify."""
+    """A layer that compresses, then sparsifies."""
 
     def __init__(
         self, width: int, heads: int, windows: Windows, levels: int, smoothing: float = 0.0
@@ -90,17 +91,17 @@ class EncoderLayer(nn.Module):
         self.coding = SparseCoding(width, levels, smoothing)
 
     def compress(self, tokens: Tensor, level: Tensor, above: int = 0, below: int = 0) -> Tensor:
-        """[B, h, w, d] -> the same, without the rows `above` and `below`, see `Windows.attend`."""
+        """Z' of tokens [B, h, w, d], without the rows `above` and `below` (`Windows.attend`)."""
         inner = tokens[:, above : tokens.shape[1] - below]
         return inner + self.attention(self.before(tokens), level, above, below)
 
     def forward(self, tokens: Tensor, level: Tensor, above: int = 0, below: int = 0) -> Tensor:
-        """As `compress`."""
+        """Z+ of tokens [B, h, w, d], without the rows `above` and `below` (`Windows.attend`)."""
         return self.coding(self.between(self.compress(tokens, level, above, below)), level)
 
 
 class DecoderLayer(nn.Module):
-    """Out of the dictionary, then apart again."""
+    """A layer that undoes the steps of an encoder's: out of the dictionary, then apart again."""
 
     def __init__(self, width: int, heads: int, windows: Windows, levels: int):
         super().__init__()
@@ -109,7 +110,7 @@ class DecoderLayer(nn.Module):
         self.attention = SubspaceAttention(width, heads, windows, levels)
 
     def forward(self, tokens: Tensor, level: Tensor, above: int = 0, below: int = 0) -> Tensor:
-        """As the encoder's."""
+        """Z+ of tokens [B, h, w, d], without the rows `above` and `below` (`Windows.attend`)."""
         tokens = F.linear(self.before(tokens), self.D)
         inner = tokens[:, above : tokens.shape[1] - below]
         return inner - self.attention(self.between(tokens), level, above, below)
@@ -118,9 +119,10 @@ class DecoderLayer(nn.Module):
 def by_strips(
     layer: EncoderLayer | DecoderLayer, tokens: Tensor, level: Tensor, most: int = STRIP
 ) -> Tensor:
-    """layer(tokens, level), some rows at a time: the same, and as fast for a large map as a small.
+    """layer(tokens, level) some rows at a time: as fast a token for a large map as for a small one.
 
-    A row needs its neighbours for attention alone. At most `most` tokens, or a window's rows.
+    A row needs its neighbours for attention alone. A strip has at most `most` tokens, or the rows
+    of one window where these are more.
     """
     batch, h, w, _ = tokens.shape
     windows = layer.attention.windows
@@ -140,6 +142,6 @@ def _orthogonal(rows: int, columns: int) -> Tensor:
 
 
 def _nearness(heads: int, windows: Windows) -> Tensor:
-    """Heads that look at first at themselves, at their neighbours, and so on to everywhere."""
+    """First biases [K, offsets]: the first head looks at a token itself, the last far around it."""
     reach = torch.logspace(-1, 1, heads)[:, None] * windows.side / 2
     return -(windows.offsets().square().sum(1) / (2 * reach.square())).clamp(max=8.0)

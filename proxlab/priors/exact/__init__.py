@@ -1,4 +1,6 @@
-"""The laboratory: densities whose prox, score and posterior mean are known in closed form.
+"""The laboratory: densities whose prox, score and posterior mean are known exactly.
 
-A wing of `priors`; it may import `solvers` and nothing else of ours.
+`densities` has simple ones on the line and in the plane, `mixtures` Gaussian mixtures in any
+dimension. What is learned or sampled elsewhere is held against them. A wing of `priors`: it may
+import `solvers`, and nothing else of ours.
 """

@@ -1,8 +1,8 @@
 """Densities simple enough to know everything about: samples, -log p, its exact prox, the mean.
 
-They are what a learned prox and a learned prior are held against. Points are rows [N, d], float64
-by default; the d of each density is its `dimension`. Every density makes its samples out of
-`uniforms` numbers in (0, 1) a point, so that these may come from a low-discrepancy sequence.
+A learned prox and a learned prior are held against them. Points are rows [N, d], float64 by
+default; d is the `dimension` of the density. Every density makes a sample out of `uniforms` numbers
+in (0, 1), so that these may come from a low-discrepancy sequence.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Laplace:
         return -self.scale * (u - 0.5).sign() * torch.log1p(-2 * (u - 0.5).abs())
 
     def neg_log_density(self, x: Tensor) -> Tensor:
-        """[N, 1] -> [N]."""
+        """-log p at points [N, 1], [N]."""
         return x[:, 0].abs() / self.scale + torch.tensor(2 * self.scale).log()
 
     def prox(self, v: Tensor, tau: float) -> Tensor:
@@ -39,8 +39,9 @@ class Laplace:
     def posterior_mean(self, v: Tensor, sigma: float) -> Tensor:
         """E[x | x + sigma e = v], the minimiser of the squared loss.
 
-        The posterior is a mixture of two Gaussians, N(v - t, s^2) and N(v + t, s^2) with
-        t = s^2 / scale, each cut off at zero; a and b below are their masses.
+        With s for sigma and t = s^2 / scale the posterior is a mixture of two Gaussians,
+        N(v - t, s^2) and N(v + t, s^2), each cut off at zero; a and b below are the logarithms of
+        their masses.
         """
         shift = sigma**2 / self.scale
         a = torch.special.log_ndtr((v - shift) / sigma) - v / self.scale
@@ -65,7 +66,7 @@ class Gaussian:
         return self.mean + self.deviation * torch.special.ndtri(u)
 
     def neg_log_density(self, x: Tensor) -> Tensor:
-        """[N, 1] -> [N]."""
+        """-log p at points [N, 1], [N]."""
         r = (x[:, 0] - self.mean) / self.deviation
         return r.square() / 2 + torch.tensor(2 * torch.pi * self.deviation**2).log() / 2
 
@@ -102,10 +103,12 @@ class GaussianMixture:
 
     @property
     def dimension(self) -> int:
+        """Coordinates of a point."""
         return len(self.means[0])
 
     @property
     def uniforms(self) -> int:
+        """Uniform numbers that a sample takes."""
         return 1 + self.dimension
 
     def draw(self, u: Tensor) -> Tensor:
@@ -116,14 +119,14 @@ class GaussianMixture:
         return means[j] + deviations[j, None] * torch.special.ndtri(u[:, 1:])
 
     def neg_log_density(self, x: Tensor) -> Tensor:
-        """[..., d] -> [...]."""
+        """-log p at points [..., d], [...]."""
         rows = x.reshape(-1, self.dimension)
         return -self._mixture(x).log_density(rows).view(x.shape[:-1])
 
     def prox(self, v: Tensor, tau: float) -> Tensor:
         """argmin_x |x - v|^2 / 2 - tau log p(x), the least of the local minima; [N, d] -> [N, d].
 
-        Where two of them tie the prox jumps, and either may be returned.
+        Where two minima tie the prox jumps, and either may be returned.
         """
         return self._mixture(v).prox(v, tau)
 
@@ -136,8 +139,11 @@ class GaussianMixture:
         return Mixture(weights, means, deviations.square())
 
     def _tensors(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        parts = (self.weights, self.means, self.deviations)
-        return tuple(torch.tensor(part, dtype=like.dtype, device=like.device) for part in parts)
+        weights, means, deviations = (
+            torch.tensor(part, dtype=like.dtype, device=like.device)
+            for part in (self.weights, self.means, self.deviations)
+        )
+        return weights, means, deviations
 
 
 Density = Laplace | Gaussian | GaussianMixture
@@ -152,8 +158,8 @@ def sample(density: Density, n: int, generator: torch.Generator) -> Tensor:
 def proximal_hull(density: Density, x: Tensor) -> Tensor:
     """The least function with the same Moreau envelope as -log p, on the line, [N, 1] -> [N].
 
-    It is the convex envelope of |x|^2 / 2 - log p, less |x|^2 / 2, by two conjugates on grids: for
-    |x| <= 15, to some 1e-3. Below -log p where the prox jumps, equal elsewhere.
+    It is the convex envelope of |x|^2 / 2 - log p, less |x|^2 / 2. Two conjugates on grids give it
+    to some 1e-3 for |x| <= 15. It lies below -log p where the prox jumps, and equals it elsewhere.
     """
     grid = torch.linspace(-15, 15, 1501, dtype=x.dtype)[:, None]
     slopes = torch.linspace(-30, 30, 3001, dtype=x.dtype)

@@ -1,16 +1,22 @@
 """The exact prox of -lam log p for a Gaussian mixture p: Newton's method from enough starts.
 
-It minimises F(x) = |x - v|^2 / 2 + lam g(x), g = -log p, for many v at once. Where F is convex and
-does not rise by it, Newton's step is taken. Elsewhere it is mixed with the step of expectation
-maximisation, which minimises an upper bound of F that touches it, and so never rises.
+It minimises F(x) = |x - v|^2 / 2 + lam g(x), g = -log p, for many v at once. Newton's step is taken
+where F is convex and does not rise by it. Elsewhere it is mixed with the step of expectation
+maximisation, which minimises an upper bound that touches F, so that F never rises by it.
 """
 
 import torch
 from torch import Tensor
 
-from proxlab.priors.exact.mixture_starts import ConvexStart, ShareStarts, Starts, grid_starts
+from proxlab.priors.exact.mixture_starts import (
+    ConvexStart,
+    GridStarts,
+    ShareStarts,
+    Starts,
+    grid_starts,
+)
 from proxlab.priors.exact.mixture_terms import (
-    BLOCK,
+    CHUNK_NUMBERS,
     AlikeTerms,
     MixtureTerms,
     Terms,
@@ -18,17 +24,17 @@ from proxlab.priors.exact.mixture_terms import (
     solved,
 )
 
-STEPS = 300
-CLOSE = 2e-5
-"""A Newton step below this times the least deviation is the last: the next would be its square."""
-FIRM = 2e6
-"""How many times smaller the last step is where it comes closer only by a factor."""
+NEWTON_STEPS = 300
+LAST_STEP = 2e-5
+"""Largest last step of Newton's method in least deviations: the next would be its square."""
+SLOW = 2e6
+"""Factor by which the last step must be smaller where steps shrink only by a factor."""
 
 
 def mixture_prox(
     weights: Tensor, means: Tensor, covariances: Tensor, v: Tensor, lam: Tensor
 ) -> Tensor:
-    """The least of the minima found, [N, d], for points v [N, d] and lam [] or [N].
+    """The prox [N, d] at points v [N, d] for lam [] or [N]: the least of the minima found.
 
     Covariances are variances [K] or matrices [K, d, d], positive definite.
     """
@@ -44,11 +50,11 @@ def mixture_prox(
             parts.append(descend(terms, one(columns, each), columns, each, deviation)[0])
         return torch.cat(parts, 1).T.contiguous()
     grid = grid_starts(terms, means, covariances, v, lam)
-    searches = [grid] if grid else []
+    searches: list[GridStarts | ShareStarts] = [grid] if grid else []
     # A grid between v and the means may miss where long components cross.
     if not grid or c.ndim == 3:
         searches.append(ShareStarts(terms, weights, means, covariances))
-    chunk = min(terms.chunk, *(max(1, BLOCK // search.size) for search in searches))
+    chunk = min(terms.chunk, *(max(1, CHUNK_NUMBERS // search.size) for search in searches))
     ends = []
     for columns, each in zip(v.split(chunk, 1), lam.split(chunk), strict=True):
         end, least = torch.empty_like(columns), torch.full_like(each, torch.inf)
@@ -65,13 +71,13 @@ def mixture_prox(
 def descend(
     terms: MixtureTerms, starts: Starts, v: Tensor, lam: Tensor, deviation: float
 ) -> tuple[Tensor, Tensor]:
-    """The minima [d, S] that the starts lead to, and F there [S]; v [d, S], lam [S] are theirs."""
+    """Minima [d, S] to which the starts lead, and F there [S]; v [d, S], lam [S] are theirs."""
     x, here = starts.x, starts.first
     end, least = x.clone(), torch.empty_like(lam)
     rows = torch.arange(len(lam), device=lam.device)
-    close = CLOSE * deviation
+    close = LAST_STEP * deviation
     old, held, mu = x, torch.full_like(lam, torch.inf), torch.zeros_like(lam)
-    for _ in range(STEPS):
+    for _ in range(NEWTON_STEPS):
         off = x - v
         value, grad = off.square().sum(0) / 2 + lam * here.value, off + lam * here.slope
         step, convex = solved(lam, here.hessian, grad)
@@ -88,7 +94,7 @@ def descend(
             else:
                 again = here.at(k)
             step[:, k], mu[k] = _blended(again, grad[:, k], lam[k], raised[k])
-        small = torch.where(mu > 0, close / FIRM, close) if terms.newton else close / FIRM
+        small = torch.where(mu > 0, close / SLOW, close) if terms.newton else close / SLOW
         done = step.abs().amax(0) <= small
         if terms.newton:
             # Where F is nearly flat Newton's method is slow as well, but nothing is left to gain.
@@ -109,8 +115,10 @@ def descend(
 
 
 def _blended(here: Terms, grad: Tensor, lam: Tensor, mu: Tensor) -> tuple[Tensor, Tensor]:
-    """The step with the mean of Hessian and pull of weight mu, or more where that is not positive
-    definite; and the weight. Weight 1 always is, and is expectation maximisation.
+    """The step by a mean of Hessian and pull in place of the Hessian, and the weight of the pull.
+
+    The weight is mu, or more where that mean is not positive definite. Weight 1 always is, and is
+    expectation maximisation.
     """
     step, weight = solved(lam, here.pull, grad)[0], torch.ones_like(mu)
     pull = here.pull

@@ -1,10 +1,10 @@
-"""Where to start so that the least minimum of F(x) = |x - v|^2 / 2 - lam log p(x) is found.
+"""Starts from which the least minimum of F(x) = |x - v|^2 / 2 - lam log p(x) is found.
 
 In one and two dimensions a fine grid shows every basin. The Hessian of F is at most 1 + lam q, q
-the largest eigenvalue of an inverse covariance, so F at the grid point next to the least minimum
-is at most (1 + lam q) h^2 / 8 above it for each side h of a cell: points of the grid that are
-further above the least of them have no part in it. Elsewhere, and where the grid were too large,
-the bound of expectation maximisation is minimised in closed form for a list of shares.
+being the largest eigenvalue of an inverse covariance. So F at the grid point next to the least
+minimum is at most (1 + lam q) h^2 / 8 above it for each side h of a cell, and grid points farther
+above the least of them cannot lead to it. In more dimensions, and where the grid would be too
+large, the bound of expectation maximisation is minimised in closed form for a list of shares.
 """
 
 import math
@@ -27,29 +27,34 @@ FINENESS = 0.4
 CELLS = 100_000
 """The largest grid."""
 SOFT = 0.1
-"""Minima nearer to each other than a cell have points between them where the least curvature of F
-is below this times the largest. Measured: with 0.4 and 0.1 none of 260,000 prox of the diffused
-dino differs from that of a grid twice as fine; with 0.5, 1 in 160,000.
+"""Least curvature of F, relative to the largest, below which a grid point may lie between minima.
+
+Two minima nearer to each other than a cell have such points between them. Measured on the diffused
+dino: with this and a FINENESS of 0.4 none of 260,000 prox differs from that of a grid twice as
+fine, with a FINENESS of 0.5 one in 160,000 does.
 """
 PAIRED = 16
-"""The most components of which all pairs are tried."""
+"""Most components of which all pairs are tried."""
 FEW = 32
-"""So many of the best shares are starts."""
+"""Number of the best shares that are starts."""
 
 
 class Starts(NamedTuple):
-    """Starts x [d, S], each for the point `i` [S] among those asked for, with the terms there."""
+    """Starts for the prox at some points."""
 
     i: Tensor
+    """Number of the point that each start is for, [S]."""
     x: Tensor
+    """The starts, [d, S]."""
     first: Terms
+    """The terms there."""
 
 
 class ConvexStart:
     """One start for each point, where F is convex and has one minimum.
 
-    Where to start is then a matter of time alone: at the prox of the Gaussian of the same mean and
-    covariance, and from there a Newton step in single precision, which costs half of one in double.
+    The start then matters for time alone. It is the prox of the Gaussian with the mixture's mean
+    and covariance, then a Newton step in single precision, which costs half of one in double.
     """
 
     def __init__(self, terms: AlikeTerms, weights: Tensor, means: Tensor):
@@ -60,7 +65,7 @@ class ConvexStart:
         self.precisions = 1 / (spreads + 1 / terms.precision)[:, None]
 
     def __call__(self, v: Tensor, lam: Tensor) -> Starts:
-        """v [d, N], lam [N]."""
+        """A start for each point v [d, N], lam [N]."""
         away = self.axes.T @ (v - self.mean)
         x = self.mean + self.axes @ (away / (1 + lam * self.precisions))
         near, y, s = x.float(), v.float(), lam.float()
@@ -71,7 +76,7 @@ class ConvexStart:
 
 
 class GridStarts:
-    """Points of a grid that are lower than their neighbours, or where F is soft, and low enough.
+    """Points of a grid that are low enough, and lower than their neighbours or where F is soft.
 
     Where F is nowhere soft it is convex, and has one start. Axes are those of `grid_starts`.
     """
@@ -87,7 +92,7 @@ class GridStarts:
         self.convex = not self._soft(lam.amax(), self.table.hessian).any()
 
     def __call__(self, v: Tensor, lam: Tensor) -> Starts:
-        """v [d, N], lam [N]."""
+        """Starts for points v [d, N], lam [N]."""
         alike = bool((lam == lam[0]).all())
         level = self.halves + lam[0] * self.table.value if alike else self.halves
         values = torch.addmm(level, v.T, self.points, alpha=-1)
@@ -126,7 +131,7 @@ class GridStarts:
 def grid_starts(
     terms: MixtureTerms, means: Tensor, covariances: Tensor, v: Tensor, lam: Tensor
 ) -> GridStarts | None:
-    """None in more than two dimensions, or if the grid were too large."""
+    """Grid for points v [d, N], lam [N]; None if too large or in more than two dimensions."""
     if means.shape[1] > 2:
         return None
     sides = torch.stack([means.amin(0), means.amax(0)]), torch.stack([v.amin(1), v.amax(1)])
@@ -152,9 +157,10 @@ def grid_starts(
 class ShareStarts:
     """Minima of the bound of expectation maximisation for a list of C shares r.
 
-    F(x) <= |x - v|^2 / 2 + lam (x^T A x / 2 - b^T x + c) with A = sum_i r_i P_i, b = sum_i r_i P_i
-    m_i and c what is left; equality holds where r are the shares at x. The list: each component
-    alone, the shares at the means, all of the weights, and of few components the even pairs.
+    F(x) <= |x - v|^2 / 2 + lam (x^T A x / 2 - b^T x + c) with A = sum_i r_i P_i,
+    b = sum_i r_i P_i m_i and c what is left; equality holds where r are the shares at x. The list
+    has each component alone, the shares at the means, the weights, and all even pairs of few
+    components.
     """
 
     def __init__(self, terms: MixtureTerms, weights: Tensor, means: Tensor, covariances: Tensor):
@@ -185,7 +191,7 @@ class ShareStarts:
         self.size = len(r) * (d + 2) + FEW * (means.numel() + d * d)
 
     def __call__(self, v: Tensor, lam: Tensor) -> Starts:
-        """v [d, N], lam [N]."""
+        """Starts for points v [d, N], lam [N]."""
         n, gain = len(lam), 1 / (1 + lam[:, None, None] * self.bends)
         if self.vectors is None:
             # |v + lam b|^2 without an array [N, C, d].

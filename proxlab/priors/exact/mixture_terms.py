@@ -11,42 +11,47 @@ import torch
 from torch import Tensor
 
 TABLED = 8
-"""In at most this many dimensions products of means are tabulated."""
+"""Most dimensions in which products of means are tabulated."""
 SURE = 0.05
-"""Curvature of F that counts as convex."""
+"""Least curvature at which F counts as convex."""
 DEEPEST = 600.0
-"""exp of minus this is a number still, far above the least."""
+"""Largest x for which exp(-x) is taken as it is, far above the least number."""
 STEEP = 1e5
-"""Beyond this ratio of squared spread to variance, expanded squares would cost digits."""
-BLOCK = 4_000_000
-"""Numbers in the largest array that one chunk of points may need."""
+"""Largest ratio of squared spread to variance at which expanded squares keep their digits."""
+CHUNK_NUMBERS = 4_000_000
+"""Most numbers in the largest array that one chunk of points may need."""
 DENSE = 32
-"""In more dimensions than this, round components are not followed by Newton's method."""
+"""Most dimensions in which round components are followed by Newton's method."""
 
 
 class Terms(NamedTuple):
-    """g = -log p at n points: value [n], slope [d, n], Hessian [d, d, n], or [1, 1, n] for a
-    multiple of I; and pull, of the same shapes: sum_i r_i P_i with shares r and inverse
-    covariances P, which is what expectation maximisation keeps of the Hessian, and is above it.
-    """
+    """g = -log p and its derivatives at n points."""
 
     value: Tensor
+    """g, [n]."""
     slope: Tensor
+    """grad g, [d, n]."""
     hessian: Tensor
+    """Hess g, [d, d, n], or [1, 1, n] for a multiple of I."""
     pull: Tensor
+    """sum_i r_i P_i with shares r and inverse covariances P, [d, d, n] or [1, 1, n].
+
+    It is what expectation maximisation keeps of the Hessian, and is never below it.
+    """
 
     def at(self, i: Tensor) -> "Terms":
+        """The terms at the points i."""
         return Terms(*(tensor[..., i] for tensor in self))
 
 
 class AlikeTerms:
-    """For round components of one variance, from two matrix products."""
+    """The terms of round components of one variance, from two matrix products."""
 
     newton = True
 
     def __init__(self, weights: Tensor, means: Tensor, variance: Tensor):
         d = means.shape[1]
-        self.chunk = max(1, BLOCK // len(means))
+        self.chunk = max(1, CHUNK_NUMBERS // len(means))
         self.precision, self.centre = 1 / variance, means.mean(0)[:, None]
         m = means - self.centre[:, 0]
         squares = m.square().sum(1)
@@ -96,12 +101,12 @@ class AlikeTerms:
 
 
 class RoundTerms:
-    """For round components in many dimensions: no Hessian but pull, which stands in for it."""
+    """The terms of round components in many dimensions, where pull stands in for the Hessian."""
 
     newton = False
 
     def __init__(self, weights: Tensor, means: Tensor, variances: Tensor):
-        self.chunk = max(1, BLOCK // max(means.shape))
+        self.chunk = max(1, CHUNK_NUMBERS // max(means.shape))
         self.means, self.precisions = means, 1 / variances
         volume = means.shape[1] / 2 * (2 * math.pi * variances).log()
         self.constants = weights.log() - volume
@@ -117,12 +122,12 @@ class RoundTerms:
 
 
 class GeneralTerms:
-    """For any inverse covariances [K, d, d], from differences."""
+    """The terms for any inverse covariances [K, d, d], from differences."""
 
     newton = True
 
     def __init__(self, weights: Tensor, means: Tensor, precisions: Tensor):
-        self.chunk = max(1, BLOCK // (means.numel() + means.shape[1] ** 2))
+        self.chunk = max(1, CHUNK_NUMBERS // (means.numel() + means.shape[1] ** 2))
         self.means, self.precisions = means, precisions
         volume = torch.linalg.slogdet(precisions)[1] / 2
         self.constants = weights.log() + volume - means.shape[1] / 2 * math.log(2 * math.pi)
@@ -143,7 +148,7 @@ MixtureTerms = AlikeTerms | RoundTerms | GeneralTerms
 
 
 def solved(lam: Tensor, matrix: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    """(I + lam matrix)^-1 g, [d, n], and where that matrix is positive definite, [n]."""
+    """(I + lam matrix)^-1 g, [d, n], and whether I + lam matrix is positive definite, [n]."""
     if len(matrix) == 1:
         a = 1 + lam * matrix[0, 0]
         return g / a, a > 0
@@ -158,14 +163,14 @@ def solved(lam: Tensor, matrix: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def precision_matrices(covariances: Tensor, d: int) -> Tensor:
-    """Inverses, [K, d, d], of variances [K] or covariances [K, d, d]."""
+    """Inverses [K, d, d] of variances [K] or covariances [K, d, d]."""
     if covariances.ndim == 3:
         return torch.cholesky_inverse(torch.linalg.cholesky(covariances))
     return torch.eye(d).to(covariances) / covariances[:, None, None]
 
 
 def mixture_terms(weights: Tensor, means: Tensor, covariances: Tensor) -> MixtureTerms:
-    """The fastest that is exact for this mixture."""
+    """The fastest terms that are exact for this mixture."""
     d = means.shape[1]
     if covariances.ndim == 1:
         if d <= TABLED and (covariances == covariances[0]).all():

@@ -1,8 +1,10 @@
-"""Gaussian mixtures in d dimensions, of which everything is known: the laboratory of diffusion.
+"""Gaussian mixtures in d dimensions, with everything known about them: a laboratory of diffusion.
 
-Diffused, observed through a matrix or seen through noise, a mixture stays a mixture, so density,
-score, prox, posterior and samples of all of them are exact. Points are rows [N, d]; dtype and
-device are those of the mixture's tensors. A covariance of zero is a point mass.
+    x = Mixture.points(cloud).at(0.3).prox(v, lam=0.1)  # of a diffused cloud of points [K, d]
+
+A mixture stays a mixture when it is diffused, observed through a matrix or seen through noise, so
+density, score, prox, posterior and samples of all these are exact. Points are rows [N, d], of the
+dtype and device of the mixture's tensors. A covariance of zero is a point mass.
 """
 
 import math
@@ -12,21 +14,20 @@ import torch
 from torch import Tensor
 
 from proxlab.priors.exact.mixture_prox import mixture_prox
-from proxlab.priors.exact.mixture_terms import BLOCK
+from proxlab.priors.exact.mixture_terms import CHUNK_NUMBERS
 from solvers.diffusion_schedule import VP
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """p = sum_i weights_i N(means_i, covariances_i).
-
-    weights [K] add up to 1, means are [K, d]; covariances are variances [K] of round components or
-    matrices [K, d, d], positive semi-definite. Raises ValueError for anything else.
-    """
+    """p = sum_i weights_i N(means_i, covariances_i). Raises ValueError for what is no mixture."""
 
     weights: Tensor
+    """Positive, adding up to 1, [K]."""
     means: Tensor
+    """[K, d]."""
     covariances: Tensor
+    """Variances [K] of round components, or positive semi-definite matrices [K, d, d]."""
 
     def __post_init__(self):
         w, m, c = self.weights, self.means, self.covariances
@@ -79,16 +80,17 @@ class Mixture:
 
     @property
     def dimension(self) -> int:
+        """Coordinates of a point."""
         return self.means.shape[1]
 
     def at(self, t: float, schedule: VP | None = None) -> "Mixture":
-        """Of X_t = sqrt(a) X_0 + sqrt(1 - a) e, for X_0 of this mixture. [Fang25]"""
+        """The mixture of X_t = sqrt(a) X_0 + sqrt(1 - a) e, where X_0 has this one. [Fang25]"""
         schedule = schedule or VP()
         a, noise = float(schedule.signal(t)), float(schedule.noise(t))
         return self._noisy(math.sqrt(a), noise)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """[N, d] -> [N]. Raises ValueError where some component has no density."""
+        """log p, [N, d] -> [N]. Raises ValueError where some component has no density."""
         w = self._whitening()
         return torch.cat(
             [self._log_joint(part, w).logsumexp(1) for part in self._chunks(self._checked(x))]
@@ -109,9 +111,8 @@ class Mixture:
         """argmin_x |x - v|^2 / 2 - lam log p(x), the least of all minima; [N, d] -> [N, d].
 
         lam is a positive number or one for each point, [N]. Where two minima tie the prox jumps,
-        and either may be returned. Of point masses it is the limit of components of one vanishing
-        variance, the point with the least |m_i - v|^2 / 2 - lam log weights_i: where all weights
-        are equal, the nearest.
+        and either may be returned. For point masses it is the limit of one vanishing variance: the
+        mass with the least |m_i - v|^2 / 2 - lam log weights_i, the nearest of equal weights.
 
         Raises ValueError unless lam > 0, and where components have no density but not all of them
         are point masses.
@@ -135,9 +136,9 @@ class Mixture:
         return mixture_prox(*(part.double() for part in parts)).to(v.dtype)
 
     def posterior(self, A: Tensor, y: Tensor, noise: float) -> "Mixture":
-        """Of x given y = A x + noise e, for a matrix [m, d] and one measurement [m].
+        """The mixture of x given y = A x + noise e, for a matrix A [m, d] and one measurement [m].
 
-        A weight below the least positive number of the dtype is set to that.
+        A weight below the least positive number of the dtype is set to that number.
         """
         if A.shape != (len(y), self.dimension) or y.ndim != 1:
             raise ValueError(
@@ -173,24 +174,24 @@ class Mixture:
         return self.means[j] + (roots[j] @ e[..., None])[..., 0]
 
     def mean(self) -> Tensor:
-        """[d]."""
+        """E[x], [d]."""
         return self.weights @ self.means
 
     def covariance(self) -> Tensor:
-        """[d, d]."""
+        """Cov[x], [d, d]."""
         off = self.means - self.mean()
         return torch.einsum("k,kab->ab", self.weights, self._matrices()) + off.T @ (
             self.weights[:, None] * off
         )
 
     def _noisy(self, gain: float, variance: float) -> "Mixture":
-        """Of gain X + sqrt(variance) e."""
+        """The mixture of gain X + sqrt(variance) e."""
         c = gain**2 * self.covariances
         c = c + variance * (torch.eye(self.dimension).to(c) if c.ndim == 3 else 1)
         return Mixture(self.weights, gain * self.means, c)
 
     def _matrices(self) -> Tensor:
-        """[K, d, d]."""
+        """Covariances as matrices, [K, d, d]."""
         if self.covariances.ndim == 3:
             return self.covariances
         return self.covariances[:, None, None] * torch.eye(self.dimension).to(self.means)
@@ -224,7 +225,7 @@ class Mixture:
         return constant - z.square().sum(2) / 2
 
     def _whitened(self, x: Tensor, whitening: Tensor) -> Tensor:
-        """[N, K, d], from differences: expanded squares lose digits where variances are small."""
+        """Whitened distances from the means, [N, K, d]; expanded squares would lose digits."""
         off = x[:, None] - self.means
         return whitening * off if whitening.ndim == 2 else (whitening @ off[..., None])[..., 0]
 
@@ -245,5 +246,5 @@ class Mixture:
         return x
 
     def _chunks(self, x: Tensor) -> tuple[Tensor, ...]:
-        """So many rows at once that an array [N, K, d] is of bounded size."""
-        return x.split(max(1, BLOCK // self.means.numel()))
+        """Rows in parts for which an array [N, K, d] has at most CHUNK_NUMBERS numbers."""
+        return x.split(max(1, CHUNK_NUMBERS // self.means.numel()))

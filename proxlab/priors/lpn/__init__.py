@@ -1,4 +1,6 @@
-"""Learned proximal networks: gradients of learned convex potentials, exact proxes by construction.
+"""Learned proximal networks: denoisers that are exact proxes by construction, and know their value.
 
-A wing of `priors`; it may import `machine`, `solvers` and the room's own files.
+`network` holds the prior, `potential` what it asks of the convex function psi whose gradient it is.
+Three such functions are here: `mixture_potential`, which the shipped models have, `icnn` and
+`log_density`. A wing of `priors`: it may import `machine` and the files of the room, no other wing.
 """

@@ -1,8 +1,8 @@
-"""Windows part by part: what lies between two layers stays in a CPU's cache.
+"""Windows in parts so small that what lies between two layers stays in a CPU's cache.
 
-A part is small enough, too, for its memory to be used again by the next one: asking the system for
-new memory, page by page, can take as long as all the arithmetic. Where autograd keeps everything
-anyway, and on other devices, all windows of all images are one part.
+The memory of such a part is also used again by the next one: asking the system for new memory, page
+by page, can take as long as all the arithmetic. Where autograd keeps everything anyway, and on
+other devices than a CPU, all windows of all images are one part.
 """
 
 import torch
@@ -12,27 +12,27 @@ from torch import Tensor
 from proxlab.machine import keep_freed_memory
 
 IMAGES, TILE = 4, 56
-"""How many images, and rows and columns of their windows, are computed at a time, at most."""
+"""Most images of a part, and most rows and columns of windows."""
 
 
 def images_at_once(batch: int, *inputs: Tensor) -> list[slice]:
-    """A batch, in parts; the inputs are those that autograd may follow."""
+    """Parts of a batch; `inputs` are the tensors that autograd may follow."""
     keep_freed_memory()
     return _parts(batch, batch if _whole(inputs) else IMAGES)
 
 
 def lines_at_once(n: int, *inputs: Tensor) -> list[slice]:
-    """n rows or columns of windows, in parts, likewise."""
+    """Parts of n rows or columns of windows; `inputs` as above."""
     return _parts(n, n if _whole(inputs) else TILE)
 
 
 def behind(rows: slice, columns: slice, by: int, start: int = 0) -> tuple:
-    """The index of what those windows see: from `start` pixels behind them, `by` more of each."""
+    """Index of what those windows see: `start` farther on, and `by` more rows and columns."""
     return ..., *(slice(part.start + start, part.stop + start + by) for part in (rows, columns))
 
 
 def adjoint(y: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
-    """conv_transpose2d(y, filters), as a matrix product and a sum: half the time on CPUs."""
+    """conv_transpose2d(y, filters) by a matrix product and a sum, in half the time on CPUs."""
     height, width = y.shape[-2:]
     side = filters.shape[-1]
     more = dilation * (side - 1)
@@ -56,6 +56,6 @@ def _whole(inputs: tuple[Tensor, ...]) -> bool:
 
 
 def _parts(n: int, most: int) -> list[slice]:
-    """0 ... n in parts as equal as can be."""
+    """0 ... n in the fewest parts of at most `most`, as equal as can be."""
     k = -(-n // most)
     return [slice(i * n // k, (i + 1) * n // k) for i in range(k)]

@@ -1,4 +1,4 @@
-"""Fit a log-density of images by k-means and maximum likelihood; no gradient is taken."""
+"""The fit of a log-density to images, by k-means and maximum likelihood, without gradients."""
 
 import torch
 import torch.nn.functional as F
@@ -7,9 +7,9 @@ from torch import Tensor
 from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
 
 LEAST_VARIANCE = 1e-4
-"""Of what a subspace leaves over, image units; a block that is always black would have none."""
+"""Least variance outside a subspace, image units; a block that is always black would have none."""
 NEARLY_CLEAN = 1e-3
-"""The noise level at which images are given to components."""
+"""Noise level at which images are given to components."""
 KMEANS_ROUNDS = 12
 POWER_ROUNDS = 6
 CLASS_ROUNDS = 4
@@ -20,10 +20,10 @@ def fit_mixture(
 ) -> LogDensityPotential:
     """A log-density fitted to images [N, C, H, W] in [0, 1]: k-means, then EM with hard choices.
 
-    In each block, each round gives every image to its likeliest Gaussian, and each Gaussian the
-    mean of its images, their principal directions and the variance left over, which are the most
-    likely ones for it [Tipping99]. Then the same for classes. Raises ValueError for fewer images
-    than Gaussians or classes, and for images not floats.
+    In each block, each round gives every image to its likeliest Gaussian. A Gaussian then takes the
+    mean of its images, their principal directions and the variance left over, its most likely
+    parameters [Tipping99]. Images are given to classes in the same way. Raises ValueError for fewer
+    images than Gaussians or classes, and for images that are not floats.
     """
     if not images.is_floating_point() or len(images) < max(config.components, config.classes):
         raise ValueError(
@@ -61,7 +61,7 @@ def fit_mixture(
 
 
 def _owners(potential: LogDensityPotential, images: Tensor) -> Tensor:
-    """[P, N]"""
+    """Number of the likeliest Gaussian in each block, [P, N]."""
     parts = images.split(1000)
     levels = [torch.full((len(part),), NEARLY_CLEAN) for part in parts]
     return torch.cat(
@@ -70,7 +70,10 @@ def _owners(potential: LogDensityPotential, images: Tensor) -> Tensor:
 
 
 def _k_means(x: Tensor, components: int, generator: torch.Generator) -> Tensor:
-    """The cluster of each row by Lloyd's rounds from random rows; empty ones start anew."""
+    """Number of each row's cluster, [N], by Lloyd's rounds from random rows.
+
+    An empty cluster starts anew at a row far from all centres.
+    """
     centres = x[torch.randperm(len(x), generator=generator)[:components]].clone()
     for _ in range(KMEANS_ROUNDS):
         distance, owner = (centres.square().sum(1) / 2 - x @ centres.T).min(1)

@@ -5,11 +5,11 @@
 
 is convex because q and softplus are convex and non-decreasing. Two things differ from the network
 of its inventors. The first layer has a one-sided square, q(a) = max(a, 0)^2 / 2 with its corner
-rounded: softplus grows like |v|, which leaves its gradient bounded, while two one-sided squares
-make the identity, v^2 / 2 = q(v) + q(-v), and two others a soft threshold. And every layer is read
-out, so that the network can start as the identity and grow into its deeper layers. These are
-needed: squares alone have a slope f' at a point of at most the sum of those far to its left and
-right, and a prox that is steep between two modes is beyond them.
+rounded. Softplus grows like |v|, so its gradient is bounded; two one-sided squares make the
+identity, v^2 / 2 = q(v) + q(-v), and two others a soft threshold. And every layer is read out, so
+that the network can start as the identity and grow into its deeper layers. It needs them: the slope
+f' of squares alone is nowhere larger than the sum of its values far to the left and far to the
+right, and a prox that is steep between two modes is steeper than that.
 
 For images the matrices are convolutions, some with a stride, v enters each layer averaged down to
 its size, and psi is a sum over all positions, whatever their number.
@@ -24,10 +24,11 @@ from torch import Tensor, nn
 from proxlab.priors.arguments import up_to
 from proxlab.priors.lpn.icnn_layers import ConvexLayers, convolve, multiply
 
-QUIET, SOFT = -4.0, -2.0
-"""Where the readouts of the deeper layers start, before their softplus: low, but not out of reach.
+QUIET_IMAGES, QUIET_VECTORS = -4.0, -2.0
+"""First readouts of the deeper layers, before their softplus, for images and for vectors.
 
-A softplus (or exp) of -10 never moves, a weight clamped to zero stays there. Images, vectors.
+They are low, and training can still raise them: a softplus (or exp) of -10 never moves, and a
+weight clamped to zero stays there.
 """
 
 
@@ -47,6 +48,7 @@ class VectorICNNConfig:
     alpha: float = 1e-6
     """Strong convexity: no eigenvalue of the prox's Jacobian is below."""
     seed: int = 0
+    """Seed of the random weights that training starts from."""
 
     def __post_init__(self):
         _check(self, self.size, self.layers)
@@ -59,9 +61,11 @@ class ImageICNNConfig:
     width: int = 64
     """Channels a layer, a multiple of 4 and at least 36 for gray images, 108 for colour."""
     strides: tuple[int, ...] = (2, 1, 2, 1, 2)
-    """Of the layers after the first, which has none."""
+    """Strides of the layers after the first, which has none."""
     channels: int = 1
+    """1 for gray images, 3 for colour."""
     spread: float = 3.0
+    """`spread`, `corner`, `alpha` and `seed` are those of `VectorICNNConfig`."""
     corner: float = 0.1
     alpha: float = 1e-6
     seed: int = 0
@@ -80,7 +84,7 @@ class VectorICNN(nn.Module):
     def __init__(self, config: VectorICNNConfig):
         super().__init__()
         self.config, self.alpha = config, config.alpha
-        self.layers = ConvexLayers(config, config.size, 1, [1] * (config.layers - 1), SOFT)
+        self.layers = ConvexLayers(config, config.size, 1, [1] * (config.layers - 1), QUIET_VECTORS)
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, the shape of v, at noise levels [B]."""
@@ -104,7 +108,7 @@ class VectorICNN(nn.Module):
         return self.layers(flat, sigma, multiply) + self.config.alpha * _half_square(flat)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser."""
+        """All parameters for an optimiser, at one rate."""
         return [{"params": list(self.parameters()), "lr": learning_rate}]
 
 
@@ -116,15 +120,15 @@ class ImageICNN(nn.Module):
     def __init__(self, config: ImageICNNConfig):
         super().__init__()
         self.config, self.alpha, self.channels = config, config.alpha, config.channels
-        self.layers = ConvexLayers(config, config.channels, 3, config.strides, QUIET)
+        self.layers = ConvexLayers(config, config.channels, 3, config.strides, QUIET_IMAGES)
 
     @property
     def reach(self) -> int:
         """Pixels beyond an aligned block on which the gradient depends, made up to whole strides.
 
-        Unit i of a layer with jump J, the product of strides so far, sees J i - before ..
-        J i + after of the image, through the layer below or the means of v; the gradient at a pixel
-        sees what the units see that see this pixel.
+        Let J be the product of the strides up to a layer. Its unit i sees pixels J i - before to
+        J i + after, through the layer below or through the means of v. The gradient at a pixel
+        depends on all that is seen by the units that see this pixel.
         """
         jump, before, after, most = 1, 1, 1, 2
         for stride in self.config.strides:
@@ -146,7 +150,7 @@ class ImageICNN(nn.Module):
         return _gradient(self, v, sigma)[0]
 
     def gradient_and_gap(self, v: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """grad psi, and |v|^2 / 2 - psi [B] in float64: two large terms, so v is best float64."""
+        """grad psi, and |v|^2 / 2 - psi [B] in float64, from two large terms: best with v in it."""
         grad, psi = _gradient(self, v, sigma)
         return grad, _half_square(v) - (psi - self.total(torch.zeros_like(v), sigma)).detach()
 
@@ -159,7 +163,7 @@ class ImageICNN(nn.Module):
         return self.layers(v, sigma, convolve) + self.config.alpha * _half_square(v)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser."""
+        """All parameters for an optimiser, at one rate."""
         return [{"params": list(self.parameters()), "lr": learning_rate}]
 
 

@@ -1,4 +1,4 @@
-"""The layers of an input-convex network: what is convex in v as long as the weights allow it."""
+"""The layers of an input-convex network, where no weight between two layers can be negative."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from proxlab.priors.lpn.potential import REFERENCE
 
 DEGREE = 2
-"""Biases and readouts (before their softplus) are polynomials of log s of this degree."""
+"""Degree of the polynomials of log s that biases and readouts (before their softplus) are."""
 
 
 class ConvexLayers(nn.Module):
-    """sum_k <w_k, z_k>; a matrix is a convolution with filters of `side` pixels."""
+    """sum_k <w_k, z_k>, convex in v; a matrix is a convolution with filters of `side` pixels.
+
+    `strides` are those of the layers after the first, `quiet` is where their readouts start.
+    """
 
     def __init__(self, config, inputs: int, side: int, strides, quiet: float):
         super().__init__()
@@ -43,7 +46,7 @@ class ConvexLayers(nn.Module):
             self.readouts.append(_polynomial_of(torch.full((width,), quiet)))
 
     def forward(self, v: Tensor, sigma: Tensor, multiply: Callable) -> Tensor:
-        """v [B, C, ...] and noise levels [B] -> [B] in float64."""
+        """The sum for v [B, C, ...] at noise levels [B], [B] in float64, by a `multiply` below."""
         log_s = (sigma / REFERENCE).log().to(v)
         a = multiply(v, self.inputs[0].to(v), 1) + _at(self.biases[0], log_s, v)
         z = _one_sided_square(a, self.corner)
@@ -65,9 +68,9 @@ class ConvexLayers(nn.Module):
 
 
 def _one_sided_square(a: Tensor, corner: float) -> Tensor:
-    """max(a, 0)^2 / 2 outside -corner .. corner; its second derivative rises linearly inside.
+    """q(a) = max(a, 0)^2 / 2 but for a in -corner .. corner, where q'' rises linearly.
 
-    So q'(a) - q'(-a) = a everywhere, rounded corner or not.
+    So q'(a) - q'(-a) = a everywhere, with the rounded corner as without.
     """
     inside = (a + corner).clamp(0, 2 * corner)
     beyond = (a - corner).clamp(min=0)
@@ -75,11 +78,12 @@ def _one_sided_square(a: Tensor, corner: float) -> Tensor:
 
 
 def multiply(x: Tensor, weights: Tensor, stride: int) -> Tensor:
+    """x W^T for rows x; vectors have no stride."""
     return F.linear(x, weights)
 
 
 def convolve(x: Tensor, weights: Tensor, stride: int) -> Tensor:
-    """By 3 x 3 filters, the image continued by its mirror image: each pixel lies in 9 patches."""
+    """Convolution with 3 x 3 filters on the mirrored image, so that a pixel lies in 9 patches."""
     filters = weights.view(len(weights), x.shape[1], 3, 3)
     return F.conv2d(F.pad(x, [1, 1, 1, 1], mode="replicate"), filters, stride=stride)
 
@@ -89,6 +93,6 @@ def _polynomial_of(constant: Tensor) -> Tensor:
 
 
 def _at(coefficients: Tensor, log_s: Tensor, like: Tensor) -> Tensor:
-    """A polynomial of log s for each unit, [B, units] shaped against `like`."""
+    """Polynomial of log s for each unit, [B, units, 1 ...] with the dimensions of `like`."""
     powers = log_s[:, None] ** torch.arange(len(coefficients), device=log_s.device)
     return (powers @ coefficients.to(like)).view(len(log_s), -1, *[1] * (like.ndim - 2))

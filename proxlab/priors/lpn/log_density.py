@@ -4,15 +4,15 @@ For any density p of images, noised to p_s = p * N(0, s^2 I),
 
     psi_s(y) = |y|^2 / 2 + s^2 log p_s(y)
 
-is convex: its gradient is the posterior mean and the gradient's Jacobian the posterior covariance,
-over s^2. No weight needs a sign. Here, for images of one small size cut into blocks y_1 .. y_P
-(one block: the whole image),
+is convex: its gradient is the posterior mean, and its Hessian the posterior covariance over s^2. So
+no weight is bound to a sign. Here p is for images of one small size, cut into blocks y_1 .. y_P or
+taken whole as a single one:
 
-    p(y) = sum_k w_k prod_i sum_j w_kij N(y_i; m_ij, B_ij B_ij^T + e_ij I):
+    p(y) = sum_k w_k prod_i sum_j w_kij N(y_i; m_ij, B_ij B_ij^T + e_ij I)
 
-in every block a mixture of Gaussians near subspaces, as [Zoran11] for patches, and classes k that
-say which of them go together. Under noise it stays what it is, with e + s^2 for e: one set of
-parameters gives the exact posterior mean, and so the exact prox, at every noise level.
+Every block has a mixture of Gaussians near subspaces, as patches have in [Zoran11], and the classes
+k say which of them go together. With noise p stays such a mixture, with e + s^2 in place of e: one
+set of parameters gives the exact posterior mean, and so the exact prox, at every noise level.
 """
 
 import math
@@ -32,14 +32,15 @@ class LogDensityConfig:
     components: int = 50
     """Gaussians in each block."""
     rank: int = 16
-    """Dimensions of the subspace of each."""
+    """Dimensions of each Gaussian's subspace."""
     side: int | None = None
-    """Of the square blocks that an image is cut into; None: the whole image is one block."""
+    """Side of the square blocks that an image is cut into; None: the image is one block."""
     classes: int = 1
-    """With one, blocks are independent."""
+    """Classes of images; with one, blocks are independent."""
     channels: int = 1
+    """1 for gray images, 3 for colour."""
     seed: int = 0
-    """Of the random parameters that training starts from, where they are not fitted."""
+    """Seed of the random parameters that training starts from, where they are not fitted."""
 
     def __post_init__(self):
         if min(self.height, self.width, self.components, self.classes) < 1:
@@ -63,6 +64,7 @@ class LogDensityConfig:
 
     @property
     def blocks(self) -> int:
+        """Blocks of an image."""
         return 1 if self.side is None else self.height * self.width // self.side**2
 
     @property
@@ -74,12 +76,12 @@ class LogDensityConfig:
 class LogDensityPotential(nn.Module):
     """psi in units of the noise, psi(v, s) = |v|^2 / 2 + log p_s(s v) + constant.
 
-    v [B, C, H, W] of the size in `config`; sigma [B], above 0 and at most 1, image units. All is
-    computed in float64, whatever v is: the scores are small differences of large squares.
+    v is [B, C, H, W] of the size in `config`, sigma [B] above 0 and at most 1, in image units. All
+    is computed in float64, whatever v is: the scores are small differences of large squares.
 
-    The constant makes |v|^2 / 2 - psi, the envelope of R / s^2, the log of what p_s would be with
-    every Gaussian at its peak, less log p_s. That is never negative, so R >= 0; for one Gaussian
-    R = 0 at its mean.
+    The constant fixes |v|^2 / 2 - psi, which is the envelope of R / s^2. It is log q - log p_s, q
+    being what p_s would be with every Gaussian at its peak. That is never negative, so R >= 0; for
+    a single Gaussian R = 0 at its mean.
     """
 
     fixed_size, reach, alignment = True, None, 1
@@ -94,18 +96,18 @@ class LogDensityPotential(nn.Module):
         self.means = nn.Parameter(torch.rand(p, j, n, generator=generator))
         factors = torch.randn(p, j, config.rank, n, generator=generator)
         self.factors = nn.Parameter(factors / n**0.5)
-        """B^T: rows are directions times their deviations; orthogonal or not."""
+        """B^T: its rows are directions times their deviations, orthogonal or not."""
         self.log_residual = nn.Parameter(torch.full((p, j), math.log(0.01)))
-        """log e"""
+        """log e, of each Gaussian."""
 
     @property
     def alpha(self) -> float:
-        """Strong convexity at every level: Hess psi >= e / (e + s^2), which is least at s = 1."""
+        """Strong convexity at every level: Hess psi >= e / (e + s^2), whose least is at s = 1."""
         e = float(self.log_residual.detach().double().exp().min())
         return e / (e + 1)
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
-        """grad psi, the posterior mean over s, the shape of v; differentiable."""
+        """grad psi, the posterior mean over s, of the shape of v; differentiable."""
         return self._run(v, sigma)[0]
 
     def gradient_and_gap(self, v: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,11 +126,11 @@ class LogDensityPotential(nn.Module):
         return self._mix(self._run(v, sigma)[1])[0] - unit
 
     def likeliest(self, v: Tensor, sigma: Tensor) -> Tensor:
-        """In each block the Gaussian under which it is most likely, whatever the class, [B, P]."""
+        """Number of each block's likeliest Gaussian, whatever the class, [B, P]."""
         return self._run(v, sigma)[1].argmax(2)
 
     def cut(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> blocks as vectors [B, P, n]. Raises ValueError for another size."""
+        """Blocks as vectors, [B, C, H, W] -> [B, P, n]. Raises ValueError for another size."""
         channels, height, width = self.config.channels, self.config.height, self.config.width
         if x.ndim != 4 or tuple(x.shape[1:]) != (channels, height, width):
             raise ValueError(
@@ -139,7 +141,7 @@ class LogDensityPotential(nn.Module):
         return F.unfold(x, self.config.side, stride=self.config.side).mT
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser: directions have small entries, so they move slowly."""
+        """Parameters for an optimiser: means and directions, of small entries, move slowly."""
         slow = [self.means, self.factors]
         fast = [self.classes, self.choices, self.log_residual]
         return [{"params": slow, "lr": learning_rate / 10}, {"params": fast, "lr": learning_rate}]
@@ -178,7 +180,7 @@ class LogDensityPotential(nn.Module):
         return classes.logsumexp(1), share.sum(1)
 
     def _solve(self, gram: Tensor, inner: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """z [B, P, J, r], and log det(I + (B B^T + e I) / s^2) [B, P, J]; once for each level."""
+        """z [B, P, J, r] and log det(I + (B B^T + e I) / s^2) [B, P, J], by one solve a level."""
         levels, which = s.flatten().unique(return_inverse=True)
         square = levels.view(-1, 1, 1).square()
         c = self.log_residual.double().exp() + square

@@ -9,6 +9,7 @@ from torch import Tensor
 from proxlab.priors.lpn.tapered_bases import frequencies
 
 FINE, COARSE = 8, 4
+"""Side of the pixels in a window's middle, and of the grid of local means across the window."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,17 @@ class MixtureConfig:
     coarse_components: int = 32
     """Gaussian components for the filters on local means."""
     context: int = 5
-    """Side of the neighbourhood of windows over which energies are averaged; 1, 3, 5 or 7."""
+    """Side of the neighbourhood of windows over which energies are averaged: 1, 3, 5 or 7."""
     bases: int = 8
     """Orthonormal bases of 8 x 8 filters."""
     kept: int = 24
-    """Filters of each basis; the rest of the window counts by its energy."""
+    """Filters kept of each basis; the rest of the window counts by its energy."""
     channels: int = 1
     """1 for gray, 3 for colour."""
     alpha: float = 1e-3
     """Share of |v|^2 / 2 in psi, the least eigenvalue of its Hessian."""
     seed: int = 0
-    """Of the random spectra and rotations that training starts from."""
+    """Seed of the random spectra and rotations that training starts from."""
 
     def __post_init__(self):
         if min(self.components, self.coarse_components, self.bases) < 1:
@@ -52,8 +53,8 @@ class MixtureConfig:
 def random_spectra(config: MixtureConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Variances of responses by component, [bases, components, kept + 1] and [1, J', 15 C + 1].
 
-    Oriented power laws whose contrasts, exponents and orientations are spread over what photographs
-    show, so that even the untrained network denoises; chroma weaker than brightness.
+    They are oriented power laws, weaker for chroma than for brightness. Contrasts, exponents and
+    orientations are spread over what photographs show, so that even the untrained network denoises.
     """
 
     def bank(n: int, j: int, contrasts: tuple[float, float]) -> Tensor:

@@ -5,23 +5,29 @@ The mixture potential looks at an image through overlapping windows of 20 x 20 p
     psi(v, s) = (1 - alpha) psi'(v, s) + alpha |v|^2 / 2,
     psi' = 1/16 sum_windows q * [ m1(a^2, k * a_1^2; s) + m2(c^2 / 16; s) + |d|^2 / 32 ]
 
-for an image v in units of the noise. `a` are the responses of several bases of zero-mean filters on
-the tapered 8 x 8 pixels in the middle of the window, and the energy that each basis leaves over
-(`tapered_bases`); k * a_1^2 averages of the first basis's over neighbouring windows; `c` the
-responses of 15 zero-mean filters on a 4 x 4 grid of local means across the window, in each colour;
-d / 4 their mean, m1 and m2 mixtures (`window_mixture`), q the window's multiplicity
-(`windows`). The gradient is a soft choice among Gaussian components of low rank, each in
-one of the bases, and a shrinkage there: the posterior mean under a local mixture of Gaussians
-[Zoran11], made the exact prox of a function R [Fang24].
+for an image v in units of the noise. Here
 
-Convex, whatever the filters: squares are convex, k >= 0 by its softmax, and a mixture is convex and
-non-decreasing in its energies. Strongly so by alpha: R is finite everywhere.
+    a            responses of several bases of zero-mean filters on the tapered 8 x 8 pixels in the
+                 window's middle, and the energy that each basis leaves over (`tapered_bases`)
+    k * a_1^2    averages over neighbouring windows of what the first basis finds there
+    c            responses of 15 zero-mean filters on a 4 x 4 grid of local means across the window,
+                 in each colour; d / 4 is the mean of these means
+    m1, m2       mixtures (`window_mixture`)
+    q            the window's multiplicity (`windows`)
 
-Never above |v|^2 / 2, so R >= 0 with R = 0 on constant images (R = psi^* - |.|^2 / 2): the filters
-are orthonormal in each basis, the weights of a^2 and k * a_1^2 share one between them in a way
-common to all components, and no window lends to its neighbours more than its multiplicity. Without
-any of the three R falls without bound along some direction, and a restoration follows it wherever
-the measurement is blind.
+The gradient is a soft choice among Gaussian components of low rank, each in one of the bases, and a
+shrinkage there: the posterior mean under a local mixture of Gaussians [Zoran11], made the exact
+prox of a function R [Fang24].
+
+psi is convex, whatever the filters: squares are convex, k >= 0 by its softmax, and a mixture is
+convex and non-decreasing in its energies. Alpha makes it strongly convex: R is finite everywhere.
+
+psi is never above |v|^2 / 2, so R = psi^* - |.|^2 / 2 >= 0, with R = 0 on constant images. Three
+things see to it: the filters are orthonormal in each basis; the weights of a^2 and k * a_1^2 share
+one between them, in a way common to all components; and no window lends to its neighbours more than
+its multiplicity. Without any of the three R falls without bound along some direction, and a
+restoration follows it wherever the measurement is blind.
+
 With gains of one and no context psi = |v|^2 / 2 exactly, at every size and at the borders too.
 """
 
@@ -35,21 +41,22 @@ from proxlab.priors.lpn.cache_blocks import images_at_once
 from proxlab.priors.lpn.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
 from proxlab.priors.lpn.tapered_bases import Filters, TaperedBases, rotations
 from proxlab.priors.lpn.window_mixture import Level, WindowMixture
-from proxlab.priors.lpn.window_sums import WINDOW, by_means, by_pixels
-from proxlab.priors.lpn.windows import STRIDE
+from proxlab.priors.lpn.window_sums import WINDOW, Extended, by_means, by_pixels
+from proxlab.priors.lpn.windows import WINDOW_STRIDE
 
 EVERYWHERE = slice(None), slice(None)
+"""All rows and columns."""
 
 
 class MixturePotential(nn.Module):
     """psi and its gradient for images of any size, one set of weights for all noise levels.
 
-    Images enter in units of the noise level: v = x / s, [B, C, H, W] with C = `channels`, 1 or 3;
-    `sigma` [B] tells which s.
+    Images enter in units of the noise level: v = x / s, [B, C, H, W] with C = `channels`, 1 or 3.
+    `sigma` [B] holds the s of each.
     """
 
     fixed_size = False
-    alignment = STRIDE
+    alignment = WINDOW_STRIDE
     """Windows start at every second pixel, counted from the first."""
 
     def __init__(self, config: MixtureConfig):
@@ -66,24 +73,24 @@ class MixturePotential(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How far beyond a block the gradient depends on pixels and on where the image ends.
+        """Pixels beyond a block on which the gradient depends, by their values or by being there.
 
-        A window that touches the block sees WINDOW - STRIDE pixels beyond it at most. One that has
-        its middle, FINE pixels, a context away from the block is heard there still, and hears of
-        windows another context away, each of which counts by where its 20 pixels lie.
+        A window that touches the block sees at most WINDOW - WINDOW_STRIDE pixels beyond it. A
+        window whose middle, FINE pixels, lies a context away from the block still counts in it, and
+        depends on windows another context away, which count by where their 20 pixels lie.
         """
-        context = STRIDE * (self.config.context // 2)
-        return max(WINDOW, (WINDOW + FINE) // 2 + 2 * context) - STRIDE
+        context = WINDOW_STRIDE * (self.config.context // 2)
+        return max(WINDOW, (WINDOW + FINE) // 2 + 2 * context) - WINDOW_STRIDE
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
         return torch.lerp(self._run(v, sigma, want_gap=False)[0], v, self.alpha)
 
     def gradient_and_gap(self, v: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """grad psi, and |v|^2 / 2 - psi [B] in float64, in one pass.
+        """grad psi, and the gap |v|^2 / 2 - psi [B] in float64, in one pass.
 
-        The gap is summed from what each window lacks, not from its two large terms: few digits are
-        lost however low the noise.
+        The gap is the sum of what the windows lack, not a difference of its two large terms: few
+        digits are lost however low the noise.
         """
         return self.gradient_and_part(v, sigma, EVERYWHERE)
 
@@ -92,21 +99,24 @@ class MixturePotential(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """grad psi, and what those rows and columns of pixels hold of the gap, [B] in float64.
 
-        They hold what is lacking in the windows that have their middle there; middles beyond a
-        border count as on it. The parts that make up an image add up to `gradient_and_gap`.
+        They hold what is lacking in the windows whose middle lies there; a middle beyond a border
+        counts as on it. Over the parts that make up an image this adds up to the whole gap.
         """
         grad, gaps = self._run(v, sigma, want_gap=True)
+        assert gaps is not None
         own = gaps[(..., *windows.owned(WINDOW, v.shape[-2:], part))]
         gap = own.sum((1, 2), dtype=torch.float64)
         return torch.lerp(grad, v, self.alpha), (1 - self.alpha) * gap
 
     def value(self, v: Tensor, sigma: Tensor) -> Tensor:
         """psi, [B], zero at v = 0. Autograd through it is the slow twin of `gradient`."""
-        gap = self._run(v, sigma, want_gap=True)[1].sum((1, 2), dtype=torch.float64)
+        gaps = self._run(v, sigma, want_gap=True)[1]
+        assert gaps is not None
+        gap = gaps.sum((1, 2), dtype=torch.float64)
         return v.square().sum((1, 2, 3), dtype=torch.float64) / 2 - (1 - self.alpha) * gap
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser: logits and biases may move faster than the filters."""
+        """Parameters for an optimiser: logits and biases move faster than the filters."""
         turns = [self.bases.turn, self.coarse_turn]
         others = [p for p in self.parameters() if all(p is not turn for turn in turns)]
         return [
@@ -122,8 +132,8 @@ class MixturePotential(nn.Module):
             self._some(v[few], filters, pixels.only(few), means.only(few), want_gap)
             for few in images_at_once(len(v), v, filters[0].fine, pixels.weights)
         ]
-        gap = torch.cat([gap for _, gap in done]) if want_gap else None
-        return torch.cat([grad for grad, _ in done]), gap
+        gaps = [gap for _, gap in done if gap is not None]
+        return torch.cat([grad for grad, _ in done]), torch.cat(gaps) if gaps else None
 
     def _some(
         self,
@@ -133,21 +143,25 @@ class MixturePotential(nn.Module):
         means: Level,
         want_gap: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """`_run` of some of the images, at the noise levels of each."""
+        """`_run` for some of the images, at the noise levels of each."""
         height, width = v.shape[-2:]
         bank, context, coarse = filters
         average = v.mean((2, 3), keepdim=True)  # it passes as it is; energies are smaller without
         blocks = windows.extend(v - average, WINDOW)
         q = windows.multiplicity(WINDOW, height, width, v)
         d = F.conv2d(blocks, bank.mean)
-        whole = F.conv2d(blocks * blocks, bank.weight) - (d * d).sum(1, keepdim=True)
-        seen = blocks, whole, q, bank.fine, context
-        back, left, lacking = by_pixels(*seen, self.fine_mixture, pixels, want_gap)
+        energies = F.conv2d(blocks * blocks, bank.weight) - (d * d).sum(1, keepdim=True)
+        image = Extended(blocks, energies, q)
+        back, left, lacking = by_pixels(
+            image, bank.fine, context, self.fine_mixture, pixels, want_gap
+        )
         up, unseen = by_means(d, q, coarse, self.coarse_mixture, means, want_gap)
         back = back + F.conv_transpose2d(up - d * left, bank.mean)
         back = back + blocks * F.conv_transpose2d(left, bank.weight)
         grad = windows.fold(back, WINDOW, height, width) / windows.overlaps(FINE) + average
-        return grad, (lacking + unseen) / windows.overlaps(FINE) if want_gap else None
+        if lacking is None or unseen is None:
+            return grad, None
+        return grad, (lacking + unseen) / windows.overlaps(FINE)
 
     def _filters(self, like: Tensor) -> tuple[Filters, Tensor, Tensor]:
         context = self.context.to(like).softmax(1)

@@ -24,11 +24,14 @@ from proxlab.priors.lpn.potential import PartedPotential, Potential
 class LPN(Denoiser):
     """An exact learned prox, for noise levels in `sigma_range`.
 
-    Images may have any size that the potential takes; those of the shipped models take every size.
+        prior = proxlab.load("lpn-gray")
+        x, r = prior.prox_and_value(v, 0.1)     # argmin_x |x - v|^2 / 2 + R(x), and R there
 
-    `potential` is convex in its first argument and takes images in units of the noise level. Where
-    its `channels` is 1, a colour image is treated as so many gray ones: the prox of the sum of R
-    over channels, exactly. Where it is 3, images are [B, 3, H, W] and the channels share one R.
+    Images may have any size that the potential takes; the shipped models take every size.
+
+    `potential` is convex in its first argument and takes images in units of the noise level. With
+    one channel it treats a colour image as so many gray ones, which is exactly the prox of the sum
+    of R over the channels. With three, images are [B, 3, H, W] and the channels share one R.
     Calling the object is its prox, as deepinv's solvers expect of a denoiser. Source: [Fang24].
     """
 
@@ -50,10 +53,7 @@ class LPN(Denoiser):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Exact by construction, not convex; the rest as the potential says, which may be trained.
-
-        See `proxlab.priors.contract`.
-        """
+        """Exact by construction, and not convex; the rest is that of the potential, as trained."""
         psi = self.potential
         return Capabilities(
             exact=True,
@@ -74,8 +74,8 @@ class LPN(Denoiser):
         """argmin_x |x - v|^2 / 2 + R_sigma(x), [B, C, H, W] -> the same.
 
         sigma is a float or a tensor [B], in image units. Raises ValueError for one outside
-        `sigma_range`, and for an input that is not a batch of images in float32 or float64, or not
-        of colour images where `channels` is 3.
+        `sigma_range`, for an input that is not a batch of images in float32 or float64, and for
+        one without three channels where `channels` is 3.
         """
         gray, s = self._gray(v, sigma)
         return (s * self.potential.gradient(gray / s, s.flatten())).view_as(v)
@@ -111,10 +111,10 @@ class LPN(Denoiser):
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """The v with prox(v, sigma) = x, to |prox(v) - x| <= tol |x - mean of x| for each image.
 
-        The tolerance is held in units of the noise; float32 may add some 2e-7 on the way back. An
-        image that is constant to rounding is inverted to rounding. Raises RuntimeError if an
-        image does not get there: it may lie outside the range of the prox, or tol below the
-        rounding of its dtype; try float64 or a larger tol.
+        The tolerance holds in units of the noise; scaling back may add some 2e-7 in float32. An
+        image that is constant to rounding is inverted to rounding. Raises RuntimeError if an image
+        does not get there, since it lies outside the range of the prox or tol is below the rounding
+        of its dtype; try float64 or a larger tol.
         """
         gray, s = self._gray(x, sigma)
         return (s * self._inverse(gray / s, s, tol)).view_as(x)
@@ -123,8 +123,8 @@ class LPN(Denoiser):
     def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """R_sigma at any x, [B] in float64, by inverting the prox to `tol`. Raises as `inverse`.
 
-        R_sigma is 0 on constant images for the shipped models, which fixes its constant. The error
-        of the value is of second order in that of the inverse.
+        For the shipped models R_sigma is 0 on constant images, which fixes its constant. The error
+        of the value is of second order in the error of the inverse.
         """
         gray, s = self._gray(x, sigma)
         scaled = gray / s
@@ -145,7 +145,7 @@ class LPN(Denoiser):
     def _gray(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """Images as the potential takes them, and the noise level of each, [n, 1, 1, 1].
 
-        Gray ones [B * C, 1, H, W] for a potential of one channel, x itself for one of three.
+        They are [B * C, 1, H, W] for a potential of one channel, and x itself for one of three.
         """
         check_images(x)
         check_channels(self.name, x, self.channels)

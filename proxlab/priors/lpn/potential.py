@@ -1,7 +1,7 @@
-"""What a learned proximal network asks of its potential, a function psi convex in the image.
+"""The potential of a learned proximal network: a function psi, convex in the image, with its slope.
 
-Images enter in units of the noise, v = x / s, [B, C, H, W]; `sigma` [B] tells which s. Scaled back,
-the potential at noise level s is s^2 psi(x / s, s).
+Images enter in units of the noise, v = x / s, [B, C, H, W], and `sigma` [B] holds the level s of
+each. Scaled back, the potential at noise level s is s^2 psi(x / s, s).
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -13,19 +13,19 @@ REFERENCE = 25 / 255
 
 
 class Potential(Protocol):
-    """psi(v, s), convex in v at every s; an nn.Module, with what it was built from as `config`.
+    """psi(v, s), convex in v at every s; an nn.Module.
 
-    Its attributes are those of `Capabilities` in `proxlab.priors.contract`, for the same use.
+    `alpha`, `fixed_size`, `reach` and `alignment` are what the `Capabilities` of its network say.
     """
 
     channels: int
-    """3 if it takes colour images alone, 1 if it takes gray ones."""
+    """3 for colour images, 1 for gray ones."""
     config: Any
-    """What it was built from: a frozen dataclass of numbers."""
+    """Frozen dataclass of the numbers that it was built from."""
 
     @property
     def alpha(self) -> float:
-        """Strong convexity, 0 to 1."""
+        """Strong convexity, 0 to 1: psi - alpha |v|^2 / 2 is convex too."""
         ...
 
     @property
@@ -35,16 +35,16 @@ class Potential(Protocol):
 
     @property
     def reach(self) -> int | None:
-        """Pixels beyond an aligned block on which its gradient depends; None: all of the image."""
+        """Pixels beyond an aligned block on which the gradient in it depends; None: all pixels."""
         ...
 
     @property
     def alignment(self) -> int:
-        """Pixels from one line at which an image may be cut to the next."""
+        """Distance in pixels between the lines along which an image may be cut."""
         ...
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
-        """grad psi, the shape of v."""
+        """grad psi, of the shape of v."""
         ...
 
     def gradient_and_gap(self, v: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,16 +56,16 @@ class Potential(Protocol):
         ...
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
-        """For an optimiser."""
+        """Groups of parameters for an optimiser, each with its rate."""
         ...
 
 
 @runtime_checkable
 class PartedPotential(Protocol):
-    """A potential that is a sum over the image, and known part by part."""
+    """A potential whose gap |v|^2 / 2 - psi is a sum over the image, known part by part."""
 
     def gradient_and_part(
         self, v: Tensor, sigma: Tensor, part: tuple[slice, slice]
     ) -> tuple[Tensor, Tensor]:
-        """As `gradient_and_gap`, but the gap of those rows and columns alone."""
+        """grad psi, and the gap that those rows and columns hold, [B] in float64."""
         ...

@@ -1,14 +1,14 @@
 """Orthonormal filters under a tapered window, several bases of them, learned by rotation.
 
-A window is weighted by a taper h before it is analysed: pixels in its middle, of which it knows the
-surroundings, count more than those at its edge. The taper is separable and symmetric, and the h^2
-of all windows over a pixel add up to the same number everywhere, so that overlapping windows hold
-the energy of an image exactly. In each basis the filters are b_i h with orthonormal b_i, orthogonal
-to the taper: constant images have no response. What `kept` filters do not see of the window is its
-rest, known by its energy alone.
+A window is weighted by a taper h before it is analysed: pixels in its middle, whose surroundings it
+knows, count more than those at its edge. The taper is separable and symmetric, and the h^2 of all
+windows over a pixel add up to the same number everywhere, so that overlapping windows hold the
+energy of an image exactly. In each basis the filters are b_i h with orthonormal b_i that are also
+orthogonal to the taper, so that constant images have no response. What the `kept` filters do not
+see of the window is its rest, known by its energy alone.
 
-Colour windows have three channels, whose means along an orthonormal basis of colours (brightness,
-two differences) are left to other filters; the b_i mix space and colour as they like.
+Colour windows have three channels. Their means along an orthonormal basis of colours (brightness,
+two differences) are left to other filters; the b_i mix space and colour freely.
 """
 
 from typing import NamedTuple
@@ -18,21 +18,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from proxlab.priors.local_gains import cosines
-from proxlab.priors.lpn.windows import STRIDE
+from proxlab.priors.lpn.windows import WINDOW_STRIDE
 
 CHROMA = 3.0
-"""Chroma filters rank among the others as if of so many times their frequency."""
+"""Factor on the frequency of chroma filters where they are ranked among those of brightness."""
 
 
 class Filters(NamedTuple):
     """Filters on blocks of 2 x 2 pixels, [filters, 4 C, size / 2, size / 2]."""
 
     fine: Tensor
-    """bases * kept of them, of zero mean."""
+    """Filters of zero mean, bases * kept of them."""
     mean: Tensor
-    """One a colour: the tapered mean."""
+    """The tapered mean, one filter a colour."""
     weight: Tensor
-    """h^2 in each channel: applied to squares it gives the energy of a tapered window."""
+    """h^2 in each channel; applied to squares it gives the energy of a tapered window."""
 
 
 class TaperedBases(nn.Module):
@@ -57,11 +57,13 @@ class TaperedBases(nn.Module):
         mean = _colours(c).to(like)[:, :, None] * (h * h / h.norm())
         weight = (h * h).expand(1, c, -1)
         shape = (-1, c, n, n)
-        return Filters(*(F.pixel_unshuffle(k.reshape(shape), STRIDE) for k in (rows, mean, weight)))
+        return Filters(
+            *(F.pixel_unshuffle(k.reshape(shape), WINDOW_STRIDE) for k in (rows, mean, weight))
+        )
 
     def _heights(self, like: Tensor) -> Tensor:
-        """h along a line: h^2 sums to size / 2 over the even places and, mirrored, over the odd."""
-        even = self.size / STRIDE * self.taper.to(like).softmax(0)
+        """h along a line; h^2 adds up to size / 2 over even places and, mirrored, over odd ones."""
+        even = self.size / WINDOW_STRIDE * self.taper.to(like).softmax(0)
         return torch.stack([even, even.flip(0)], 1).flatten().sqrt()
 
     def _start(self, like: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class TaperedBases(nn.Module):
 
 
 def rotations(turn: Tensor) -> Tensor:
-    """Orthogonal [n, n] or [k, n, n] from any square matrices, the identity from zero. (Cayley)"""
+    """Orthogonal [n, n] or [k, n, n] from any square matrices, the identity from 0. (Cayley)"""
     skew = (turn - turn.mT) / 2
     one = torch.eye(turn.shape[-1], dtype=turn.dtype, device=turn.device)
     if turn.ndim == 2 or turn.device.type != "cpu":
@@ -84,21 +86,21 @@ def rotations(turn: Tensor) -> Tensor:
 
 
 def frequencies(size: int, channels: int) -> Tensor:
-    """A rank for each vector of the cosine basis without constants, colour by colour."""
+    """Frequency of each vector of the cosine basis without constants, colour by colour."""
     u, v = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     radius = (u**2 + v**2).double().sqrt().flatten()[1:]
     return torch.cat([radius] + [CHROMA * radius] * (channels - 1))
 
 
 def _mirrored(rows: Tensor, unit: Tensor) -> Tensor:
-    """Rows orthogonal to constants -> orthonormal rows orthogonal to `unit`. (Householder)"""
+    """Orthonormal rows orthogonal to `unit`, from ones orthogonal to constants. (Householder)"""
     flat = torch.full_like(unit, len(unit) ** -0.5)
     v = flat - unit
     return rows - 2 / v.square().sum().clamp(min=1e-12) * (rows @ v)[..., None] * v
 
 
 def _colours(channels: int) -> Tensor:
-    """An orthonormal basis of colours, brightness first, as float64 rows."""
+    """Orthonormal basis of colours as float64 rows, brightness first."""
     if channels == 1:
         return torch.ones(1, 1, dtype=torch.float64)
     rows = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)

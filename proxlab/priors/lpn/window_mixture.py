@@ -1,20 +1,20 @@
 """The convex, non-decreasing function at the heart of the mixture potential, and its slopes.
 
-A window is seen through G orthonormal bases of F filters each. For its energy e, the squares of the
-filters' responses e_gi, of which no basis holds more than e, and energies r_i of its surroundings
-(all in units of the noise), each component j looking at those of its own basis g(j),
+A window is seen through G orthonormal bases of F filters each. It has an energy e, squares e_gi of
+the filters' responses, whose sum is at most e in each basis, and energies r_i of its surroundings,
+all in units of the noise. Each component j looks at the squares in its own basis g(j):
 
     m = t * logsumexp_j( [ sum_i W_ji e_g(j)i + W_j0 (e - sum_i e_g(j)i) + sum_i V_ji r_i ] / (2 t)
-                         + b_j ),    W, V >= 0,
+                         + b_j ),    W, V >= 0.
 
-at each noise level s, is convex and non-decreasing in every energy that a response squared can
-change, and its slopes sum the weights by softmax_j: a soft choice among Gaussian components of low
-rank, and the shrinkage that the chosen one applies. With W = l / (l + s^2) it is, up to e / 2 and a
-constant, the log-density of noisy responses under a mixture of Gaussians.
+At each noise level s this is convex and non-decreasing in every energy that a squared response can
+change. Its slopes are means of the weights by softmax_j: a soft choice among Gaussian components of
+low rank, and the shrinkage that the chosen one applies. With W = l / (l + s^2) it is, up to e / 2
+and a constant, the log-density of noisy responses under a mixture of Gaussians.
 
-At low noise the energies are large and nearly all weights one. So what is computed is how far m
-stays below the bound of `WindowMixture`, by weights less their bounds: no digits cancel, and a
-softmax does not see the difference.
+At low noise the energies are large and nearly all weights are one. So the weights are taken less
+their bounds, which gives how far m stays below the bound of `WindowMixture`: no digits cancel, and
+to a softmax it is the same.
 """
 
 import math
@@ -28,49 +28,55 @@ from proxlab.priors.lpn.potential import REFERENCE
 
 
 class Slopes(NamedTuple):
-    """2 dm/denergy, and the deficit [(1 - share) e + share sum_i r_i] / 2 - m, times the count."""
+    """2 dm/denergy for each kind of energy, and how far m is below its bound, times the count."""
 
     own: Tensor
-    """By the square of each response, the window's energy fixed, [B, G, F, N]."""
+    """Slopes by the squares of responses, the window's energy held fixed, [B, G, F, N]."""
     whole: Tensor
-    """By the window's energy, [B, N]."""
+    """Slope by the window's energy, [B, N]."""
     around: Tensor | None
-    """By the energies around, [B, F + 1, N]."""
+    """Slopes by the energies around, [B, F + 1, N]; None without context."""
     deficit: Tensor | None
-    """[B, N]"""
+    """[(1 - share) e + share sum_i r_i] / 2 - m, [B, N]; None where not asked for."""
 
 
 class Level(NamedTuple):
-    """What a mixture of J components in each of G bases of F filters is at some noise levels."""
+    """A mixture of J components in each of G bases of F filters, at noise levels [B]."""
 
     weights: Tensor
-    """Of the filters, less the weight of what they leave, [B, G, J, F]."""
+    """Weights of squared responses, less the weight of what the filters leave, [B, G, J, F]."""
     common: Tensor
-    """Of the energies that all share, less their bounds, [B, G J, 1 (+ F + 1)]."""
+    """Weights of the energies that all share, less their bounds, [B, G J, 1 (+ F + 1)]."""
     bias: Tensor
-    """[B, G J, 1]"""
+    """b, [B, G J, 1]."""
     temperature: Tensor
-    """[B, 1, 1]"""
+    """t, [B, 1, 1]."""
     share: Tensor | None
-    """What of the weights belongs to the context, [B, 1]."""
+    """Share of the weights that belongs to the context, [B, 1]; None without context."""
 
     def only(self, images: slice) -> "Level":
-        """Of some of the images."""
-        return Level(*(None if x is None else x[images] for x in self))
+        """The same for some of the images."""
+        return Level(
+            self.weights[images],
+            self.common[images],
+            self.bias[images],
+            self.temperature[images],
+            None if self.share is None else self.share[images],
+        )
 
 
 class WindowMixture(nn.Module):
     """m for J components in each of G bases, with its slopes, at every noise level.
 
     The logits of W and V and the biases are polynomials of log s. `spectra` [G, J, F + 1] are the
-    variances that the components start from, in image units, the last one that of the `left` other
-    dimensions of a window.
+    variances that the components start from, in image units; the last one is that of the `left`
+    other dimensions of a window.
 
-    With `context` the F + 1 energies of the surroundings count. They share one with the own ones in
-    a way common to all components: own weights stay below 1 - share, those of the context below it,
-    so that m <= ((1 - share) e + share sum_i r_i) / 2, plus a constant. Were the shares the
-    components' own, or the surroundings those of each basis, m could follow the larger of two
-    energies, and a sum over windows of max(own, mean over neighbours) has no such bound.
+    With `context` the F + 1 energies of the surroundings count. Weights of own energies stay below
+    1 - share and those of the context below share, one number for all components, so that
+    m <= ((1 - share) e + share sum_i r_i) / 2, plus a constant. If each component had a share of
+    its own, or each basis surroundings of its own, m could follow the larger of two energies, and a
+    sum over windows of max(own, mean over neighbours) has no such bound.
     """
 
     def __init__(self, spectra: Tensor, left: int, context: bool = False):
@@ -95,9 +101,9 @@ class WindowMixture(nn.Module):
         count: Tensor,
         want_deficit: bool = False,
     ) -> Slopes:
-        """Energies own [B, G, F, N], whole [B, N], around [B, F + 1, N]; `level` by `at`.
+        """Slopes at energies own [B, G, F, N], whole [B, N], around [B, F + 1, N] (with context).
 
-        Each window counts `count` times, [N]. Differentiable.
+        `level` comes from `at`. Each window counts `count` times, [N]. Differentiable.
         """
         weights, common, bias, t, share = level
         shared = [whole[:, None]] if around is None else [whole[:, None], around]
@@ -109,7 +115,7 @@ class WindowMixture(nn.Module):
         scores = (to_all @ shared).view(len(to_each), -1, own.shape[-1])
         scores = scores.baddbmm_(to_each, own.flatten(0, 1)).view(len(own), -1, own.shape[-1])
         peak = scores.detach().amax(1, keepdim=True)
-        # Nothing to the sum either way, but powers too small to be normal numbers take 10 times
+        # Powers as small add nothing to the sum, but those that are no normal numbers take 10 times
         # as long.
         odds = scores.sub_(peak).clamp_(min=-100.0).exp2_()
         total = odds.sum(1, keepdim=True)
@@ -120,7 +126,7 @@ class WindowMixture(nn.Module):
         deficit = None
         if want_deficit:
             deficit = -t[:, 0] * (math.log(2.0) * peak + total.log())[:, 0] * count
-        if around is None:
+        if around is None or share is None:
             return Slopes(inner, count + outer[:, 0], None, deficit)
         most = share[..., None] * count
         return Slopes(inner, (1 - share) * count + outer[:, 0], most + outer[:, 1:], deficit)
@@ -145,12 +151,15 @@ class WindowMixture(nn.Module):
         return Level(weights, common.flatten(1, 2), bias.flatten(1, 2), t, share)
 
     def flat(self, level: Level) -> Tensor:
-        """The deficit of a window on a constant image, whose energies are all zero, [B, 1]."""
+        """Deficit of a window on a constant image, whose energies are all zero, [B, 1]."""
         batch, bases, _, filters = level.weights.shape
         zeros = level.bias.new_zeros(batch, bases, filters + 1, 1)
         own, around = zeros[:, :, 1:], zeros[:, 0] if self.context else None
-        return self(own, zeros[:, 0, 0], around, level, zeros.new_ones(1), True).deficit
+        deficit = self(own, zeros[:, 0, 0], around, level, zeros.new_ones(1), True).deficit
+        assert deficit is not None
+        return deficit
 
 
 def _polynomial(coefficients: Tensor, z: Tensor) -> Tensor:
-    return sum(c * z**k for k, c in enumerate(coefficients))
+    """c_0 + c_1 z + c_2 z^2 + ..., coefficients along the first axis."""
+    return sum((c * z**k for k, c in enumerate(coefficients)), start=z.new_zeros(()))

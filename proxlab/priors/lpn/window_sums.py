@@ -1,8 +1,8 @@
-"""What the windows of a mixture potential add to its gradient: by their pixels, by their means.
+"""The sums over windows in the gradient of a mixture potential: by their pixels, by their means.
 
-Each function computes a sum over windows, band by band and tile by tile (`cache_blocks`), and the
-energies that each window lacks of |v|^2 / 2, which is how psi is known to all its digits.
-Windows lie on a grid, q [h, w] says how much each counts.
+Each function computes such a sum, band by band and tile by tile (`cache_blocks`), and the energies
+that each window lacks of |v|^2 / 2, by which psi is known to all its digits. Windows lie on a grid,
+where q [h, w] says how much each counts.
 """
 
 from typing import NamedTuple
@@ -16,39 +16,49 @@ from proxlab.priors.lpn.mixture_config import COARSE, FINE
 from proxlab.priors.lpn.window_mixture import Level, WindowMixture
 
 WINDOW = FINE + 4 * (COARSE - 1)
+"""Side of a window, pixels."""
 INSET = (WINDOW - FINE) // 4
 """Blocks of 2 x 2 pixels from a window's corner to the pixels in its middle."""
-SHARE = COARSE * COARSE
-"""How many windows share a local mean."""
+SHARED = COARSE * COARSE
+"""Number of windows that share a local mean."""
+
+
+class Extended(NamedTuple):
+    """An image as far as windows reach."""
+
+    blocks: Tensor
+    """Its pixels, [B, 4 C, h', w']."""
+    energies: Tensor
+    """Energies of tapered windows, [B, 1, h'', w'']."""
+    q: Tensor
+    """How much each window counts, [h, w]."""
 
 
 class Pixels(NamedTuple):
-    """What `by_pixels` finds."""
+    """The result of `by_pixels`."""
 
     back: Tensor
     """The gradient as blocks, [B, 4 C, h', w']."""
     left: Tensor
     """The slopes by the energies of tapered windows, [B, 1, h'', w'']."""
     lacking: Tensor | None
-    """By each window, [B, h, w]."""
+    """The energy that each window lacks, [B, h, w]."""
 
 
 def by_pixels(
-    blocks: Tensor,
-    whole: Tensor,
-    q: Tensor,
+    image: Extended,
     filters: Tensor,
     context: Tensor,
     mixture: WindowMixture,
     level: Level,
     want_lacking: bool,
 ) -> Pixels:
-    """m1(a^2, k * a_1^2) of each window: by the responses a of its bases and the energy it holds.
+    """Sum of m1(a^2, k * a_1^2) over windows: by the responses a of their bases and their energies.
 
-    `blocks` [B, 4 C, h', w'] are pixels, `whole` [B, 1, h'', w''] the energies of tapered windows,
-    both as far as windows reach; `filters` are [bases * kept, 4 C, 4, 4], `context` the averages k,
-    [kept + 1, 1, side, side].
+    `filters` are [bases * kept, 4 C, 4, 4], `context` holds the averages k, [kept + 1, 1, side,
+    side].
     """
+    blocks, whole, q = image
     back, left = torch.zeros_like(blocks), torch.zeros_like(whole)
     lacking = blocks.new_zeros(len(blocks), *q.shape)
     flat = mixture.flat(level) if want_lacking else None
@@ -78,10 +88,11 @@ def by_pixels(
                 count.flatten(),
                 want_lacking,
             )
+            assert slopes.around is not None and level.share is not None
             back[pixels] += adjoint(a * slopes.own.view_as(a), filters)
             left[here] += slopes.whole.view(-1, 1, *count.shape)
             lent[beside] = slopes.around.view(-1, kept + 1, *count.shape)
-            if want_lacking:
+            if slopes.deficit is not None and flat is not None:
                 # What a window lends and nobody counts, near the border, is lacking too.
                 unseen = level.share / 2 * (whole[here][:, 0] - around[beside].sum(1)).flatten(1)
                 each = slopes.deficit + (unseen - flat) * count.flatten()
@@ -100,9 +111,10 @@ def by_means(
     level: Level,
     want_lacking: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """m2(c^2 / 16) + |d|^2 / 32 of each window: the gradient by its means, and what is lacking.
+    """Sum of m2(c^2 / 16) + |d|^2 / 32 over windows: the gradient by means, and what is lacking.
 
-    `means` are [B, C, h', w']; `filters` [16, 1, 4, 4] give d / 4 first, then the c.
+    `means` are [B, C, h', w'], and the gradient is too; `filters` [16, 1, 4, 4] give d / 4 first,
+    then the c. What each window lacks is [B, h, w], None where not wanted.
     """
     up, lacking = torch.zeros_like(means), means.new_zeros(len(means), *q.shape)
     flat, reach = mixture.flat(level) if want_lacking else None, 2 * (COARSE - 1)
@@ -110,20 +122,20 @@ def by_means(
         under, count = behind(rows, slice(0, q.shape[1]), reach), q[rows].flatten()
         each = means[under].flatten(0, 1)[:, None]  # colour by colour
         c, d = (F.conv2d(each, f, dilation=2) for f in (filters[1:], filters[:1]))
-        energies = (c * c / SHARE).view(len(means), 1, -1, len(count))
+        energies = (c * c / SHARED).view(len(means), 1, -1, len(count))
         slopes = mixture(energies, energies.sum((1, 2)), None, level, count, want_lacking)
         gains = (slopes.own[:, 0] + slopes.whole[:, None]).view_as(c)
         part = adjoint(torch.cat([d * q[rows], c * gains], 1), filters, dilation=2)
-        up[under] += part.view_as(means[under]) / SHARE
-        if want_lacking:
+        up[under] += part.view_as(means[under]) / SHARED
+        if slopes.deficit is not None and flat is not None:
             each = slopes.deficit - flat * count
             lacking[:, rows] = each.view(-1, *q[rows].shape)
     return up, lacking if want_lacking else None
 
 
 def shares(q: Tensor, side: int) -> Tensor:
-    """What a window lends of its energy to contexts of side x side, padded by their reach.
+    """Share of its energy that a window lends to contexts of side x side, padded by their reach.
 
-    Neighbours that count more than the window itself would let it weigh more than q in all.
+    Without it neighbours that count more than the window would make it weigh more than q in all.
     """
     return F.pad(q / F.max_pool2d(q[None], side, 1, side // 2)[0], [side // 2] * 4)

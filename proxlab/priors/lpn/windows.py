@@ -1,60 +1,64 @@
 """Overlapping square windows at every second pixel of an image of any size, without a seam.
 
-The image is continued by its mirror image (half-sample symmetric), and a window counts fully when
-it lies inside and by half, along each axis, when it crosses the border, for its mirror image is
+The image is continued by its mirror image (half-sample symmetric). A window counts fully where it
+lies inside. Where it crosses the border it counts by half along that axis, for its mirror image is
 there too. With these weights the windows' energies add up to a multiple of the image's energy at
 every pixel, so a network that sums over windows can be the exact gradient of a potential and still
-leave the border as sharp as the middle. It holds for every height and width because a window of
+leave the border as sharp as the middle. This holds for every height and width, because a window of
 even size that starts at an even pixel is mirrored onto another one that does.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STRIDE = 2
+WINDOW_STRIDE = 2
+"""Pixels from the start of one window to the next."""
 
 
 def extend(x: Tensor, size: int) -> Tensor:
-    """[B, 1, H, W] -> [B, 4, h, w]: mirrored far enough for every window that touches the image.
+    """The image mirrored as far as windows reach that touch it, [B, C, H, W] -> [B, 4 C, h, w].
 
     Pixels are grouped in blocks of 2 x 2, one channel each, so that the windows lie at every
-    position of a grid and the convolutions after it have no stride (on CPUs a strided transposed
+    position of a grid and convolutions on it have no stride (on CPUs a strided transposed
     convolution is ten times slower).
     """
     height, width = x.shape[-2:]
     rows, columns = _mirrored(height, size, x.device), _mirrored(width, size, x.device)
-    return F.pixel_unshuffle(x.index_select(-2, rows).index_select(-1, columns), STRIDE)
+    return F.pixel_unshuffle(x.index_select(-2, rows).index_select(-1, columns), WINDOW_STRIDE)
 
 
 def fold(blocks: Tensor, size: int, height: int, width: int) -> Tensor:
-    """The adjoint of `extend`: [B, 4, h, w] -> [B, 1, H, W]."""
-    y = F.pixel_shuffle(blocks, STRIDE)
+    """The adjoint of `extend`, [B, 4 C, h, w] -> [B, C, H, W]."""
+    y = F.pixel_shuffle(blocks, WINDOW_STRIDE)
     rows, columns = _mirrored(height, size, y.device), _mirrored(width, size, y.device)
     y = y.new_zeros(*y.shape[:-2], height, y.shape[-1]).index_add(-2, rows, y)
     return y.new_zeros(*y.shape[:-1], width).index_add(-1, columns, y)
 
 
 def multiplicity(size: int, height: int, width: int, like: Tensor) -> Tensor:
-    """How much each window counts: [h, w] of 1 inside, 1/2 across an edge, 1/4 across a corner."""
+    """Weight of each window, [h, w]: 1 inside, 1/2 across an edge, 1/4 across a corner."""
 
     def along(length: int) -> Tensor:
-        start = torch.arange(_count(length, size), device=like.device) * STRIDE - (size - STRIDE)
+        number = torch.arange(_count(length, size), device=like.device)
+        start = number * WINDOW_STRIDE - (size - WINDOW_STRIDE)
         inside = (start >= 0) & (start + size <= length)
         return torch.where(inside, 1.0, 0.5).to(like.dtype)
 
     return along(height)[:, None] * along(width)
 
 
-def owned(size: int, shape: tuple[int, int], part: tuple[slice, slice]) -> tuple[slice, slice]:
-    """Which windows of an image [H, W] have their middle in `part` of it, rows and columns.
+def owned(size: int, shape: Sequence[int], part: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Rows and columns of the windows whose middle lies in `part` of an image of `shape` H, W.
 
-    Middles beyond a border count as on it: every window belongs to one pixel.
+    A middle beyond a border counts as on it, so that every window belongs to one pixel.
     """
 
     def along(length: int, within: slice) -> slice:
         first, last, _ = within.indices(length)
-        number = [-(-(edge + size // 2 - STRIDE) // STRIDE) for edge in (first, last)]
+        number = [-(-(edge + size // 2 - WINDOW_STRIDE) // WINDOW_STRIDE) for edge in (first, last)]
         return slice(
             number[0] if first > 0 else 0, number[1] if last < length else _count(length, size)
         )
@@ -64,20 +68,20 @@ def owned(size: int, shape: tuple[int, int], part: tuple[slice, slice]) -> tuple
 
 
 def overlaps(size: int) -> int:
-    """How many windows of this size cover a pixel."""
-    return (size // STRIDE) ** 2
+    """Number of windows of this size over a pixel."""
+    return (size // WINDOW_STRIDE) ** 2
 
 
 def _count(length: int, size: int) -> int:
-    """Windows along a line: those that touch it, starting at -(size - 2), ..., length - 1.
+    """Number of windows that touch a line: they start at -(size - 2), ..., length - 1.
 
     On a line shorter than a window none lies inside, and mirror images repeat after 2 * length.
     """
-    return length if length < size else (length - 1) // STRIDE + size // STRIDE
+    return length if length < size else (length - 1) // WINDOW_STRIDE + size // WINDOW_STRIDE
 
 
 def _mirrored(length: int, size: int, device: torch.device) -> Tensor:
-    """For each pixel of the extended line, the image pixel whose value it repeats."""
-    total = STRIDE * (_count(length, size) - 1) + size
-    position = (torch.arange(total, device=device) - (size - STRIDE)) % (2 * length)
+    """Pixel of a line whose value each pixel of the extended line repeats."""
+    total = WINDOW_STRIDE * (_count(length, size) - 1) + size
+    position = (torch.arange(total, device=device) - (size - WINDOW_STRIDE)) % (2 * length)
     return torch.where(position < length, position, 2 * length - 1 - position)
