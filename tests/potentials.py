@@ -29,6 +29,7 @@ SIGMA = torch.tensor([0.1, 0.03], dtype=torch.float64)
 
 
 def bounds(level: Level) -> torch.Tensor:
-    """Of the weights of what all components share: the window's energy, and those around."""
+    """Bounds of the weights that all components share: of the window's energy, of those around."""
+    assert level.share is not None
     share = level.share[..., None]
     return torch.cat([1 - share, share.expand(-1, -1, level.common.shape[-1] - 1)], -1)

@@ -23,10 +23,12 @@ class Opponent(nn.Module):
     """psi(v) = sum_c psi_gray((Q v)_c): convex, and the channels mixed by an orthonormal Q."""
 
     channels = 3
+    fixed_size, alignment = False, 2
 
     def __init__(self, gray: MixturePotential, q: torch.Tensor):
         super().__init__()
         self.gray, self.config = gray, gray.config
+        self.alpha, self.reach = gray.alpha, gray.reach
         self.register_buffer("q", q.double())
 
     def _mixed(self, v, sigma):

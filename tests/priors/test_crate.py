@@ -177,8 +177,7 @@ def test_layer_rates_are_those_of_unit_tokens_in_the_spans_of_the_heads(model):
 
 
 def seam(error):
-    """How much an error [H, W] jumps where windows meet, over how much it does where patches of
-    one window do."""
+    """Mean square jump of an error [H, W] where windows meet, over that where patches meet."""
     total = {True: 0.0, False: 0.0}
     for across in (error, error.T):
         jumps = (across[:, 1:] - across[:, :-1]).square().mean(0)

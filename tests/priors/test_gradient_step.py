@@ -19,7 +19,7 @@ SMALL = CrateConfig(width=32, heads=2, layers=1, smoothing=0.1)
 
 @pytest.fixture(scope="module")
 def model():
-    """In float64; a network this near to its start has a small Lipschitz constant."""
+    """A float64 network so near to its start that its Lipschitz constant is small."""
     model = GradientStep(SMALL, length=0.8).double().eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from proxlab import checkpoints
-from proxlab.priors.lpn import icnn
+from proxlab.priors.lpn import icnn_layers
 from proxlab.priors.lpn.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
 from proxlab.priors.lpn.network import LPN
 
@@ -54,9 +54,9 @@ def test_jacobian_is_symmetric_and_above_alpha(make, shape, scale):
 def test_a_planted_negative_weight_is_caught(make, shape, monkeypatch):
     net = make(0.5)
     assert float(torch.linalg.eigvalsh(jacobian(net, point(*shape))).min()) > 0
-    right = icnn.F.softplus
+    right = icnn_layers.F.softplus
     monkeypatch.setattr(
-        icnn.F, "softplus", lambda a, beta=1.0: -right(a) if beta == 1.0 else right(a, beta)
+        icnn_layers.F, "softplus", lambda a, beta=1.0: -right(a) if beta == 1.0 else right(a, beta)
     )
     assert float(torch.linalg.eigvalsh(jacobian(net, point(*shape))).min()) < 0
 

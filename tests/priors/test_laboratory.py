@@ -17,7 +17,7 @@ def cost(density, x, v, tau):
 
 
 def prox_gap(density, prox, tau):
-    """How far the prox of the points V is above the best of 60001 rivals each, at most."""
+    """Largest excess of F at the prox of the points V over the best of 60001 rivals of each."""
     rivals = GRID.square()[:, 0] / 2 + tau * density.neg_log_density(GRID)
     best = (rivals - V * GRID[:, 0]).amin(1) + V.square()[:, 0] / 2
     return float((cost(density, prox(V, tau), V, tau) - best).max())

@@ -13,7 +13,7 @@ def cost(p, x, v, lam):
 
 
 def prox_gap(p, prox, v, lam):
-    """How far F(prox) is above F at the best of a grid's points, at most; [N] then max."""
+    """Largest excess of F at the prox over F at the best point of a grid."""
     grid, _ = axes(p.dimension, -6, 6, 3001 if p.dimension == 1 else 161)
     values = grid.square().sum(1) / 2 - lam * p.log_density(grid) - v @ grid.T
     best = values.amin(1) + v.square().sum(1) / 2
@@ -21,7 +21,7 @@ def prox_gap(p, prox, v, lam):
 
 
 def places(p, seed=0):
-    """Where a prox is tried: around, at the means, half-way between them and nearly so."""
+    """Points where a prox is tried: around, at the means, half-way between them and nearly so."""
     v = 1.7 * torch.randn(40, p.dimension, dtype=torch.float64, generator=generator(seed))
     ties = (p.means[:-1] + p.means[1:]) / 2
     return torch.cat([v, p.means, ties, ties + 1e-3 * v[: len(ties)]]).clamp(-5.5, 5.5)
@@ -137,7 +137,7 @@ def test_where_it_is_known_to_be_convex_one_start_finds_what_many_find(d):
 
 
 def test_far_from_all_components_the_terms_still_have_digits():
-    """Where every density is below the least number, a shift by the largest saves them."""
+    """A shift by the largest saves densities that are all below the least number."""
     p = build([0.6, 0.4], [[-0.1, 0.0], [0.1, 0.3]], [0.01, 0.01])
     v = torch.tensor([[4.0, -3.0], [30.0, 1.0]], dtype=torch.float64)
     terms = mixture_terms(p.weights, p.means, p.covariances)

@@ -10,7 +10,7 @@ from tests.mixture_cases import KINDS, axes, build, generator, mixture
 
 
 def places(p, seed=0):
-    """Where a prox is tried: around, at the means, half-way between them and nearly so."""
+    """Points where a prox is tried: around, at the means, half-way between them and nearly so."""
     v = 1.7 * torch.randn(40, p.dimension, dtype=torch.float64, generator=generator(seed))
     ties = (p.means[:-1] + p.means[1:]) / 2
     return torch.cat([v, p.means, ties, ties + 1e-3 * v[: len(ties)]]).clamp(-5.5, 5.5)

@@ -98,7 +98,7 @@ def test_by_hand():
 
 
 def shortfall(prior, v):
-    """How far F = |x - v|^2 / 2 + R fails to grow by |d|^2 / 2 around the prox, as it must."""
+    """Largest lack of growth of F = |x - v|^2 / 2 + R by |d|^2 / 2 around the prox, relative."""
     x, r = prior.prox_and_value(v, SIGMA)
     least = (x - v).square().sum((1, 2, 3)) / 2 + r
     generator = torch.Generator().manual_seed(1)
