@@ -1,4 +1,4 @@
-"""Certificates of finished runs: it came to rest, and its objective never rose on the way."""
+"""Certificates of finished runs: a run came to rest, and its objective never rose on the way."""
 
 import torch
 from torch import Tensor

@@ -115,7 +115,7 @@ def power_grid(steps: int, power: float, first: float = 0.0) -> list[float]:
 
 
 def even_grid(steps: int, schedule: VP) -> list[float]:
-    """Times between which int beta is equal: no grid of so many steps has a smaller largest one.
+    """Times between which int beta is equal, and so as small as so many steps allow.
 
     Raises ValueError unless steps is a whole number >= 1.
     """

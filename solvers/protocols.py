@@ -29,33 +29,44 @@ PerImage = Tensor
 
 
 class DataTerm(Protocol):
-    """f: smooth, with a closed-form or iterative prox. An algorithm uses only the methods it names.
+    """Data term f: smooth, with a closed-form or iterative prox.
 
-    It may be `HasProxAndValue` and `Selectable` besides.
+    An algorithm uses only the methods that its docstring names. A data term may be
+    `HasProxAndValue` and `Selectable` besides.
     """
 
-    def value(self, x: Image) -> PerImage: ...
-    def grad(self, x: Image) -> Image: ...
-    def prox(self, v: Image, tau: float | PerImage) -> Image: ...
+    def value(self, x: Image) -> PerImage:
+        """f(x) of each image, [B]."""
+        ...
+
+    def grad(self, x: Image) -> Image:
+        """Gradient of f at x, shaped like x."""
+        ...
+
+    def prox(self, v: Image, tau: float | PerImage) -> Image:
+        """prox_{tau f}(v), shaped like v."""
+        ...
 
 
 class Prior(Protocol):
-    """g: known through its prox.
+    """Prior g: known through its prox.
 
-    It may be `HasProxAndValue` or `HasValue` besides: without either, a solver has no objective to
+    It may be `HasProxAndValue` or `HasValue` besides; without either, a solver has no objective to
     report. It may be `Selectable`.
     """
 
-    def prox(self, v: Image, tau: float | PerImage) -> Image: ...
+    def prox(self, v: Image, tau: float | PerImage) -> Image:
+        """prox_{tau g}(v), shaped like v."""
+        ...
 
 
 @runtime_checkable
 class HasValue(Protocol):
-    """A function that can be evaluated at any image.
+    """Function that can be evaluated at any image.
 
-    `isinstance(thing, HasValue)` asks whether the method is there, not what it returns; so do the
-    other two. A method counts if the object or its class holds it: from Python 3.12 on one that
-    `__getattr__` makes up does not.
+    `isinstance(thing, HasValue)` asks whether the method is there, not what it takes or returns; so
+    it is with `HasProxAndValue` and `Selectable`. A method counts if the object or its class holds
+    it; one that `__getattr__` makes up does not count from Python 3.12 on.
     """
 
     def value(self, x: Image, /) -> PerImage: ...
@@ -63,11 +74,11 @@ class HasValue(Protocol):
 
 @runtime_checkable
 class HasProxAndValue(Protocol):
-    """A function whose prox knows the value there, at no further cost or little.
+    """Function whose prox knows the function's value there, at little or no further cost.
 
-    A learned proximal network does, and cannot tell its value elsewhere. The answer is (the prox
-    at v, the value at that prox [B]), or None in place of the value where it is not known after
-    all. The second argument is the one that the object's own `prox` takes: tau in this package.
+    A learned proximal network does, and can tell its value elsewhere only by an inversion. The
+    answer is the prox at v and the value at that prox [B], or None in place of the value where it
+    is not known after all. The second argument is what the object's own `prox` takes: tau here.
     """
 
     def prox_and_value(
@@ -80,7 +91,7 @@ _S = TypeVar("_S", bound="Selectable")
 
 @runtime_checkable
 class Selectable(Protocol):
-    """A function on a batch that can be had for some of its images alone.
+    """Function on a batch that can be had for some of its images alone.
 
     The index is a tensor of positions in the batch, as in `x[index]`. What is the same for every
     image returns itself. Where both f and g have it, a batch shrinks as its images finish; see
@@ -108,7 +119,7 @@ class State(NamedTuple):
 
 
 def prox_and_value(g: Prior, v: Image, tau: float | PerImage) -> tuple[Image, PerImage | None]:
-    """prox_{tau g}(v) and g there, at the lowest price that g offers; None where g has no value."""
+    """prox_{tau g}(v) and g there [B], at the lowest price; None in its place if g has no value."""
     if isinstance(g, HasProxAndValue):
         return g.prox_and_value(v, tau)
     x = g.prox(v, tau)
@@ -212,8 +223,10 @@ def relative(change: Image, x: Image) -> PerImage:
 
 
 def guarded(size: PerImage) -> PerImage:
-    """Norms [B] that can be divided by: at least the root of the smallest float, as one over the
-    smallest float itself would overflow."""
+    """Norms [B] that can be divided by: the root of the smallest float at least.
+
+    One over the smallest float itself would overflow.
+    """
     return size.clamp(min=torch.finfo(size.dtype).tiny ** 0.5)
 
 

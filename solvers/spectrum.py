@@ -99,7 +99,7 @@ def scattered(like: Tensor) -> Tensor:
 
 
 def _extremes(table: Tensor) -> Spectrum:
-    """From the Hessenberg matrix [B, K + 1, K], up to where each image's space was complete."""
+    """Extremes of the table [B, K + 1, K] of each image, up to where its space was complete."""
     rows = []
     for one in table:
         ends = (one.diagonal(-1) <= EXHAUSTED).nonzero().flatten()

@@ -1,4 +1,4 @@
-"""How close an image is to the truth: PSNR and SSIM per image, for values in [0, 1]."""
+"""PSNR and SSIM of each image against the truth, for values in [0, 1]."""
 
 from collections.abc import Sequence
 

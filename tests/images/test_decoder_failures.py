@@ -1,4 +1,4 @@
-"""What a decoder remarks is passed on if it succeeds, and is never taken for damage of the file."""
+"""Remarks of a decoder are passed on if it succeeds, and never taken for damage of the file."""
 
 import logging
 import warnings

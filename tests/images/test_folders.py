@@ -1,4 +1,4 @@
-"""Folders of images and of data sets: what they hold, and what to do about what they lack."""
+"""Folders of images and of data sets: what they hold, and what is said of what they lack."""
 
 import pytest
 

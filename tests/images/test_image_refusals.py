@@ -1,4 +1,4 @@
-"""What cannot be read or written in full is refused in one sentence, and leaves nothing behind."""
+"""Files that cannot be read or written in full are refused in a sentence; nothing stays behind."""
 
 import importlib.util
 import io
@@ -16,7 +16,7 @@ PNG, JPEG = "PNG", "JPEG"
 
 
 def bad_files(folder):
-    """Name -> words of the refusal, for files that are made on the spot."""
+    """Words of the refusal by the name of the file, for files that are made on the spot."""
 
     def save(name, array, **options):
         if name.endswith(".npy"):

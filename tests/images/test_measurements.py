@@ -1,4 +1,4 @@
-"""Kernels and masks from every kind of file, and what is no kernel or mask."""
+"""Kernels, masks and angles from every kind of file, and files that are none of these."""
 
 import numpy as np
 import pytest

@@ -77,7 +77,7 @@ def test_a_value_reaches_row_table_and_page(photographs, tmp_path, monkeypatch):
 
 
 def alexnet(weights):
-    """torchvision's without its layers for classes, at random: what LPIPS takes of it."""
+    """The part of torchvision's AlexNet that LPIPS takes, without layers for classes, at random."""
     assert weights is not None
     torch.manual_seed(0)
     relu, pool, conv = nn.ReLU, partial(nn.MaxPool2d, 3, 2), partial(nn.Conv2d, padding=1)
@@ -87,7 +87,7 @@ def alexnet(weights):
 
 
 def test_with_weights_it_is_a_distance_of_each_image(cache, monkeypatch):
-    """Of random features, which are distances too; those of torchvision are not at hand here."""
+    """The features are random, which gives a distance too; torchvision's are not at hand here."""
     perceptual.weights_path().touch()
     monkeypatch.setattr("torchvision.models.alexnet", alexnet)
     noise = torch.randn(X.shape, generator=torch.Generator().manual_seed(0))

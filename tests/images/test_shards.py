@@ -1,4 +1,4 @@
-"""Tar shards: every member is read as the file it was, and what is no image or damaged is named."""
+"""Tar shards: every member is read as the file it was; damaged files and strangers are named."""
 
 import io
 import re

@@ -164,7 +164,7 @@ class Point:
 
 
 def falls(f, g, v, tau: float, relaxation: float) -> list[tuple[float, float]]:
-    """What the envelope falls by at each step, and |x+ - x|^2 / tau, x the data term's prox."""
+    """Falls of the envelope at each step, with |x+ - x|^2 / tau, x the data term's prox."""
     seen = []
     for _ in range(30):
         x = f.prox(v, tau)
@@ -177,7 +177,7 @@ def falls(f, g, v, tau: float, relaxation: float) -> list[tuple[float, float]]:
 
 
 def least_fall(t: float, r: float) -> float:
-    """As `solvers.conditions` has it."""
+    """The bound of docs/convergence.md, for |x+ - x|^2 / tau = 1."""
     return min(2 - r, (1 - t) * (2 * (1 + t) - r)) / (2 * r)
 
 

@@ -40,7 +40,7 @@ def test_it_writes_what_it_returns_and_nothing_over_it(found):
 
 @pytest.mark.parametrize("kind", example.KINDS)
 def test_orders_on_a_mixture(kind):
-    """Of KL still on its way to 2: at 512 steps it is 1.95 with the ode."""
+    """The order of KL is still on its way to 2: at 512 steps it is 1.95 with the ode."""
     about = {"grid": "uniform"}
     errors = [laws.mixture_errors(example.MIXTURE, kind, uniform_grid(n)) for n in (32, 64, 128)]
     it = iter(errors)
@@ -97,7 +97,7 @@ def test_a_first_order_mistake_keeps_the_order_and_is_caught_by_the_constants(mi
 @pytest.mark.parametrize("grid", [uniform_grid(16), even_grid(16, VP())], ids=["uniform", "even"])
 @pytest.mark.parametrize("kind", example.KINDS)
 def test_two_roads_to_the_law_of_a_gaussian(kind, grid):
-    """Impulses and quadrature, through steps of the sde that fold the line too."""
+    """One is impulses, the other quadrature, also through steps of the sde that fold the line."""
     target = laws.Gaussian(*torch.tensor([[0.5], [0.3]], dtype=torch.float64))
     law = laws.output_law(target, kind, grid, target.at(1.0))
     exact = laws.gaussian_errors(law, target)["KL"]
@@ -124,7 +124,7 @@ def ks(sorted_sample: np.ndarray, F: np.ndarray) -> float:
 @pytest.mark.parametrize("kind", example.KINDS)
 @pytest.mark.parametrize("grid", ["uniform", "even"])
 def test_the_carried_law_is_that_of_samples(kind, grid):
-    """In few steps, of which the even ones fold the line or make the prox jump."""
+    """The steps are few, and those of the even grid fold the line or make the prox jump."""
     times = uniform_grid(10) if grid == "uniform" else even_grid(10, VP())
     target, n = example.MIXTURE, 10_000
     generator = torch.Generator().manual_seed(0)

@@ -16,7 +16,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def prox(y: Tensor, t: float, lam: float) -> Tensor:
-    """Of N(M, V) at time t."""
+    """The prox of N(M, V) at time t."""
     m, v = VP_.signal(t) ** 0.5 * M.to(y), VP_.signal(t) * V.to(y) + VP_.noise(t)
     return (v * y + lam * m) / (v + lam)
 
@@ -186,7 +186,7 @@ def test_the_start_is_left_alone_and_its_dtype_and_shape_are_kept(kind, dtype):
 
 @every_kind
 def test_states_already_given_out_do_not_change(kind):
-    """Even where the prox returns its argument itself."""
+    """They do not even where the prox returns its argument itself."""
     copies, states = [], []
     for state in proxdm(lambda y, t, lam: y, start(2), uniform_grid(11), kind=kind):
         states.append(state.x)

@@ -111,7 +111,10 @@ MIXTURES = {
 @pytest.mark.parametrize("name", MIXTURES)
 @pytest.mark.parametrize("t", [0.01, 0.2, 0.7])
 def test_denoised_is_the_posterior_mean(name, t):
-    """Of x_t / sqrt(a) = x_0 + noise of variance (1 - a) / a; of points, by their weights."""
+    """The posterior is of x_0 given x_t / sqrt(a) = x_0 + noise of variance (1 - a) / a.
+
+    For points it is computed from their weights too.
+    """
     p0, x = MIXTURES[name], start(20)
     a = VP_.signal(t)
     found = denoised(x, p0.at(t).score(x), t, VP_)

@@ -1,10 +1,10 @@
-"""Lanczos against dense eigenvalues, per image; what it must see in a function that is no prox."""
+"""Lanczos against dense eigenvalues, image by image; it must see that a function is no prox."""
 
 import pytest
 import torch
 
 import proxlab
-from solvers.spectrum import _extremes, jacobian_spectrum
+from solvers.spectrum import _extremes, jacobian_spectrum, krylov, scattered
 
 SIGMA = 0.1
 PRIOR = proxlab.load("lpn-gray")
@@ -50,6 +50,33 @@ def test_a_batch_is_its_images_alone():
 
 def linear(matrix: torch.Tensor):
     return lambda v: (v.flatten(1) @ matrix.T).view_as(v)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_krylov_space_is_orthonormal_and_holds_the_map(dtype):
+    rng = torch.Generator().manual_seed(1)
+    A = torch.rand(16, 16, generator=rng, dtype=torch.float64)  # not symmetric, so Arnoldi
+    start = images(2, 4).to(dtype)
+    basis, table = krylov(linear(A.to(dtype)), start, 6)
+    Q = torch.stack(basis, 1).flatten(2).double()  # [B, 7, 16]
+    near = 1e-12 if dtype == torch.float64 else 1e-5
+    assert (Q @ Q.mT - torch.eye(7)).abs().max() < near
+    assert (Q @ A @ Q[:, :6].mT - table).abs().max() < near * 10
+    assert (table.tril(-2) == 0).all() and (Q[:, 0] @ start[0].flatten().double())[0] > 0
+    assert (Q @ A.T @ Q[:, :6].mT - table).abs().max() > 0.1  # planted: the other way round
+
+
+def test_a_complete_krylov_space_goes_on_with_zeros():
+    found = krylov(lambda v: 0 * v, images().float(), 3)
+    assert all((q == 0).all() for q in found.basis[1:]) and (found.table == 0).all()
+
+
+def test_the_fixed_start_is_each_image_s_own_and_of_every_frequency():
+    u = scattered(torch.zeros(3, 1, 32, 32, dtype=torch.float64))
+    assert torch.equal(u[0], u[2]) and torch.equal(u, scattered(u))
+    assert 0.4 < u.mean() < 0.6 and u.min() < -0.4 and u.max() > 1.4
+    power = torch.fft.rfft2(u[0, 0]).abs().square() / 32**2
+    assert (power > 1e-4 * power[1:, 1:].mean()).all()
 
 
 def test_a_space_that_is_exhausted_early():
