@@ -12,7 +12,7 @@ from proxlab import operators
 
 
 def example(name: str):
-    path = Path(__file__).parents[2] / "examples/benchmarks" / f"{name}.py"
+    path = Path(__file__).parents[2] / "examples/benchmarks/operators" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

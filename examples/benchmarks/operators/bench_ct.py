@@ -3,7 +3,7 @@
 One process, interleaved runs, the least of each. deepinv's scan is about ours, not exactly: its
 detectors are as many as the image has columns on the diagonal, and it turns about another point.
 
-    python examples/benchmarks/bench_ct.py --threads 2
+    python examples/benchmarks/operators/bench_ct.py --threads 2
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Sparse-view CT of the test slices: filtered back-projection, total variation, learned priors.
 
-    PROXLAB_DATA=... python examples/benchmarks/bench_ct_restore.py [--slices 19] [--views 60,200]
+    PROXLAB_DATA=... python examples/benchmarks/operators/bench_ct_restore.py
+        [--slices 19] [--views 60,200]
 
 Noise 0.5 on the sinogram, in image units ([0, 1] = -1024 .. 3071 Hounsfield units) times pixels.
 60 views have detectors of one pixel, 200 views 400 detectors of 1.81 pixels [Fang24]. Weights and
