@@ -4,10 +4,10 @@
 
 If R_s / s^2 is -log p, the restoration minimises |A x - y|^2 / (2 noise^2) + R_s / s^2 with nothing
 to tune: s follows from the theory, s = 0.99 noise / |A|, the largest for which convergence is
-proved. On crops of photographs held out of the training set (never a test set), for each problem of
-bench_restore: mean PSNR by weight, what the untuned weight 1 loses to the best of the grid, and at
-weight 1 the PSNR by s, in multiples of the default. Half-quadratic splitting serves the latter: it
-may go beyond the default.
+proved. For each problem of bench_restore, on crops of photographs held out of the training set
+(never a test set), the table has the mean PSNR by weight, what the untuned weight 1 loses to the
+best of the grid, and the PSNR at weight 1 by s, in multiples of the default. The last is by
+half-quadratic splitting, which may go beyond the default.
 """
 
 import argparse
@@ -29,7 +29,7 @@ TIMES = (0.5, 0.7, 1.0, 1.4, 2.0)
 
 
 def measured(crops: list[Tensor], kernels: list[np.ndarray], problem: tuple[str, float]):
-    """(truth, operator, y) of each crop, a kernel or mask of its own."""
+    """(truth, operator, y) of each crop, by a kernel or mask of its own."""
     for i, j, make in bench.cases(problem, kernels, len(crops)):
         if problem[0] == "deblur" and i != j:
             continue
@@ -39,7 +39,7 @@ def measured(crops: list[Tensor], kernels: list[np.ndarray], problem: tuple[str,
 
 
 def by_weight(cases: list[tuple], prior, weights: tuple[float, ...]) -> dict[float, float]:
-    """Mean PSNR of `restore` at its defaults but for the weight."""
+    """Mean PSNR of `restore` by weight, all else at its default."""
     return {
         w: mean(
             float(psnr(restore(y, op, prior, steps=bench.STEPS, weight=w).image, truth))
@@ -50,7 +50,7 @@ def by_weight(cases: list[tuple], prior, weights: tuple[float, ...]) -> dict[flo
 
 
 def by_level(cases: list[tuple], prior, times: tuple[float, ...]) -> dict[float, float]:
-    """Mean PSNR at weight 1 by s, in multiples of the default."""
+    """Mean PSNR at weight 1 by s in multiples of the default."""
     found = {}
     for factor in times:
         values = []
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> list[float]:
     for problem in bench.PROBLEMS:
         cases = list(measured(crops, kernels, problem))
         weights = by_weight(cases, prior, WEIGHTS)
-        best = max(weights, key=weights.get)
+        best = max(weights, key=lambda w: weights[w])
         lost.append(weights[best] - weights[1.0])
         print(f"{problem[0]} {problem[1]}: weight 1 loses {lost[-1]:.2f} dB to weight {best:g}")
         print(row("weight", weights))

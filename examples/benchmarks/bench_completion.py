@@ -1,14 +1,18 @@
-"""Inpainting from a completion: what it saves in iterations and gains in PSNR against other starts.
+"""Inpainting from a completion: the iterations it saves and the PSNR it gains over other starts.
 
     PROXLAB_DATA=... python examples/benchmarks/bench_completion.py [--set set12]
         [--starts zero,completion] [--out FILE.jsonl]
 
-Half the pixels missing, and boxes of 32 x 32 missing, one in each square of 96 x 96, at noise 0.01.
-ADMM with one prior at its default level runs, without a descent of levels, from three starts:
-`zero`, missing pixels at 0; `smooth`, filled as `proxlab.restore` fills them; `completion`, by
-crate-completion. Iterations are those until the residual is below the tolerance, PSNR is of the
-start and of the end; `default` is restore's own descent from the smooth start. With --out each case
-is a line of a file as soon as it is done, and what the file holds is not run again.
+Half the pixels are missing, or boxes of 32 x 32, one in each square of 96 x 96; the noise is 0.01.
+ADMM with one prior at its default level, without a descent of levels, runs from three starts:
+
+    zero            missing pixels at 0
+    smooth          missing pixels filled as `proxlab.restore` fills them
+    completion      missing pixels filled by crate-completion
+
+and `default` is restore's own descent from the smooth start. The table has the iterations until the
+residual is below the tolerance, and the PSNR of the start and of the end. With --out each case is a
+line of a file as soon as it is done, and what the file holds is not run again.
 """
 
 import argparse
@@ -35,12 +39,13 @@ STEPS = 400
 
 
 def masks(shape: Sequence[int], seed: int) -> dict[str, Tensor]:
-    """Bool [H, W] by name."""
+    """Masks of what is seen by name, bool [H, W]."""
     half = operators.random_mask(shape, 0.5, torch.Generator().manual_seed(seed))
     return {"half missing": half, "boxes missing": operators.boxes_mask(shape, 32)}
 
 
 def case(truth: Tensor, mask: Tensor, which: str, prior, completion: Completion, seed: int) -> dict:
+    """The figures of one restoration, from the start `which`."""
     op = operators.inpaint(mask, noise=NOISE)
     y = op(truth, generator=torch.Generator().manual_seed(seed))
     match which:
@@ -74,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> list[dict]:
         parser.error(f"starts are {', '.join(STARTS)}, not {', '.join(unknown)}")
     images = load_gray(args.set if Path(args.set).is_dir() else find_data(args.set))
     prior, completion = load(args.prior), load(args.completion)
+    if not isinstance(completion, Completion):
+        parser.error(f"--completion names a completion, not {args.completion}")
     there = args.out and args.out.exists()
     rows = [json.loads(line) for line in args.out.read_text().splitlines()] if there else []
     done = {(row["image"], row["mask"], row["start"]) for row in rows}

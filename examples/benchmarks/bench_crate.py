@@ -1,11 +1,12 @@
-"""What denoising an image costs: CRATE, a learned proximal network, a U-Net and a DnCNN.
+"""The cost of denoising an image: CRATE, a learned proximal network, a U-Net and a DnCNN.
 
     python examples/benchmarks/bench_crate.py
         [--priors crate-gray,lpn-gray] [--threads 2] [--device cuda]
 
-Seconds for a 512 x 512 image and memory beyond what the model and the image take, the most at any
-time, each in a process of its own; and seconds at 256 and 1024 on a side, a pixel, over those at
-512: 1 where cost is linear in pixels. The least of some runs. PSNR is `bench_denoise`'s.
+The table has the seconds for a 512 x 512 image, the least of some runs, and the most memory at any
+time beyond what the model and the image take, each in a process of its own. Then the seconds a
+pixel at sides of 256 and 1024 over those at 512, which are 1 where cost is linear in pixels. PSNR
+is measured by `bench_denoise`.
 """
 
 import argparse
@@ -27,17 +28,22 @@ SIGMA = 25 / 255
 
 
 class Cost(NamedTuple):
+    """The cost of one prior."""
+
     parameters: int
     seconds: dict[int, float]
-    """By the side of the image."""
+    """Seconds by the side of the image."""
     megabytes: float
-    """At the middle side."""
+    """Memory at the middle side."""
 
 
 def cost(name: str, sides: Sequence[int], runs: int, threads: int, device: str) -> Cost:
-    """Measured in this process, which should be fresh: what it once held it may hold on to."""
+    """The cost as measured in this process, which should be fresh: memory once held stays held."""
     torch.set_num_threads(threads)
-    prior, generator = load(name).to(device), torch.Generator().manual_seed(0)
+    prior, generator = load(name), torch.Generator().manual_seed(0)
+    if not isinstance(prior, torch.nn.Module):
+        raise ValueError(f"parameters are counted, and {name} has none; choose a network")
+    denoise = prior.to(device).prox
     seconds, megabytes = {}, 0.0
     for side in sides:
         image = torch.rand(1, 1, side, side, generator=generator).to(device)
@@ -46,7 +52,7 @@ def cost(name: str, sides: Sequence[int], runs: int, threads: int, device: str) 
             for _ in range(runs):
                 start = time.perf_counter()
                 with torch.no_grad():
-                    float(prior.prox(image, SIGMA)[0, 0, 0, 0])  # waits for the device
+                    float(denoise(image, SIGMA)[0, 0, 0, 0])  # waits for the device
                 times.append(time.perf_counter() - start)
         seconds[side] = min(times)
         if side == sides[len(sides) // 2]:

@@ -7,8 +7,8 @@
     PROXLAB_DATA=... python examples/benchmarks/bench_denoise.py
         --tune     TV_WEIGHTS, on training images
 
---color reads the sets (CBSD68 unless told) in colour; a gray prior then takes channel by channel.
-The noise is seeded; nothing is clipped. TV runs at the weight of each level that did best on
+--color reads the sets in colour, CBSD68 by default; a gray prior then works channel by channel.
+The noise is seeded, and nothing is clipped. TV runs at the weight that did best for each level on
 photographs held out of the training set.
 """
 
@@ -33,7 +33,7 @@ GRID = (4.0, 4.5, 5.0, 5.5, 6.5, 8.0, 9.0, 11.0, 12.0, 13.0, 15.0)
 
 
 def mean_psnr(prior, images: list[torch.Tensor], level: int) -> float:
-    """Mean over uint8 images [H, W] or [3, H, W]."""
+    """Mean PSNR in dB over uint8 images [H, W] or [3, H, W], with noise level / 255."""
     generator = torch.Generator().manual_seed(0)
     values = []
     for image in images:
@@ -44,7 +44,7 @@ def mean_psnr(prior, images: list[torch.Tensor], level: int) -> float:
 
 
 def tune(levels: list[int]) -> None:
-    """TV's PSNR by level and weight on 256 x 256 crops of held-out photographs."""
+    """Print the PSNR of TV by level and weight on 256 x 256 crops of held-out photographs."""
     _, held_out = hold_out(load_gray(find_data("bsds400")))
     crops = [x[:256, -256:] for x in held_out][1::4]
     for level in levels:
@@ -53,6 +53,7 @@ def tune(levels: list[int]) -> None:
 
 
 def main(argv: list[str] | None = None) -> dict:
+    """Print the table; return its rows by set and prior."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", help="names in PROXLAB_DATA, or folders, by commas")
     parser.add_argument("--color", action="store_true", help="images in colour")

@@ -1,10 +1,10 @@
-"""What half precision would cost a learned prox: PSNR lost and time against float32, on this CPU.
+"""The price of half precision in a learned prox: PSNR lost and time against float32, on this CPU.
 
     PROXLAB_DATA=... python examples/benchmarks/bench_half.py
 
-The prior itself refuses half precision, so its potential is called below that door, with images,
-weights and all that lies between in bfloat16 or float16 (the filters alone are turned in float32
-and then rounded: torch solves no system in bfloat16). Images: photographs held out of bsds400.
+The prior itself refuses half precision. So its potential is called directly, with images, weights
+and all that lies between in bfloat16 or float16. The filters alone are turned in float32 and then
+rounded: torch solves no system in bfloat16. The images are photographs held out of bsds400.
 """
 
 import argparse
@@ -19,31 +19,33 @@ from proxlab.checkpoints import load
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
 from proxlab.images.metrics import psnr
+from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
+from proxlab.priors.lpn.tapered_bases import Filters
 
 LEVELS = (5, 25, 50)
+FULL, HALVES = "float32", {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def denoise(prior: LPN, v: Tensor, sigma: float, dtype: torch.dtype) -> tuple[Tensor, float]:
+def denoise(
+    potential: MixturePotential, v: Tensor, sigma: float, dtype: torch.dtype
+) -> tuple[Tensor, float]:
     """The prox with everything in `dtype`, and the seconds it took."""
     scaled, s = (v / sigma).to(dtype), torch.full((len(v),), sigma, dtype=dtype)
     start = time.perf_counter()
-    potential, original = prior.potential, prior.potential._filters
-    potential._filters = lambda like: _rounded(original(like.float()), like.dtype)
+    original = potential._filters
+
+    def rounded(like: Tensor) -> tuple[Filters, Tensor, Tensor]:
+        bank, context, coarse = original(like.float())
+        return Filters(*(f.to(like) for f in bank)), context.to(like), coarse.to(like)
+
+    potential._filters = rounded
     try:
         with torch.no_grad():
             x = potential.gradient(scaled, s)
     finally:
         del potential._filters
     return sigma * x.to(v.dtype), time.perf_counter() - start
-
-
-def _rounded(filters, dtype: torch.dtype):
-    """Tensors in nested tuples, in `dtype`."""
-    if isinstance(filters, Tensor):
-        return filters.to(dtype)
-    parts = [_rounded(part, dtype) for part in filters]
-    return type(filters)(*parts) if hasattr(filters, "_fields") else tuple(parts)
 
 
 def main(argv: Sequence[str] | None = None) -> dict[tuple[str, int], float]:
@@ -55,25 +57,27 @@ def main(argv: Sequence[str] | None = None) -> dict[tuple[str, int], float]:
     parser.add_argument("--data", type=Path, help="a folder of images; default bsds400")
     args = parser.parse_args(argv)
     prior = load(args.prior)
+    if not isinstance(prior, LPN) or not isinstance(prior.potential, MixturePotential):
+        parser.error(f"--prior names a network with a mixture potential, not {args.prior}")
     _, held_out = hold_out(load_gray(args.data or find_data("bsds400")))
     images = [x[: args.size, : args.size] / 255 for x in held_out[: args.images]]
     lost = {}
-    ways = ("bfloat16", "float16")
-    print(f"{'':10}" + "".join(f"{way + ', dB lost':>20}{'time':>8}" for way in ways))
+    print(f"{'':10}" + "".join(f"{way + ', dB lost':>20}{'time':>8}" for way in HALVES))
     for level in LEVELS:
         generator, sigma = torch.Generator().manual_seed(0), level / 255
-        sums = {way: [0.0, 0.0] for way in ("float32", *ways)}
+        ways = {FULL: torch.float32, **HALVES}
+        sums = {way: [0.0, 0.0] for way in ways}
         for image in images:
             clean = image[None, None]
             noisy = clean + sigma * torch.randn(clean.shape, generator=generator)
             for way, total in sums.items():
-                x, seconds = denoise(prior, noisy, sigma, getattr(torch, way))
+                x, seconds = denoise(prior.potential, noisy, sigma, ways[way])
                 total[0] += float(psnr(x, clean)) / len(images)
                 total[1] += seconds
         line = f"sigma {level:<4d}"
-        for way in ways:
-            lost[way, level] = sums["float32"][0] - sums[way][0]
-            line += f"{lost[way, level]:20.4f}{sums[way][1] / sums['float32'][1]:8.2f}"
+        for way in HALVES:
+            lost[way, level] = sums[FULL][0] - sums[way][0]
+            line += f"{lost[way, level]:20.4f}{sums[way][1] / sums[FULL][1]:8.2f}"
         print(line, flush=True)
     return lost
 

@@ -1,12 +1,12 @@
-"""Inverting a learned prox: L-BFGS of ours against 1000 Adam steps, the way of its inventors.
+"""The inverse of a learned prox: L-BFGS of ours against 1000 Adam steps, the way of its inventors.
 
     PROXLAB_DATA=... python examples/benchmarks/bench_inverse.py
 
-Eight gray 64 x 64 parts of photographs held out of bsds400, noised; the prox of those is inverted.
-Adam starts at zero with rate 0.01 in image units on psi(v) - <x, v> by automatic differentiation
-[Fang24]; its second row has our hand-written gradient in the place of that. Its time for all steps
-is measured over `--adam` of them if fewer are asked for, and scaled up. One process; the time is
-CPU time of this process, which other programs disturb least.
+Eight gray 64 x 64 parts of photographs held out of bsds400 are noised, and their prox is inverted.
+Adam starts at zero with rate 0.01 in image units and minimises psi(v) - <x, v>, by automatic
+differentiation [Fang24]; its second row has our hand-written gradient in place of that. Where
+`--adam` asks for fewer steps, its time is measured over those and scaled up. All runs in one
+process; the time is CPU time of this process, which other programs disturb least.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def adam(prior: LPN, x: Tensor, sigma: float, steps: int, by_hand: bool) -> tupl
 
 
 def residual(prior: LPN, v: Tensor, x: Tensor, sigma: float) -> float:
-    """|prox(v) - x| / |x - mean of x|, of the worst image."""
+    """|prox(v) - x| / |x - mean of x| of the worst image."""
     away = (prior.prox(v, sigma) - x).flatten(1).norm(dim=1)
     return float((away / (x - x.mean((1, 2, 3), keepdim=True)).flatten(1).norm(dim=1)).max())
 
@@ -60,16 +60,18 @@ def main(argv: Sequence[str] | None = None) -> dict[tuple[int, str], float]:
     parser.add_argument("--data", type=Path, help="a folder of images; default bsds400")
     args = parser.parse_args(argv)
     prior, size = load(args.prior), args.size
+    if not isinstance(prior, LPN):
+        parser.error(f"--prior names a learned proximal network, not {args.prior}")
     _, held_out = hold_out(load_gray(args.data or find_data("bsds400")))
     parts = [x[100 : 100 + size, 100 : 100 + size] / 255 for x in held_out[: args.images]]
     clean, ratios = torch.stack(parts)[:, None].double(), {}
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)).double()
     gradient, evaluated = prior.potential.gradient, 0
 
-    def counted(v: Tensor, s: Tensor) -> Tensor:
+    def counted(v: Tensor, sigma: Tensor) -> Tensor:
         nonlocal evaluated
         evaluated += len(v)
-        return gradient(v, s)
+        return gradient(v, sigma)
 
     for level in map(int, args.levels.split(",")):
         sigma = level / 255

@@ -1,9 +1,9 @@
-"""What the exact prox of a diffused point cloud costs: ours against scipy's L-BFGS-B.
+"""The cost of the exact prox of a diffused point cloud: ours against scipy's L-BFGS-B.
 
 The Datasaurus dino, 142 points in the plane, is diffused as at the steps of a hybrid sampler
-[Fang25] of few steps; y = x_t + sqrt(lam) e. Both ways minimise |x - y|^2 / 2 - lam log p_t(x): all
-points at once by `Mixture.prox`, one after the other by scipy, from y, with the gradient. Times are
-those of one thread on the processor, so that other work on the machine counts little.
+[Fang25] of few steps; y = x_t + sqrt(lam) e. Both ways minimise |x - y|^2 / 2 - lam log p_t(x):
+`Mixture.prox` at all points at once, scipy at one after the other, from y, with the gradient. Times
+are those of one thread on the processor, so that other work on the machine counts little.
 
     python examples/benchmarks/bench_mixture_prox.py
 """
@@ -30,19 +30,23 @@ SLACK = 1e-9
 
 
 class Row(NamedTuple):
+    """Times and failures of both ways at one step of a sampler."""
+
     steps: int
     t: float
     lam: float
     ours: float
-    """Seconds."""
+    """Our seconds."""
     scipy: float
+    """Seconds of scipy."""
     ours_worse: int
-    """Points at which our objective is the higher."""
+    """Number of points at which our objective is higher."""
     scipy_worse: int
+    """Number of points at which scipy's is."""
 
 
 def dino() -> Mixture:
-    """Its points as masses, in about [-1, 1]^2."""
+    """The points of the dino as masses, in about [-1, 1]^2."""
     with open(find_data("datasaurus/datasaurus.csv"), newline="") as file:
         rows = [(row["x"], row["y"]) for row in csv.DictReader(file) if row["dataset"] == "dino"]
     points = torch.tensor([[float(x), float(y)] for x, y in rows], dtype=torch.float64)
@@ -50,7 +54,7 @@ def dino() -> Mixture:
 
 
 def scipy_prox(p: Mixture, y: Tensor, lam: float) -> Tensor:
-    """Round components of one variance and weight, as at(t) makes them of points."""
+    """The prox by scipy, for components of one variance and weight, as `at` makes of points."""
     means, variance = p.means.numpy(), float(p.covariances[0])
     slopes, constants = means / variance, -np.square(means).sum(1) / (2 * variance)
 
@@ -71,7 +75,7 @@ def scipy_prox(p: Mixture, y: Tensor, lam: float) -> Tensor:
 
 
 def seconds(way: Callable[[], Tensor], runs: int) -> tuple[float, Tensor]:
-    """The least processor time of some runs, and what they give."""
+    """The least processor time of some runs, and their result."""
     times = []
     for _ in range(runs):
         start = time.process_time()
@@ -81,10 +85,10 @@ def seconds(way: Callable[[], Tensor], runs: int) -> tuple[float, Tensor]:
 
 
 def compare(cloud: Mixture, steps: int, count: int, runs: int, seed: int) -> list[Row]:
-    """One row for each step but that to t = 0, where the prox is the nearest point."""
+    """A row for each step but the last, to t = 0, where the prox is the nearest point."""
     rows, schedule, grid = [], VP(), uniform_grid(steps)
     generator = torch.Generator().manual_seed(seed)
-    for t, later in itertools.pairwise(grid):
+    for t, later in itertools.pairwise(grid[1:]):
         p, lam = cloud.at(t), float(schedule.integral(t, later))
         noise = torch.randn(count, 2, dtype=torch.float64, generator=generator)
         y = p.draw(count, generator) + lam**0.5 * noise

@@ -1,7 +1,7 @@
-"""What one learned prox of a gray image costs: ours against the way of its inventors.
+"""The cost of one learned prox of a gray image: ours against the way of its inventors.
 
-Theirs [Fang24] is rebuilt from its description with random weights, for timing only: the cost of
-one network against that of another, not two ways to one function. One process, interleaved runs.
+Theirs [Fang24] is rebuilt from its description with random weights, for timing alone: two networks
+are compared, not two ways to one function. All runs in one process, interleaved.
 
     python examples/benchmarks/bench_prox.py --size 512 --threads 1
 """
@@ -65,11 +65,12 @@ class InventorsNetwork(nn.Module):
             weights.normal_(-10, 0.1).exp_()
 
     def convex_weights(self) -> list[Tensor]:
-        """Those that must not be negative."""
-        return [*(layer.weight for layer in self.layers), self.head]
+        """The weights that must not be negative."""
+        layers = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+        return [*(layer.weight for layer in layers), self.head]
 
     def psi(self, x: Tensor) -> Tensor:
-        """[B]. On images beyond 128 pixels, the sum over all positions of the last layer."""
+        """psi, [B]; beyond 128 pixels the sum over all positions of the last layer."""
         z = F.softplus(self.first(x), beta=100)
         for layer, skip in zip(self.layers, self.skips, strict=True):
             reduced = F.interpolate(x, z.shape[-2:], mode="bilinear")
@@ -95,7 +96,7 @@ def patchwise(prox: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def inventors_flops(width: int, size: int) -> int:
-    """Of psi and its gradient on a square image: each multiply-add once forward, once back."""
+    """FLOP of psi and its gradient on a square image: each product once forward, once back."""
     side, products = size, 9 * width * size**2
     for stride in STRIDES:
         side = -(-side // stride)
@@ -104,8 +105,9 @@ def inventors_flops(width: int, size: int) -> int:
 
 
 def our_flops(prior: LPN, x: Tensor) -> int:
-    """Of one prox, as torch counts them: its counter refuses automatic differentiation alone, and
-    must be told of the product that adds in place.
+    """FLOP of one prox by torch's counter.
+
+    It fails at automatic differentiation alone, and must be told of the product that adds in place.
     """
     in_place = {torch.ops.aten.baddbmm_: lambda _, a, b, out_shape: 2 * prod(a) * b[-1]}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=in_place) as counter:

@@ -1,13 +1,17 @@
-"""A large image through tiles: what it costs, what it saves, and what too small a margin does.
+"""A large image through tiles: the cost, the savings, and the seams that too small a margin leaves.
 
     PROXLAB_DATA=... python examples/benchmarks/bench_tiles.py
         [--priors lpn-gray] [--size 1024] [--side 512]
 
-A mosaic of photographs of bsds400 with noise 25/255. Reach in pixels; pixels computed for one of
-the image, here and for a tile inside a larger one; seconds of the processor (all its threads, what
-else it runs left out) and memory beyond what the prior and the image take, of the whole and of
-tiles, each in a process of its own; and the error of tiles, largest and at the seams
-(`proxlab.seam_error`), with the prior's reach and with half of it.
+The image is a mosaic of photographs of bsds400 with noise 25/255. The columns of the table are
+
+    reach           pixels
+    pixels          computed for one of the image, here and for a tile inside a larger image
+    s, MB           seconds of the processor (of all threads of the process) and memory beyond what
+                    the prior and the image take, for the whole and for tiles, each in a process of
+                    its own
+    errors          of tiles, largest and at the seams (`proxlab.seam_error`), with the prior's
+                    reach and with half of it
 """
 
 import argparse
@@ -33,15 +37,18 @@ SIGMA = 25 / 255
 
 
 class Row(NamedTuple):
+    """One prior, whole and in tiles."""
+
     reach: int
     cost: float
+    """Pixels computed for one of the image."""
     seconds: tuple[float, float]
-    """Whole, in tiles."""
+    """Seconds of the whole, and in tiles."""
     megabytes: tuple[float, float]
-    """Likewise."""
+    """Memory of the whole, and in tiles."""
     error: SeamError
     half: SeamError
-    """With half the reach."""
+    """Error with half the reach."""
 
 
 def mosaic(photographs: Sequence[Tensor], size: int) -> Tensor:

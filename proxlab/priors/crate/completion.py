@@ -8,7 +8,7 @@ one that is partly seen a part of it. Seen pixels are denoised, missing ones est
 import torch
 import torch.nn.functional as F
 from deepinv.models import Denoiser
-from deepinv.physics import Inpainting
+from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor, nn
 
 from proxlab.operators.inpainting import fill_missing
@@ -83,7 +83,7 @@ class Completion(Denoiser):
         error = self.network.image(tokens, s, x.shape[2:])
         return (x - torch.lerp(s.view(-1, 1, 1, 1) * error, DOUBT * error, hole)).view_as(filled)
 
-    def start(self, y: Tensor, op: Inpainting, sigma: float | None = None) -> Tensor:
+    def start(self, y: Tensor, op: LinearPhysics, sigma: float | None = None) -> Tensor:
         """First estimate for `proxlab.restore(y, op, ..., init=)`, [B, C, H, W].
 
         `sigma` is the operator's noise where None. A level outside `sigma_range` is replaced by
