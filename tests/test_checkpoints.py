@@ -43,6 +43,10 @@ def other_kind(path):
     path.with_suffix(".json").write_text('{"kind": "bicycle"}')
 
 
+def kind_of_no_name(path):
+    path.with_suffix(".json").write_text('{"kind": []}')
+
+
 def not_json(path):
     path.with_suffix(".json").write_text("{")
 
@@ -58,6 +62,7 @@ def other_shape(path):
         (corrupt, "sha256"),
         (rename_card, "is missing"),
         (other_kind, "does not describe"),
+        (kind_of_no_name, "does not describe"),
         (not_json, "is not JSON"),
         (other_shape, "does not fit the architecture"),
     ],
