@@ -1,16 +1,16 @@
 """Draw images from a diffusion model: `proxlab.sample`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from proxlab.checkpoints import load_diffusion
 from proxlab.diffusion.mean_prox import DenoiserDiffusion
-from proxlab.diffusion.models import DiffusionModel, ProxDM
+from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion.sample_noise import SampleNoise
 from solvers import proxdm, score, uniform_grid
 from solvers.noise import Noise
@@ -18,8 +18,6 @@ from solvers.progress import progress_bar
 from solvers.proximal_diffusion import Kind as ProximalKind
 from solvers.proximal_diffusion import Sample
 
-SamplerKind = ProximalKind | Literal["sde", "ode"]
-"""A kind of step: of `solvers.proxdm`, by the prox, or of `solvers.score`, by the score."""
 Model = DiffusionModel | DenoiserDiffusion
 BATCH = 64
 """Number of digits at once on a CPU, where more would leave the cache."""
@@ -32,7 +30,7 @@ def sample(
     n: int = 64,
     *,
     steps: int | Sequence[float] = 10,
-    kind: SamplerKind = "hybrid",
+    kind: str = "hybrid",
     seed: int = 0,
     batch: int | None = None,
     progress: bool = False,
@@ -44,10 +42,10 @@ def sample(
     model: name of a shipped model, path of a .safetensors file, a model of
     `proxlab.checkpoints.load_diffusion`, or a denoiser of yours in a `proxlab.DenoiserDiffusion`,
     which stays on its device; steps: number of uniform steps in time, each of them one evaluation
-    of the network, or the times themselves, a grid of `solvers`; kind: "hybrid", "backward" or
-    "flow", which are proximal (see `solvers.proxdm`), or "sde" (Euler-Maruyama) or "ode"
-    (probability flow), which need a score; seed: image i depends on (seed, i) alone, whatever n and
-    batch; batch: number of images at once; progress: whether to draw a bar.
+    of the network, or the times themselves, a grid of `solvers`; kind: of `SAMPLERS`, "hybrid",
+    "backward" or "flow", which are proximal (see `solvers.proxdm`), or "sde" (Euler-Maruyama) or
+    "ode" (probability flow), which need a score; seed: image i depends on (seed, i) alone, whatever
+    n and batch; batch: number of images at once; progress: whether to draw a bar.
 
     Every model has a prox; all but those learned as a prox, `ProxDM`, have a score too. Warns where
     the model was not trained for the steps. Raises ValueError for n, steps or batch below 1, for a
@@ -62,7 +60,7 @@ def batches(
     n: int = 64,
     *,
     steps: int | Sequence[float] = 10,
-    kind: SamplerKind = "hybrid",
+    kind: str = "hybrid",
     seed: int = 0,
     batch: int | None = None,
     progress: bool = False,
@@ -77,11 +75,66 @@ def batches(
         if number is not None and number < 1:
             raise ValueError(f"{what} is at least 1, got {number}")
     times = list(steps) if isinstance(steps, Iterable) else uniform_grid(steps)
-    walker = _Walker(model, times, kind)
-    walker.check()
+    walker = _Walker(model, times, _found(model, times, kind))
     if batch is None:
         batch = BATCH if walker.device.type == "cpu" else BATCH_ON_GPU
     return _draw(walker, n, seed, batch, progress)
+
+
+class Sampler(NamedTuple):
+    """One way from noise to an image."""
+
+    walk: Callable[[Any, Tensor, list[float], Noise], Iterator[Sample]]
+    """(model, x ~ N(0, I) [B, C, H, W], times, noise) -> states; the last one is the sample."""
+    steps: ProximalKind | None
+    """Kind of its proximal steps, for which a model may not be trained; None: it asks the score."""
+
+
+def _proximal(kind: ProximalKind) -> Sampler:
+    """Sampler by the model's prox."""
+
+    def walk(model: Model, x: Tensor, times: list[float], noise: Noise) -> Iterator[Sample]:
+        return proxdm(model.prox, x, times, kind=kind, schedule=model.schedule, noise=noise)
+
+    return Sampler(walk, kind)
+
+
+def _explicit(kind: Literal["sde", "ode"]) -> Sampler:
+    """Sampler by the model's score."""
+
+    def walk(
+        model: ScoreModel | DenoiserDiffusion, x: Tensor, times: list[float], noise: Noise
+    ) -> Iterator[Sample]:
+        return score(model.score, x, times, kind=kind, schedule=model.schedule, noise=noise)
+
+    return Sampler(walk, None)
+
+
+SAMPLERS = {
+    "hybrid": _proximal("hybrid"),
+    "backward": _proximal("backward"),
+    "flow": _proximal("flow"),
+    "sde": _explicit("sde"),
+    "ode": _explicit("ode"),
+}
+"""The samplers by the name that `kind` takes."""
+
+
+def _found(model: Model, times: list[float], kind: str) -> Sampler:
+    """The sampler of that name; ValueError if it cannot be walked, a warning if it is untrained."""
+    if kind not in SAMPLERS:
+        raise ValueError(f"kind is one of {', '.join(SAMPLERS)}, got {kind!r}")
+    sampler = SAMPLERS[kind]
+    if sampler.steps is None and isinstance(model, ProxDM):
+        others = [repr(name) for name, row in SAMPLERS.items() if row.steps is not None]
+        raise ValueError(
+            f"kind {kind!r} needs the score of a diffusion, and {model.name} has only its prox; "
+            f"take kind={', '.join(others[:-1])} or {others[-1]}, or a score model"
+        )
+    sampler.walk(model, torch.empty(0), times, None)  # refuses what the sampler refuses
+    if sampler.steps is not None and not isinstance(model, DenoiserDiffusion):
+        model.check_steps(times, sampler.steps)
+    return sampler
 
 
 @dataclass(frozen=True)
@@ -90,30 +143,15 @@ class _Walker:
 
     model: Model
     times: list[float]
-    kind: SamplerKind
+    sampler: Sampler
 
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters(), torch.empty(0)).device
 
-    def check(self) -> None:
-        """Raise ValueError for what cannot be walked, and warn of what was not trained for."""
-        if self.kind in ("sde", "ode") and isinstance(self.model, ProxDM):
-            raise ValueError(
-                f"kind {self.kind!r} needs the score of a diffusion, and {self.model.name} has "
-                "only its prox; take kind='hybrid', 'backward' or 'flow', or a score model"
-            )
-        self.walk(torch.empty(0), None)  # refuses what the sampler refuses
-        if self.kind not in ("sde", "ode") and not isinstance(self.model, DenoiserDiffusion):
-            self.model.check_steps(self.times, self.kind)
-
     def walk(self, x: Tensor, noise: Noise) -> Iterator[Sample]:
         """States from x ~ N(0, I), [B, C, H, W], on; the last one is the sample."""
-        model, times, schedule = self.model, self.times, self.model.schedule
-        if self.kind in ("sde", "ode"):
-            assert not isinstance(model, ProxDM)  # `check` refuses it
-            return score(model.score, x, times, kind=self.kind, schedule=schedule, noise=noise)
-        return proxdm(model.prox, x, times, kind=self.kind, schedule=schedule, noise=noise)
+        return self.sampler.walk(self.model, x, self.times, noise)
 
 
 def _draw(walker: _Walker, n: int, seed: int, batch: int, progress: bool) -> Iterator[Tensor]:

@@ -57,7 +57,9 @@ def test_nonsense_is_refused_before_any_work():
         sample(prox, 1, seed=-1)
     with pytest.raises(ValueError, match="'sde' needs the score .* tiny-prox has only its prox"):
         sample(prox, 1, kind="sde")
-    with pytest.raises(ValueError, match="is hybrid, backward or flow, got 'forward'"):
+    with pytest.raises(
+        ValueError, match="kind is one of hybrid, backward, flow, sde, ode, got 'forward'"
+    ):
         sample(model, 1, kind="forward")
     with pytest.raises(ValueError, match="backward step needs gamma < 2.* at least 10 uniform"):
         batches(prox, 1, steps=5, kind="backward")

@@ -1,6 +1,6 @@
 """The options of all commands, and which belong together. No slow imports: --help is quick.
 
-A problem of `proxlab restore` is a row of `PROBLEMS` here and one of `problem.SOURCES`.
+A problem of `proxlab restore` is a row of `PROBLEM_OPTIONS` here and one of `problem.READERS`.
 """
 
 import argparse
@@ -17,7 +17,7 @@ DEFAULT_PRIOR = "lpn-gray"
 
 @dataclass(frozen=True)
 class ProblemOptions:
-    """What the command line knows of one problem of `proxlab restore`."""
+    """One problem of `proxlab restore`, as far as its options go."""
 
     add: Callable[[argparse.ArgumentParser], None]
     """Adds the options that the problem has besides those of all problems, in a group of theirs.
@@ -52,13 +52,13 @@ def parser() -> argparse.ArgumentParser:
 
 def check_usage(args: argparse.Namespace) -> None:
     """End with a usage error for options that are missing, or of another problem."""
-    mine = PROBLEMS[args.problem].defaults()
-    for name, row in PROBLEMS.items():
+    mine = PROBLEM_OPTIONS[args.problem].defaults()
+    for name, row in PROBLEM_OPTIONS.items():
         for attribute, untold in row.defaults().items():
             if attribute not in mine and getattr(args, attribute) != untold:
                 option = "--" + attribute.replace("_", "-")
                 args.usage_error(f"{option} is for {name}, not for {args.problem}")
-    lacking = PROBLEMS[args.problem].lacking(args)
+    lacking = PROBLEM_OPTIONS[args.problem].lacking(args)
     if lacking:
         args.usage_error(lacking)
 
@@ -73,9 +73,9 @@ def _models(models: argparse.ArgumentParser) -> None:
 
 
 def _restore(restore: argparse.ArgumentParser) -> None:
-    others = [f"for {name} {p.prior}" for name, p in PROBLEMS.items() if p.prior != DEFAULT_PRIOR]
+    others = [f"for {name} {p.prior}" for name, p in PROBLEM_OPTIONS.items() if p.prior != DEFAULT_PRIOR]
     restore.add_argument("input", type=Path)
-    restore.add_argument("problem", choices=list(PROBLEMS))
+    restore.add_argument("problem", choices=list(PROBLEM_OPTIONS))
     restore.add_argument("--noise", type=float, help="standard deviation, 0 to 1 (ct: any)")
     restore.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
     restore.add_argument(
@@ -87,7 +87,7 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     restore.add_argument(
         "--tile", type=int, metavar="SIDE", help="run the prior on tiles of so many pixels"
     )
-    restore.add_argument("--solver", default="admm", choices=["pgd", "fista", "admm", "drs", "hqs"])
+    restore.add_argument("--solver", default="admm", help="admm, drs, pgd, hqs, fista")
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")
     restore.add_argument("--weight", type=float, help="of the prior (default: the prior's own)")
     restore.add_argument("--steps", type=int, default=400)
@@ -96,7 +96,7 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")
     restore.add_argument("--overwrite", action="store_true")
     restore.add_argument("--seed", type=int, default=0)
-    for row in PROBLEMS.values():
+    for row in PROBLEM_OPTIONS.values():
         row.add(restore)
     restore.set_defaults(usage_error=restore.error)
 
@@ -173,7 +173,7 @@ def _sample(sample: argparse.ArgumentParser) -> None:
     sample.add_argument("--n", type=int, default=64, help="how many images")
     sample.add_argument("--steps", type=int, default=10, help="network evaluations for each")
     sample.add_argument(
-        "--kind", default="hybrid", choices=["hybrid", "backward", "flow", "sde", "ode"]
+        "--kind", default="hybrid", help="hybrid, backward, flow; with a score also sde, ode"
     )
     sample.add_argument("--grid", default="uniform", choices=["uniform", "even"])
     sample.add_argument("--seed", type=int, default=0)
@@ -214,7 +214,7 @@ def _compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--resume", action="store_true")
 
 
-PROBLEMS = {
+PROBLEM_OPTIONS = {
     "deblur": ProblemOptions(_deblur, _deblur_lacks),
     "inpaint": ProblemOptions(_inpaint, _inpaint_lacks),
     "ct": ProblemOptions(_ct, _ct_lacks, prior="lpn-ct"),

@@ -166,7 +166,7 @@ def test_recipes_differ_in_their_data_alone(photos, tmp_path):
         photographs.lpn_color(photos, tmp_path / "c", config=config)
 
 
-def test_every_recipe_has_a_row_and_is_called_what_the_command_calls_it():
+def test_every_recipe_is_found_and_is_called_what_the_command_calls_it():
     rooms = {place.split(":")[0] for place in RECIPES.values()}
     files = {path.stem for path in Path(recipes.__file__).parent.glob("*.py")}
     assert rooms == files - {"__init__", "names", "denoising"}
