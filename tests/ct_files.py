@@ -19,7 +19,7 @@ SCAN = "ct --simulate --angles 12 --noise 0.2"
 
 
 def make_ct_files() -> None:
-    """Into the working folder."""
+    """Write them into the working folder."""
     x = torch.from_numpy(PIXELS).float()[None, None]
     for name, bits in (("x.png", 16), ("byte.png", 8), ("x.tif", 32), ("x.npy", 32)):
         write_image(name, x, bits)

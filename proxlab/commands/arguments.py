@@ -73,7 +73,9 @@ def _models(models: argparse.ArgumentParser) -> None:
 
 
 def _restore(restore: argparse.ArgumentParser) -> None:
-    others = [f"for {name} {p.prior}" for name, p in PROBLEM_OPTIONS.items() if p.prior != DEFAULT_PRIOR]
+    others = [
+        f"for {name} {p.prior}" for name, p in PROBLEM_OPTIONS.items() if p.prior != DEFAULT_PRIOR
+    ]
     restore.add_argument("input", type=Path)
     restore.add_argument("problem", choices=list(PROBLEM_OPTIONS))
     restore.add_argument("--noise", type=float, help="standard deviation, 0 to 1 (ct: any)")

@@ -1,4 +1,4 @@
-"""What `proxlab restore INPUT ct` works on: a sinogram from a file, or one simulated from an image.
+"""The scan that `proxlab restore INPUT ct` works on: a sinogram, or one simulated from an image.
 
 The geometry is told by options, or by the JSON beside a sinogram, which options may repeat but not
 contradict.
@@ -39,7 +39,7 @@ from proxlab.operators.tomography.sinograms import (
 
 Beam = ParallelBeam | FanBeam
 SAME_ANGLE = 1e-3
-"""Degrees, by which angles typed with few digits may differ."""
+"""Degrees by which angles typed with few digits may differ."""
 
 
 def scan(args: argparse.Namespace) -> Source:
@@ -107,7 +107,7 @@ def measured(args: argparse.Namespace) -> Measurement:
 
 
 def _hint(args: argparse.Namespace, loaded: LoadedImage) -> str:
-    """For a 16-bit image that is as dark as Hounsfield units are."""
+    """A hint for a 16-bit image that is as dark as Hounsfield units are, else nothing."""
     if loaded.bits != 16 or loaded.scale[1] != 65535:
         return ""
     brightest = round(float(loaded.pixels.max()) * 65535)
@@ -134,7 +134,7 @@ def _untold(args: argparse.Namespace, y: Tensor) -> Scan:
 
 
 def _agreed(args: argparse.Namespace, recorded: Scan) -> Scan:
-    """`recorded`, if no option says otherwise."""
+    """`recorded`; ValueError if an option says otherwise."""
     told = _told(args, _beam(args) or recorded.beam)
     geometry = replace(recorded, **told)
     for name in told:
@@ -152,7 +152,7 @@ def _agreed(args: argparse.Namespace, recorded: Scan) -> Scan:
 
 
 def _told(args: argparse.Namespace, beam: Beam) -> dict[str, Any]:
-    """The fields of a Scan that options tell."""
+    """The fields of a Scan that options tell, by name."""
     angles = None
     if args.angles is not None:
         angles = even_angles(args.angles, beam.turn)

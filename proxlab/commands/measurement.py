@@ -1,4 +1,4 @@
-"""What `proxlab restore` works on: INPUT as it was read, and the measurement that it becomes."""
+"""INPUT of `proxlab restore` as it was read, and the measurement that it becomes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ class Measurement(NamedTuple):
     clean: Tensor | None = None
     """x [1, C, H, W], where it is known: the measurement was simulated."""
     plain: Tensor | None = None
-    """What a result is compared with, of the size of `clean`: the measurement, or an estimate."""
+    """The image that a result is compared with, of the size of `clean`: y, or an estimate."""
     plain_is: str = ""
     """How `plain` was estimated, for a reader; empty if it is y."""
     noise: float | None = None
@@ -38,7 +38,7 @@ class Source(NamedTuple):
     measure: Callable[[torch.Generator], Measurement]
     """Takes the measurement from INPUT, or simulates it. Raises ValueError for what cannot be."""
     grows: bool = False
-    """Whether the restored image is larger than INPUT."""
+    """True if the restored image is larger than INPUT."""
     hint: str = ""
     """A sentence on how INPUT may have been meant otherwise, empty without a doubt."""
     files: Mapping[str, Path] = {}

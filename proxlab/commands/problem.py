@@ -1,6 +1,6 @@
 """How each problem of `proxlab restore` makes a measurement of INPUT: one function a problem.
 
-A problem is a row of `SOURCES` here and one of `arguments.PROBLEMS`, where its options are.
+A problem is a row of `READERS` here and one of `arguments.PROBLEM_OPTIONS`, where its options are.
 """
 
 import argparse
@@ -78,9 +78,9 @@ def _four(text: str) -> tuple[int, int, int, int]:
     return y, x, h, w
 
 
-SOURCES: dict[str, Callable[[argparse.Namespace], Source]] = {
+READERS: dict[str, Callable[[argparse.Namespace], Source]] = {
     "deblur": deblur,
     "inpaint": inpaint,
     "ct": ct_problem.scan,
 }
-"""What reads INPUT for each problem, by the name that the command line knows."""
+"""The function that reads INPUT, for each problem by the name that the command line knows."""

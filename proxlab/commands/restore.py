@@ -1,4 +1,4 @@
-"""`proxlab restore`: a file in, a file out, what was found said in a line."""
+"""The command `proxlab restore`: a file in, a file out, what was found said in a line or two."""
 
 import argparse
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.checkpoints import load
-from proxlab.commands.arguments import PROBLEMS
+from proxlab.commands.arguments import PROBLEM_OPTIONS
 from proxlab.commands.device import device
 from proxlab.commands.measurement import Measurement, Source
-from proxlab.commands.problem import SOURCES
+from proxlab.commands.problem import READERS
 from proxlab.images import write_image
 from proxlab.images.dicom import check_source
 from proxlab.images.files import check_writable, write_json
@@ -27,16 +27,16 @@ from proxlab.tiled import Tiled
 
 
 def restore_file(args: argparse.Namespace) -> None:
-    """Read, degrade if told to, restore, write. Raises ValueError or OSError on bad input."""
+    """Read a file, degrade it if told to, restore, write; ValueError or OSError on bad input."""
     if not 0 <= args.seed < 2**63:
         raise ValueError(f"--seed is a whole number from 0 to 2^63 - 1, got {args.seed}")
     generator = torch.Generator().manual_seed(args.seed)
-    source = SOURCES[args.problem](args)
+    source = READERS[args.problem](args)
     bits = 16 if source.image is None else min(source.image.bits, 16)
     out = args.out or _beside(args, source)
     _check_outputs(args, source, out, bits)
     measured = source.measure(generator)
-    prior = named_prior(args.prior or PROBLEMS[args.problem].prior)
+    prior = named_prior(args.prior or PROBLEM_OPTIONS[args.problem].prior)
     if args.tile is not None:
         prior = Tiled(prior, args.tile)
     first = _completion(args.start) if args.start else None
@@ -92,7 +92,7 @@ def _write(args: argparse.Namespace, out: Path, image: Tensor, bits: int) -> flo
 
 
 def _doubts(path: Path, source: Source) -> Iterator[str]:
-    """What of INPUT was lost, or may have been misread."""
+    """Sentences on what of INPUT was lost, or may have been misread."""
     loaded = source.image
     if loaded is not None and loaded.clipped:
         yield (
@@ -104,7 +104,7 @@ def _doubts(path: Path, source: Source) -> Iterator[str]:
 
 
 def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
-    """How near the image came to the clean one, where that is known."""
+    """Sentences on how near the image came to the clean one, where that is known."""
     x, before = measured.clean, measured.plain
     if x is None:
         return
@@ -118,7 +118,7 @@ def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
 
 
 def _verdict(result: Restoration, clipped: float) -> Iterator[str]:
-    """How the run ended, and what of the image its file does not hold."""
+    """Sentences on how the run ended, and on what of the image its file does not hold."""
     verdict = "certified" if result.certified[0] else f"not certified: {result.doubts[0]}"
     yield f"{int(result.steps[0])} steps, stopped by {result.stopped[0]}; {verdict}"
     if clipped:
@@ -126,7 +126,7 @@ def _verdict(result: Restoration, clipped: float) -> Iterator[str]:
 
 
 def _check_outputs(args: argparse.Namespace, source: Source, out: Path, bits: int) -> None:
-    """Before the work, so that none of it is lost to a place that cannot be written to."""
+    """ValueError for a place that cannot be written to: before the work, so that none is lost."""
     kind = out.suffix.lower()
     if kind == ".dcm":
         _check_dicom(args, source, out)
@@ -154,7 +154,10 @@ def _check_outputs(args: argparse.Namespace, source: Source, out: Path, bits: in
 
 
 def _check_dicom(args: argparse.Namespace, source: Source, out: Path) -> None:
-    """Another image can be none, for want of a patient, nor one of another size than its source."""
+    """ValueError unless the result can be a copy of the DICOM file INPUT, its pixels replaced.
+
+    Another image can be no DICOM, for want of a patient, nor one of another size than its source.
+    """
     if args.input.suffix.lower() != ".dcm":
         raise ValueError(
             f"cannot write {out}: DICOM is written only as a copy of the DICOM file that the image "
@@ -169,7 +172,7 @@ def _check_dicom(args: argparse.Namespace, source: Source, out: Path) -> None:
 
 
 def _beside(args: argparse.Namespace, source: Source) -> Path:
-    """Where the result goes if nobody says: INPUT-restored, of INPUT's type where that will do."""
+    """Path of the result if none is told: INPUT-restored, of INPUT's type where that will do."""
     kind, path = args.input.suffix.lower(), args.input
     keeps = kind in WRITABLE or (kind == ".dcm" and not source.grows)
     if source.image is None:

@@ -29,7 +29,7 @@ def check_image(x: Tensor) -> Tensor:
 
 
 def check_finite(x: Tensor) -> Tensor:
-    """x if no entry is NaN or infinite. For the doors only: a solver tells its own failures."""
+    """x if it is an image without NaN and infinity; TypeError or ValueError otherwise."""
     check_image(x)
     strange = int((~x.isfinite()).sum())
     if strange:
@@ -54,7 +54,7 @@ def column(gamma: float | Tensor, y: Tensor) -> float | Tensor:
 
 
 def positive(name: str, number: float | PerImage, y: Tensor) -> PerImage:
-    """As float64 [B]; ValueError unless positive, finite, and a float or one for each image."""
+    """A number, or one for each image, as float64 [B]; ValueError unless positive and finite."""
     each = torch.as_tensor(number, device=y.device, dtype=float_for_sums(y))
     if each.ndim and each.shape != y.shape[:1]:
         raise ValueError(f"{name} is a float or [B], B = {len(y)}, got {list(each.shape)}")

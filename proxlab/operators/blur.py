@@ -17,7 +17,8 @@ from proxlab.operators.noise import Noise, Weights, checked_noise
 from solvers.protocols import Image
 
 SUM_TOLERANCE = 1e-3
-"""How far from 1 a kernel may sum; negative entries may cancel down to this share of the whole."""
+"""Largest distance of a kernel's sum from 1. One that is to be normalised has to sum to more than
+this share of its absolute values."""
 
 PSEUDO_INVERSE_CUTOFF = 1e-5
 """Frequencies damped below this fraction of the strongest are not inverted by `A_dagger`."""
@@ -78,6 +79,9 @@ def deblur(
     normalize: bool = False,
 ) -> LinearPhysics:
     """Blur by `kernel` [h, w], h and w odd, then Gaussian noise of std `noise` (image units).
+
+        op = deblur(gaussian_kernel(1.6), noise=0.01)
+        y = op(x)
 
     boundary: "circular" wraps around, and its prox is a closed form; "reflect" mirrors the image at
     its edges; "valid" keeps only pixels whose neighbourhood was seen, [H - h + 1, W - w + 1].
@@ -195,7 +199,7 @@ class PaddedBlur(Blur):
         return self.conv_transpose[2](y, filter=self.filter.to(y), padding=self.padding)
 
     def usable(self, y: Tensor) -> Tensor:
-        """y; ValueError unless images, and with mirrored edges at least as large as the kernel."""
+        """y; ValueError unless it is images, with mirrored edges no smaller than the kernel."""
         if self.padding != "valid":
             check_kernel_fits(self.filter, check_image(y))
         return check_image(y)

@@ -25,12 +25,15 @@ from solvers.protocols import DataTerm, Image, PerImage, Selectable
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How well a prox without a closed form is computed."""
+    """The accuracy of a prox without a closed form.
+
+    Raises ValueError unless 0 < tol < 1 and max_steps >= 1.
+    """
 
     tol: float = 1e-5
-    """Residual of its linear system over the right-hand side, between 0 and 1."""
+    """Residual of its linear system over the right-hand side."""
     max_steps: int = 500
-    """Conjugate gradient steps, at most, at least 1."""
+    """Conjugate gradient steps, at most."""
 
     def __post_init__(self):
         if not 0 < self.tol < 1:
@@ -42,7 +45,7 @@ class Accuracy:
 class QuadraticDataTerm(DataTerm, Selectable, Protocol):
     """f(x) = w <A x - y, W (A x - y)> / 2 of a batch of images: a solver's data term, and more.
 
-    An image knows nothing of the others: w, W and what A does may differ from one to the next.
+    Images are independent: w, W and A may differ from one to the next.
     """
 
     @property
@@ -52,7 +55,7 @@ class QuadraticDataTerm(DataTerm, Selectable, Protocol):
 
     @property
     def stopped_short(self) -> Sequence[float]:
-        """Relative residual of each call of `prox` that ended above `tol`, as they came."""
+        """Relative residuals of those calls of `prox` that ended above `tol`, in their order."""
         ...
 
     @property

@@ -1,12 +1,13 @@
 """First estimates for operators without a formula of their own: least squares, stopped early.
 
 A solver that starts where unseen pixels are black may end there. So what an operator does not see
-is interpolated: the estimate is c, the constant that explains y best, plus a smooth image S z,
+is interpolated. The estimate is the constant c that explains y best, plus a smooth image S z, with
+z from a few conjugate gradient steps on
 
-    z from a few conjugate gradient steps on min |A S z - (y - A c)|^2,   [Bjorck96, Sec. 7.4]
+    min |A S z - (y - A c)|^2.   [Bjorck96, Sec. 7.4]
 
-where S divides each frequency by about its size, as photographs do. Steps from 0 keep z in the
-range of S A^T: of the images that explain y equally well they lead to the smoothest.
+S weights a frequency by about one over its size, as photographs do. The steps start at z = 0, so
+they lead to the smoothest of the images that explain y equally well.
 """
 
 from itertools import islice
@@ -19,13 +20,13 @@ from proxlab.operators.noise import noise_level
 from solvers.least_squares import cgls
 from solvers.protocols import Image, PerImage, dot, float_for_sums, per_image
 
-STEPS = 16
+LEAST_SQUARES_STEPS = 16
 """Conjugate gradient steps, at most; each is a product with A and one with A^T. On held-out
 photographs (`examples/benchmarks/operators/bench_first_estimate.py`) twice as many gain 0.1 dB
 where pixels are missing, and lose where a blurred measurement is noisier than its operator says."""
 CORNER = 0.03
-"""Frequency in cycles a pixel below which S no longer grows: the image tends to c some five pixels
-away from all that is seen. At 0.01 holes wider than that are filled better, in three times as many
+"""Frequency in cycles a pixel below which S no longer grows: in a hole, the image tends to c some
+five pixels away from what is seen. At 0.01 wider holes are filled better, in three times as many
 steps; at 0.06 they are filled worse."""
 
 
@@ -40,9 +41,10 @@ def best_multiple(y: Tensor, op: LinearPhysics, x: Image) -> Image:
 def smooth_least_squares(y: Tensor, op: LinearPhysics) -> Image:
     """Smooth images x with A x near y, zero where A^T y is; each image by itself.
 
-    y: float [B, ...], of any shape that the operator has. An image stops after `STEPS` steps, or
-    once |A x - y| is that of the operator's noise, or no longer falls, as where `A_adjoint` is not
-    the adjoint. Images [B, n] without rows and columns are not smoothed.
+    y: float [B, ...], of any shape that the operator has. An image stops after
+    `LEAST_SQUARES_STEPS`, once |A x - y| is that of the operator's noise, or once it no longer
+    falls, because `A_adjoint` is not the adjoint. Images [B, n], without rows and columns, are not
+    smoothed.
     """
     back = op.A_adjoint(y)
     constant = best_multiple(y, op, torch.ones_like(back))
@@ -50,7 +52,7 @@ def smooth_least_squares(y: Tensor, op: LinearPhysics) -> Image:
     goal, least = _noise_energy(y, op) / 2, dot(rest, rest) / 2
     running = least > goal
     steps = cgls(lambda u: op.A(smooth(u)), lambda r: smooth(op.A_adjoint(r)), rest, z)
-    for state in islice(steps, STEPS):
+    for state in islice(steps, LEAST_SQUARES_STEPS):
         running = running & (state.misfit < least)
         z = torch.where(per_image(running, z) > 0, state.x, z)
         least = torch.where(running, state.misfit, least)
@@ -87,7 +89,7 @@ class Smoothing:
 
 
 def _noise_energy(y: Tensor, op: LinearPhysics) -> PerImage:
-    """What |A x - y|^2 is at the true x, on average, [B]; 0 where nobody knows."""
+    """The mean of |A x - y|^2 at the true x, [B]; 0 where the noise is not known."""
     known = noise_level(op)
     told = 0.0 if known is None else known
     level = torch.as_tensor(told, dtype=float_for_sums(y), device=y.device)

@@ -21,7 +21,7 @@ from solvers.protocols import Image
 
 
 def as_operator(op: LinearPhysics) -> Operator:
-    """`op` itself where it keeps the contract, else what lends it a data term and an estimate."""
+    """`op` itself if it keeps the contract, else the adapter that lends it what it lacks."""
     if isinstance(op, Operator):
         return op
     if isinstance(op, Inpainting):
@@ -39,7 +39,7 @@ class _Linear:
     op: LinearPhysics
 
     def usable(self, y: Tensor) -> Tensor:
-        """y as it is; its data term and estimate let `A_adjoint` refuse it."""
+        """y; the data term's product with A^T refuses what does not fit."""
         return y
 
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
@@ -56,7 +56,7 @@ class _CircularBlur:
     op: LinearPhysics
 
     def usable(self, y: Tensor) -> Tensor:
-        """y, of which `A_adjoint` has refused what does not fit."""
+        """y; `A_adjoint` refuses what does not fit."""
         self.op.A_adjoint(y)
         return y
 

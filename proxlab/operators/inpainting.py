@@ -93,6 +93,8 @@ def _pixels(shape: Sequence[int]) -> int:
 def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
     """Keep the pixels where `mask` [H, W] or [C, H, W] is 1, zero where it is 0.
 
+        op = inpaint(random_mask((256, 256), missing=0.5), noise=0.01)
+
     Gaussian noise of std `noise` (image units) falls on the kept pixels only. [H, W] serves any
     number of channels. Raises ValueError or TypeError on other values or shapes, on a mask without
     a single 1, on a bad noise; the operator itself refuses images of another size than the mask.

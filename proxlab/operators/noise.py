@@ -18,11 +18,11 @@ from proxlab.operators.arguments import positive
 from solvers.protocols import PerImage, per_image
 
 LEAST_COUNT = 0.5
-"""Photons that a ray counts where none arrived: its logarithm must be a number."""
+"""Photons that a ray is taken to count where none arrived: its logarithm must be a number."""
 
 
 class Weights(NamedTuple):
-    """How far a measurement is trusted, w and W in f(x) = w <A x - y, W (A x - y)> / 2."""
+    """Trust in a measurement: w and W in f(x) = w <A x - y, W (A x - y)> / 2."""
 
     image: PerImage
     """w, float64 [B], positive."""
@@ -33,7 +33,7 @@ class Weights(NamedTuple):
 class PhotonCounts(NoiseModel):
     """y = -log(n / I) / k with n ~ Poisson(I exp(-k l)).
 
-    photons: I, sent along each ray. attenuation: k, per unit of length of an image value of 1.
+    photons: I, sent along each ray. attenuation: k, of an image value of 1, per unit of length.
     Raises ValueError unless both are positive and finite.
     """
 
@@ -45,7 +45,7 @@ class PhotonCounts(NoiseModel):
         self.photons, self.attenuation = float(photons), float(attenuation)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None, **kwargs) -> Tensor:
-        """Line integrals to noisy ones. A CPU generator gives the same for every device of x."""
+        """Noisy line integrals from exact ones; a CPU generator gives the same on every device."""
         mean = self.photons * (-self.attenuation * x.double()).exp()
         if generator is not None:
             mean = mean.to(generator.device)
@@ -65,7 +65,7 @@ class Noise(GaussianNoise):
         super().__init__(torch.tensor(sigma, dtype=torch.float64))
 
     def forward(self, x, sigma=None, seed=None, generator=None, **kwargs):
-        """x + std * n. A CPU generator gives the same n for every device of x."""
+        """x + std * n; a CPU generator gives the same n on every device."""
         self.update_parameters(sigma=sigma)
         if seed is not None:
             self.rng_manual_seed(seed)
@@ -94,6 +94,7 @@ def noise_level(op: LinearPhysics) -> float | Tensor | None:
 
 
 def checked_noise(noise: float) -> float:
+    """The standard deviation as a float; ValueError unless 0 <= noise <= 1, image units."""
     if not (isinstance(noise, (int, float, np.number)) and 0 <= noise <= 1):
         raise ValueError(
             f"noise is a standard deviation in image units, expected 0 <= noise <= 1, got {noise}"
@@ -109,11 +110,11 @@ def measurement_weights(
     strength: float | PerImage = 1.0,
     assumed: float = 1.0,
 ) -> Weights:
-    """How far y = op(x) is trusted: w = strength / noise^2, and W from the noise model.
+    """Trust in y = op(x): w = strength / noise^2, and W from the noise model.
 
     noise: standard deviation in the units of y, a float or [B]. If None, that of the operator's
-    Gaussian noise; of photon counts, that of each entry, whose mean variance makes w; `assumed`
-    where the operator knows no noise, or one of no known level.
+    Gaussian noise; with photon counts, w is the mean precision of an image's entries and W each
+    one's share; `assumed` where the operator knows no noise, or one of no known level.
     Raises ValueError unless noise and strength are positive, finite, and a float or one an image.
     """
     entry = None

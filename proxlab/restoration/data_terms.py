@@ -1,4 +1,4 @@
-"""What a restoration asks of a measurement and its operator: a data term, and where to start.
+"""The data term of a measurement and a first estimate of its image: where a restoration begins.
 
     f = data_term(y, op)      # f(x) = w |A x - y|^2 / 2, ready for a solver
     x = start(y, op)          # a plain estimate of the image

@@ -15,7 +15,7 @@ from proxlab.operators.noise import Noise, checked_noise
 
 
 class Weighed(LinearPhysics):
-    """What would be operators/weighed.py: rows are dimmed towards the bottom."""
+    """The file operators/weighed.py, if there were one: rows dimmed towards the bottom."""
 
     def __init__(self, least: float, noise: float):
         super().__init__()
@@ -53,8 +53,10 @@ def weigh(args):
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(arguments.PROBLEMS, "weigh", arguments.ProblemOptions(options, lacking))
-    monkeypatch.setitem(problem.SOURCES, "weigh", weigh)
+    monkeypatch.setitem(
+        arguments.PROBLEM_OPTIONS, "weigh", arguments.ProblemOptions(options, lacking)
+    )
+    monkeypatch.setitem(problem.READERS, "weigh", weigh)
     Image.fromarray(camera()[96:128, 200:236]).save("x.png")
     return lambda words: main(f"restore x.png {words} --prior tv --steps 30 --device cpu".split())
 

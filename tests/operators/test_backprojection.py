@@ -17,7 +17,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 
 
 def operator(fan=None, n=64, angles=None, axis=(0.05, -0.03), detectors=None):
-    """Of [-1, 1]^2, sampled well unless told otherwise."""
+    """A scan of [-1, 1]^2, sampled well unless told otherwise."""
     d = 2 / n
     return ct(
         n,
@@ -31,7 +31,7 @@ def operator(fan=None, n=64, angles=None, axis=(0.05, -0.03), detectors=None):
 
 
 def error(op, shapes=None, change=lambda y: y, **wanted):
-    """Of the image from the exact sinogram, and what was made from it."""
+    """Error of the image from the exact sinogram, and that image."""
     shapes = shapes or blobs(0.7)
     made = op.A_dagger(change(sinogram(shapes, op.scan)), **wanted)
     return relative(made, pixels(shapes, op.scan)), made

@@ -37,7 +37,7 @@ def pad(y):
 
 
 class Halved(dp.LinearPhysics):
-    """As the docstring of the contract has it."""
+    """The operator in the docstring of the contract."""
 
     def A(self, x):
         return x / 2

@@ -31,7 +31,7 @@ def dense(op, dtype=torch.float64):
 
 
 def errors(beam, model, shapes, moved=0.0):
-    """Of sinograms against the closed form, for 32, 64 and 128 pixels across [-1, 1]."""
+    """Errors of sinograms against the closed form, at 32, 64 and 128 pixels across [-1, 1]."""
     found = []
     for n in (32, 64, 128):
         d = 2 / n
@@ -76,7 +76,7 @@ def area(polygon):
 
 
 def corners(scan):
-    """Of every pixel, row by row."""
+    """Corners of every pixel, row by row."""
     d, h, w = scan.pixel_spacing, scan.height, scan.width
     for i in range(h):
         for j in range(w):

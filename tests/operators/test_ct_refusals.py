@@ -1,4 +1,4 @@
-"""What the CT operator does not take, each refused before any work in one clear sentence."""
+"""Bad arguments of the CT operator, each refused before any work in one clear sentence."""
 
 import math
 
@@ -17,7 +17,7 @@ RADIANS = np.linspace(0, math.pi, 60, endpoint=False)
 
 
 def one_side():
-    """Of a fan."""
+    """Views of a fan over half a turn."""
     op = ct(8, range(0, 180, 20), fan=(20, 30))
     return op.A_dagger(op.A(image(1, 1, 8, 8)))
 

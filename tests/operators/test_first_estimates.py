@@ -65,7 +65,7 @@ def test_many_steps_lead_to_the_dense_solution(name, monkeypatch):
     rest = y.flatten() - constant * a.sum(1)
     z = torch.linalg.pinv(a @ s, rtol=1e-9) @ rest
     dense = (constant + s @ z).view(1, 1, H, W)
-    monkeypatch.setattr(first_estimates, "STEPS", 500)
+    monkeypatch.setattr(first_estimates, "LEAST_SQUARES_STEPS", 500)
     assert relative(smooth_least_squares(y, op), dense) < 1e-5
     plain = (constant + torch.linalg.pinv(a) @ rest).view(1, 1, H, W)
     assert relative(plain, dense) > 0.05  # without S

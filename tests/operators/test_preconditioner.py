@@ -43,7 +43,7 @@ def turned_once(near):
 
 
 def four_mirrors(near):
-    """As if one quadrant of the kernel told the others."""
+    """Take one quadrant of the kernel for all four."""
     height, width = near.size
     kernel = torch.fft.irfft2(near.spectrum, s=(2 * height, 2 * width))
     kernel[:, width + 1 :] = kernel[:, 1:width].flip(1)
@@ -78,7 +78,7 @@ def dense(f, size):
 
 
 def conditions(size, s, change=None):
-    """Of I + s A^T A, before and after."""
+    """Condition numbers of I + s A^T A, before and after."""
     near = Circulant(normal, image(1, 1, *size))
     if change is not None:
         change(near)
@@ -171,7 +171,7 @@ def test_beyond_the_limit_it_is_not_used(monkeypatch):
 
     op = ct(**SCANS["parallel"])
     near = Circulant(op.A_adjoint_A, image(1, 1, 32, 32))
-    highest = preconditioner.LIMIT / near.spectrum.max()
+    highest = preconditioner.PRECONDITIONED_UP_TO / near.spectrum.max()
     assert near.helps(0.99 * highest) and not near.helps(1.01 * highest)
     two = torch.stack([0.1 * highest, 1.01 * highest]).view(2, 1, 1, 1)
     assert near.helps(two).flatten().tolist() == [True, False]
@@ -203,7 +203,7 @@ def test_whether_it_is_used_does_not_depend_on_neighbours():
     op = ct(**SCANS["parallel"])
     y, v = op(image(2, 1, 32, 32)), image(2, 1, 32, 32, seed=1)
     both = data_term(y, op, noise=0.1, tol=1e-4)
-    limit = preconditioner.LIMIT / float(both.preconditioner.spectrum.max()) * 0.1**2
+    limit = preconditioner.PRECONDITIONED_UP_TO / float(both.preconditioner.spectrum.max()) * 0.1**2
     tau = torch.tensor([0.9 * limit, 1.1 * limit], dtype=torch.float64)
     together = both.prox(v, tau)
     alone = data_term(y[:1], op, noise=0.1, tol=1e-4).prox(v[:1], tau[:1])

@@ -18,13 +18,12 @@ import solvers
 from proxlab import operators
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.phantoms import blobs, disks, pixels, sinogram
-from proxlab.restoration.data_terms import data_term
-from proxlab.restoration.restoring import AtStep
+from proxlab.restoration.data_terms import LinearData, data_term
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot
 
 RHOS = (2e-2, 1e-3)
-"""Of |A|^2: how strongly a data step holds on to where it starts."""
+"""Shares of |A|^2: how strongly a data step holds on to where it starts."""
 GOAL = 1e-4
 """Relative error at which data steps are compared."""
 TOLERANCES = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
@@ -33,7 +32,7 @@ TOLERANCES = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
 class Smooth:
     """A prior that changes a little from step to step."""
 
-    def prox(self, v: Tensor, sigma: float) -> Tensor:
+    def prox(self, v: Tensor, tau: float | Tensor) -> Tensor:
         return torch.nn.functional.avg_pool2d(v, 3, 1, 1, count_include_pad=False)
 
 
@@ -144,7 +143,8 @@ def inner_steps(op: Tomography, x: Tensor, rho: float, steps: int = 8) -> int:
     """Products with A^T A that the data steps of ADMM take in all."""
     y = noisy(op.A(x))
     f = data_term(y, op, noise=1.0, strength=1 / (rho * largest(op, x)), tol=1e-5)
-    states = solvers.admm(f, AtStep(Smooth()), op.A_dagger(y, window="hann"), tau=1.0)
+    assert isinstance(f, LinearData)
+    states = solvers.admm(f, Smooth(), op.A_dagger(y, window="hann"), tau=1.0)
     for _ in range(steps):
         next(states)
     return f.inner_steps

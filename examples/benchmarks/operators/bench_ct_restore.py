@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> list[dict]:
 
 
 def tune(args: argparse.Namespace) -> list[dict]:
-    """What settings reach on slices held out of the training set."""
+    """Print the PSNR that settings reach on slices held out of the training set."""
     _, held_out = hold_out(load_ct(args.folder or find_data("ct/train")))
     images = [x[None, None] for x in held_out[1 : 1 + args.slices]]
     rows = []

@@ -1,4 +1,4 @@
-"""Where restorations by an operator that proxlab does not know start, and where they end.
+"""The start and the end of restorations by an operator that proxlab does not know.
 
     PROXLAB_DATA=... python examples/benchmarks/operators/bench_first_estimate.py [--crops 20]
 
@@ -126,19 +126,19 @@ def ends(x: Tensor, prior_name: str, steps: int) -> tuple[float, float, float]:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, tuple[float, ...]]:
     """Print both tables; the figures by name."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="where restorations start, and end")
     parser.add_argument("--crops", type=int, default=20, help="photographs for the estimates")
     parser.add_argument("--restored", type=int, default=3, help="of them, to restore")
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--prior", default="lpn-gray")
     parser.add_argument("--max-steps", type=int, default=400, help="of a restoration")
-    parser.add_argument("--steps", type=int, default=first_estimates.STEPS)
+    parser.add_argument("--steps", type=int, default=first_estimates.LEAST_SQUARES_STEPS)
     parser.add_argument("--corner", type=float, default=first_estimates.CORNER)
     args = parser.parse_args(argv)
     torch.manual_seed(0)
     x = crops(args.crops, args.side)
     with (
-        patch.object(first_estimates, "STEPS", args.steps),
+        patch.object(first_estimates, "LEAST_SQUARES_STEPS", args.steps),
         patch.object(first_estimates, "CORNER", args.corner),
     ):
         figures: dict[str, tuple[float, ...]] = dict(estimates(x))

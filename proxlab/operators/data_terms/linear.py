@@ -17,14 +17,14 @@ from solvers.protocols import Image, PerImage, dot, per_image
 from solvers.spectrum import scattered
 
 PRECONDITIONER_PATIENCE = 60
-"""Steps after which a preconditioner is not what the operator needs."""
+"""Steps of one prox after which the preconditioner is left out for that image: it does not fit."""
 
 
 class Preconditioner(Protocol):
     """An approximate inverse of I + s A^T A: it saves steps and changes no result."""
 
     def helps(self, s: Tensor) -> Tensor:
-        """Whether it is worth its cost, for each s; bool, the shape of s."""
+        """True where it is worth its cost, the shape of s."""
         ...
 
     def solve(self, s: Tensor, r: Image) -> Image:
@@ -33,15 +33,13 @@ class Preconditioner(Protocol):
 
 
 class LinearData:
-    """f(x) = w <A x - y, W (A x - y)> / 2 for any linear A, whose prox solves
+    """f(x) = w <A x - y, W (A x - y)> / 2 for any linear A.
 
-        (I + s A^T W A) x = v + s A^T W y,   s = tau w,
-
-    by conjugate gradients until the true residual is below tol times the right-hand side, which
-    bounds |x - prox| by tol |v + s A^T W y|. They look for d = x - v, starting at that of the call
-    before: so what A does not see, its null space, keeps v exactly however loose tol is.
-    A `preconditioner` is used for an image until that once took more than
-    `PRECONDITIONER_PATIENCE` steps.
+    The prox solves (I + s A^T W A) x = v + s A^T W y, s = tau w, by conjugate gradients until the
+    true residual is below tol times the right-hand side, which bounds |x - prox| by
+    tol |v + s A^T W y|. They look for d = x - v, starting at that of the call before: so what A
+    does not see, its null space, keeps v exactly however loose tol is.
+    The `preconditioner` helps an image until that once took `PRECONDITIONER_PATIENCE` steps.
     `stopped_short` collects the worst residual of every prox that missed tol, because of max_steps
     or of rounding; the first one also warns. `inner_steps` counts products with A^T W A, of the
     image that took most. Nothing is stored on the physics.
@@ -67,7 +65,7 @@ class LinearData:
         self._slow = torch.zeros_like(self.weight, dtype=torch.bool)
         self._batch = len(y)
         self._rows: Tensor | None = None
-        """Where our images sit in the operator's batch, if it has parameters for each image."""
+        """Places of our images in the operator's batch, if it has parameters for each image."""
 
     def value(self, x: Image) -> PerImage:
         """f(x), float64 [B]."""
@@ -152,7 +150,7 @@ class LinearData:
         return r - self.y
 
     def _helped(self, s: Tensor) -> Tensor:
-        """Which images are preconditioned, [B]; what the others need does not decide."""
+        """True for the images that are preconditioned, [B]; each is judged by itself."""
         if self.preconditioner is None:
             return torch.zeros_like(self._slow)
         return self.preconditioner.helps(s).flatten() & ~self._slow

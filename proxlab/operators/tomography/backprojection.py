@@ -16,11 +16,11 @@ from proxlab.operators.tomography.scan import FanBeam, ParallelBeam, Scan
 
 Window = Literal["ramp", "shepp-logan", "hann"]
 UNSEEN = 15.0
-"""Degrees; a smaller gap between views is an uneven step."""
+"""Gap in degrees beyond which views are taken to be missing; a smaller one is an uneven step."""
 
 
 def filterable(scan: Scan) -> bool:
-    """Whether there is a formula here: for parallel beams, and even views all round of a fan."""
+    """True for parallel beams, and for even views all round of a fan: there is a formula then."""
     gaps = np.diff(scan.angles, append=scan.angles[0] + 360)
     return isinstance(scan.beam, ParallelBeam) or gaps.max() < 1.5 * gaps.min()
 
@@ -68,8 +68,8 @@ def _depth_weight(beam: ParallelBeam | FanBeam, forth: np.ndarray) -> np.ndarray
 def _view_weights(scan: Scan) -> np.ndarray:
     """The angle, in radians, that each view stands for: half of the way to both neighbours.
 
-    Views of the same lines, from the one side and from the other, share theirs. Of a gap that is no
-    step between views, because nothing was seen there, they take no more than of the others.
+    Views of the same lines, from the one side and from the other, share theirs. A gap in which
+    nothing was seen is no step between views, and counts as a usual step.
     """
     turn = scan.beam.turn
     folded = np.round(np.mod(scan.angles, turn), 6) % turn

@@ -1,4 +1,4 @@
-"""What each pixel adds to each detector in one view: the rows of a projection matrix.
+"""The rows of a projection matrix: what each pixel adds to each detector in one view.
 
 The strip: a detector measures the mean over its width of the line integrals that end on it. Of a
 square pixel of value 1 that is the area that the strip of the detector's rays cuts from it, over
@@ -16,11 +16,11 @@ from scipy.sparse import csr_matrix
 from proxlab.operators.tomography.scan import Array, Scan, direction
 
 NOTHING = 1e-9
-"""Of a pixel's area: less is rounding."""
+"""Share of a pixel's area below which an entry is rounding."""
 
 
 def strips(scan: Scan, view: int) -> csr_matrix:
-    """[detectors, H W] in float64, exact footprints."""
+    """Exact footprints in one view, [detectors, H W] in float64."""
     along, forth = scan.grid(view)
     beam, edges, d = scan.beam, scan.edges(), scan.pixel_spacing
     # The first detector that a pixel reaches is that of one of its corners.
@@ -46,7 +46,7 @@ def strips(scan: Scan, view: int) -> csr_matrix:
 
 
 def lines(scan: Scan, view: int) -> csr_matrix:
-    """[detectors, H W] in float64, line integrals by linear interpolation. [Joseph82, Sec. II]"""
+    """Line integrals in one view by linear interpolation, [detectors, H W]. [Joseph82, Sec. II]"""
     edges, d = scan.edges(), scan.pixel_spacing
     a, b, c = scan.beam.rays((edges[1:] + edges[:-1]) / 2)
     cos, sin = direction(scan.angles[view])
@@ -80,7 +80,7 @@ def lines(scan: Scan, view: int) -> csr_matrix:
 def _area_below(
     along: Array, forth: Array, rays: tuple[Array, Array, Array], half: tuple, d: float
 ) -> Array:
-    """Which part of each pixel lies on the side of its ray where u is less.
+    """The part of each pixel that lies on the side of its ray where u is less.
 
     Across the ray a square is as wide as the sum of two intervals, so its area up to t is the
     integral of a trapezoid.

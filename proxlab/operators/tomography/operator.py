@@ -51,16 +51,16 @@ def ct(
     axis: tuple[float, float] = (0.0, 0.0),
     model: Literal["strip", "line"] = "strip",
 ) -> "Tomography":
-    """Line integrals of an image, then Gaussian noise of std `noise` in the sinogram's units.
+    """Line integrals of an image, then noise: a CT scan.
 
-    Or noise=PhotonCounts(photons, attenuation): that of a detector that counts.
-
-    size: of the image, N or (H, W). angles: how many, even over 180 degrees (360 for a fan), or
-    rising degrees. detectors: how many (enough for the image's diagonal if None); their spacing,
-    that of pixels and all other lengths are in one unit, in which line integrals are too. fan: the
-    source's distance from the axis and from the detector (parallel rays if None). axis: x, y of the
-    axis of rotation, x to the right and y up from the image's middle. model: "strip", exact, or
-    "line", the ray to the middle of each detector. Coordinates: `operators.tomography.scan`.
+    size: of the image in pixels, N or (H, W). angles: how many, even over 180 degrees (360 for a
+    fan), or rising degrees. noise: standard deviation of the sinogram, in image units times the
+    unit of length, or PhotonCounts(photons, attenuation), that of a detector that counts.
+    detectors: how many; if None, enough for the image's diagonal. Their spacing, that of pixels and
+    all other lengths have one unit of your choice. fan: the source's distances from the axis and
+    from the detector; if None, rays are parallel. axis: x, y of the axis of rotation, x to the
+    right and y up from the image's middle. model: "strip", exact, or "line", the ray to the middle
+    of each detector. Coordinates: `operators.tomography.scan`.
     Raises ValueError on lengths, counts and angles that cannot be.
     """
     height, width = _sides(size)
@@ -160,11 +160,11 @@ class Tomography(LinearPhysics):
 
     @property
     def has_filtered_inverse(self) -> bool:
-        """Whether `A_dagger` can be filtered back-projection."""
+        """True if `A_dagger` can be filtered back-projection."""
         return filterable(self.scan)
 
     def matrix(self, like: Tensor) -> ProjectionMatrix:
-        """For the dtype and device of `like`."""
+        """The projection matrix for the dtype and device of `like`, built at the first call."""
         key = like.dtype, like.device
         if key not in self._matrices:
             self._matrices[key] = projection_matrix(self.scan, self.model, *key)

@@ -1,8 +1,8 @@
 """Ellipses and Gaussian blobs whose sinograms are known in closed form, beside their pixels.
 
-What a projector is tested against. Written from the geometry in the docstring of the file `scan`
-and from nothing else of the package: rays are put through points in the plane and handed to
-formulas for line integrals.
+Projectors are tested against these. They are written from the geometry in the docstring of the
+file `scan` and from nothing else of the package: rays are put through points in the plane and
+handed to formulas for line integrals.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from proxlab.operators.tomography.scan import FanBeam, Scan
 
 @dataclass(frozen=True)
 class Ellipse:
-    """`value` inside, zero outside; half axes, the first one turned by `turn` degrees."""
+    """`value` inside, zero outside; `half` are half axes, the first turned by `turn` degrees."""
 
     value: float
     x: float
@@ -25,11 +25,12 @@ class Ellipse:
     turn: float = 0.0
 
     def at(self, x, y):
+        """The value at points x, y."""
         a, b = _turned(x - self.x, y - self.y, self.turn)
         return self.value * ((a / self.half[0]) ** 2 + (b / self.half[1]) ** 2 <= 1)
 
     def integral(self, nx, ny, c):
-        """Along lines nx x + ny y = c, nx^2 + ny^2 = 1. [Kak88, eq. 3.6]"""
+        """The integral along lines nx x + ny y = c, nx^2 + ny^2 = 1. [Kak88, eq. 3.6]"""
         width, offset = _across(self, nx, ny, c)
         chord = 2 * self.half[0] * self.half[1] * np.sqrt(np.clip(width**2 - offset**2, 0, None))
         return self.value * chord / width**2
@@ -46,11 +47,12 @@ class Blob:
     turn: float = 0.0
 
     def at(self, x, y):
+        """The value at points x, y."""
         a, b = _turned(x - self.x, y - self.y, self.turn)
         return self.value * np.exp(-((a / self.half[0]) ** 2 + (b / self.half[1]) ** 2) / 2)
 
     def integral(self, nx, ny, c):
-        """A marginal of a Gaussian is a Gaussian."""
+        """The integral along lines: a marginal of a Gaussian is a Gaussian."""
         width, offset = _across(self, nx, ny, c)
         mass = self.value * np.sqrt(2 * np.pi) * self.half[0] * self.half[1]
         return mass / width * np.exp(-((offset / width) ** 2) / 2)
@@ -99,7 +101,7 @@ def sinogram(shapes, scan: Scan, samples: int = 16) -> torch.Tensor:
 
 
 def lines(scan: Scan, u: np.ndarray):
-    """nx x + ny y = c, for each view, of the rays that end at u."""
+    """The rays that end at u as lines nx x + ny y = c, one (nx, ny, c) a view."""
     axis = np.array(scan.axis)
     for theta in np.radians(scan.angles):
         n, m = np.array([np.cos(theta), np.sin(theta)]), np.array([-np.sin(theta), np.cos(theta)])

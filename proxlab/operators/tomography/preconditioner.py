@@ -14,13 +14,13 @@ from torch import Tensor
 
 from solvers.protocols import Image
 
-LIMIT = 2.5e3
-"""Largest s max H at which it is used. Beyond it what A does not see decides, which is no
-convolution where views are few: plain conjugate gradients are as quick there."""
+PRECONDITIONED_UP_TO = 2.5e3
+"""Largest s max H at which it is used. Beyond it the steps are spent on what A hardly sees; where
+views are few, A^T A is no convolution there, and plain conjugate gradients are as quick."""
 
 
 class Circulant:
-    """H >= 0 such that A^T A is about F^-1 H F on a grid of twice the size."""
+    """The convolution that is nearly A^T A: H >= 0 with A^T A about F^-1 H F on twice the grid."""
 
     def __init__(self, normal: Callable[[Image], Image], like: Image):
         """`normal` is A^T A on images [1, 1, H, W], `like` one of them."""
@@ -35,8 +35,8 @@ class Circulant:
         self.spectrum = torch.fft.rfft2(kernel).real.clamp(min=0)
 
     def helps(self, s: Tensor) -> Tensor:
-        """Whether it is worth its cost, for each s; bool, the shape of s."""
-        return s * self.spectrum.max() <= LIMIT
+        """True where it is worth its cost, the shape of s."""
+        return s * self.spectrum.max() <= PRECONDITIONED_UP_TO
 
     def solve(self, s: Tensor, r: Image) -> Image:
         """About (I + s A^T A)^-1 r, s against r [B, C, H, W]."""

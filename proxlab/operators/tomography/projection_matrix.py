@@ -20,16 +20,16 @@ from torch import Tensor
 
 from proxlab.operators.tomography import footprints
 from proxlab.operators.tomography.scan import ParallelBeam, Scan
-from proxlab.operators.tomography.symmetry import Plan, plan
+from proxlab.operators.tomography.symmetry import ViewPlan, plan
 from solvers.progress import progress_bar
 
 COLUMNS, PIXELS = 16, 2**21
-"""Images, turned ones too, that are multiplied at a time, at most, and their pixels in all. More
-would not stay in a CPU's cache."""
-MOST = 2**31 - 1
+"""Columns that are multiplied at a time, at most, and their pixels in all; a turned image is a
+column too. More would not stay in a CPU's cache."""
+MOST_ENTRIES = 2**31 - 1
 """Entries that 32-bit indices can count."""
 SHOWN = 5e7
-"""Entries from which building shows its progress on a terminal: some seconds."""
+"""Entries from which building takes some seconds, and shows its progress on a terminal."""
 Model = Callable[[Scan, int], csr_matrix]
 """`footprints.strips` or `footprints.lines`."""
 _kept: "WeakValueDictionary[tuple, ProjectionMatrix]" = WeakValueDictionary()
@@ -55,7 +55,7 @@ class ProjectionMatrix:
 
     @property
     def bytes(self) -> int:
-        """Of both matrices."""
+        """Memory of both matrices."""
         return 2 * self.entries * (4 + self.there.values().element_size())
 
     def project(self, x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class ProjectionMatrix:
 def projection_matrix(
     scan: Scan, model: Model, dtype: torch.dtype, device: torch.device
 ) -> ProjectionMatrix:
-    """The one that is in memory, or a new one. Raises MemoryError if it would not fit."""
+    """The matrix of the scan, built unless it is in memory; MemoryError if it would not fit."""
     key = (scan, model, dtype, str(device))
     made = _kept.get(key)
     if made is None:
@@ -102,7 +102,7 @@ def projection_matrix(
 
 
 def expected_entries(scan: Scan, views: int, model: Model) -> float:
-    """About how many entries so many views have."""
+    """Estimate of how many entries so many views have."""
     if model is footprints.lines:
         return 2.0 * views * scan.detectors * max(scan.height, scan.width)
     magnified = 1.0
@@ -113,13 +113,13 @@ def expected_entries(scan: Scan, views: int, model: Model) -> float:
 
 
 def _check_memory(
-    scan: Scan, plan: Plan, model: Model, dtype: torch.dtype, device: torch.device
+    scan: Scan, plan: ViewPlan, model: Model, dtype: torch.dtype, device: torch.device
 ) -> None:
     entries = expected_entries(scan, len(plan.stored), model)
     wanted = 2 * entries * (4 + dtype.itemsize)
     # Built in the memory of the CPU, wherever it goes.
     free = min(_free_memory(place) for place in {device, torch.device("cpu")})
-    if entries <= MOST and wanted <= free:
+    if entries <= MOST_ENTRIES and wanted <= free:
         return
     limit = f"{free / 1e9:.1f} GB are free" if wanted > free else "32-bit indices count 2.1e9"
     raise MemoryError(
@@ -143,7 +143,7 @@ def _free_memory(device: torch.device) -> float:
             return math.inf  # no system known here tells
 
 
-def _stored(scan: Scan, plan: Plan, model: Model, dtype: torch.dtype) -> csr_matrix:
+def _stored(scan: Scan, plan: ViewPlan, model: Model, dtype: torch.dtype) -> csr_matrix:
     """[stored views * detectors, H W], rows view by view."""
     partial = replace(scan, angles=plan.stored)
     kind = np.float64 if dtype == torch.float64 else np.float32
@@ -159,7 +159,7 @@ def _stored(scan: Scan, plan: Plan, model: Model, dtype: torch.dtype) -> csr_mat
             bar.update()
     ends = np.cumsum(np.concatenate(counts))
     shape = (len(ends) - 1, scan.height * scan.width)
-    if ends[-1] > MOST:
+    if ends[-1] > MOST_ENTRIES:
         raise MemoryError(f"a projection matrix of {ends[-1]} entries is more than 32 bits count")
     ends = ends.astype(np.int32)
     return csr_matrix((np.concatenate(values), np.concatenate(indices), ends), shape=shape)

@@ -1,4 +1,4 @@
-"""How a CT scan was taken: the grid of pixels, the views, the detector, parallel or fan beam.
+"""The geometry of a CT scan: the grid of pixels, the views, the detector, parallel or fan beam.
 
 Lengths have one unit of the user's choice, which line integrals then have too. Pixel [i, j] has its
 centre at x = (j - (W - 1) / 2) d, y = ((H - 1) / 2 - i) d: x to the right, y up, the middle of the
@@ -13,9 +13,9 @@ import numpy as np
 
 Array = np.ndarray
 TWICE = 1e-6
-"""Degrees; two views that are nearer to each other are one."""
+"""Degrees within which two views are one."""
 SEEMS_RADIANS = 8
-"""So many angles within a full turn in radians are taken for radians."""
+"""Number of angles from which all within a full turn in radians are taken for radians."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,15 @@ class ParallelBeam:
     """Degrees after which views repeat, mirrored."""
 
     def detector(self, along: Array, forth: Array) -> Array:
-        """u where the ray through a point meets the detector; the point by its coordinates along
-        the detector and along the central ray, from the axis."""
+        """u where the ray through a point meets the detector.
+
+        `along` and `forth` are the point's coordinates from the axis, along the detector and along
+        the central ray.
+        """
         return along
 
     def spread(self, along: Array, forth: Array) -> Array:
-        """du by the distance across rays at a point."""
+        """Change of u with the distance across rays at a point."""
         return np.ones_like(along)
 
     def rays(self, u: Array) -> tuple[Array, Array, Array]:
@@ -75,7 +78,7 @@ class Scan:
     detector_spacing: float = 1.0
     pixel_spacing: float = 1.0
     axis: tuple[float, float] = (0.0, 0.0)
-    """Of rotation: x and y."""
+    """x and y of the axis of rotation, from the middle of the image."""
     beam: ParallelBeam | FanBeam = ParallelBeam()
 
     def __post_init__(self):
@@ -97,7 +100,7 @@ class Scan:
 
     @property
     def radius(self) -> float:
-        """Of the circle about the axis that holds the image."""
+        """Radius of the circle about the axis that holds the image."""
         halves = (n * self.pixel_spacing / 2 for n in (self.width, self.height))
         return math.hypot(*(abs(a) + half for a, half in zip(self.axis, halves, strict=True)))
 
@@ -129,7 +132,7 @@ def even_angles(count: int, turn: float) -> tuple[float, ...]:
 
 
 def enough_detectors(scan: Scan) -> int:
-    """How many detectors see the whole image of this scan from every side."""
+    """Number of detectors that see the whole image of this scan from every side."""
     reach, beam = scan.radius, scan.beam
     if isinstance(beam, FanBeam):
         reach *= beam.source_to_detector / math.sqrt(beam.source_to_axis**2 - reach**2)
@@ -147,7 +150,7 @@ def check_degrees(angles: object) -> None:
 
 
 def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
-    """As a tuple of floats; ValueError unless they are finite, rising, different degrees."""
+    """The angles as a tuple; ValueError unless they are finite, rising, different degrees."""
     flat = np.asarray(angles, dtype=np.float64)
     if flat.ndim != 1 or flat.size == 0:
         raise ValueError(f"angles are a list of degrees, got an array of shape {flat.shape}")

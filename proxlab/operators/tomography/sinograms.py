@@ -1,8 +1,8 @@
 """Sinograms in files: NAME.npy, [views, detectors], and NAME.json, how the scan was taken.
 
-The JSON holds the fields of `ct_scan.Scan`, its lengths in one unit of the user's choice ("unit"
-may name it), and the standard deviation of the noise, in which line integrals are: image units
-times that unit.
+The JSON holds the fields of `tomography.scan.Scan`, lengths in one unit of the user's choice, which
+"unit" may name, and the standard deviation of the noise, like line integrals in image units times
+that unit.
 """
 
 import json
@@ -24,22 +24,22 @@ BEAMS = {"parallel": ParallelBeam, "fan": FanBeam}
 
 
 class Geometry(NamedTuple):
-    """What the JSON says."""
+    """A scan and its noise, as the JSON has them."""
 
     scan: Scan
     noise: float | None
     """Standard deviation, of line integrals."""
     unit: str | None
-    """Of lengths, such as "mm"."""
+    """Name of the unit of lengths, such as "mm"."""
 
 
 def beside(path: str | Path) -> Path:
-    """Where the geometry of the sinogram `path` lies, if anywhere."""
+    """Path of the JSON of the sinogram `path`, which need not exist."""
     return Path(path).with_suffix(".json")
 
 
 def check_sinogram_writable(path: str | Path, overwrite: bool = False) -> None:
-    """Raise at once what `write_sinogram` would raise of its places."""
+    """Raise at once what `write_sinogram` would raise about its paths."""
     if Path(path).suffix.lower() != ".npy":
         raise ValueError(f"cannot write {path}: a sinogram is an .npy file; name it so")
     for place in (path, beside(path)):
@@ -103,7 +103,7 @@ def read_sinogram(path: str | Path) -> tuple[Tensor, Scan | None]:
 
 
 def read_geometry(path: str | Path) -> Geometry | None:
-    """How the sinogram `path` was taken, None without a JSON beside it; ValueError if it is bad."""
+    """Geometry of the sinogram `path`, None without a JSON beside it; ValueError if it is bad."""
     card_path = beside(path)
     if not card_path.exists():
         return None

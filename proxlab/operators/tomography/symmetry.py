@@ -1,9 +1,9 @@
 """Views that are one another's mirror images, so that one matrix serves up to four of them.
 
-Where a turn or mirror M maps the pixels onto themselves, the view at the angle of M n sees of an
-image what the view at n sees of the image turned back. So a quarter of the views is stored, and
-multiplied with four images at a time, which costs less than four times one: the matrix is read
-once. Asks for a square image about the axis.
+If a turn or mirror M maps the pixels onto themselves, the view along M n of an image is the view
+along n of the image turned back. So a quarter of the views is stored, and multiplied with four
+turned images at a time, which costs less than four products: the matrix is read once. This needs a
+square image with the axis in its middle.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from proxlab.operators.tomography.scan import ParallelBeam, Scan
 
-CLOSE = 1e-7
+SAME_VIEW = 1e-7
 """Degrees within which two views are one."""
 
 
@@ -25,16 +25,16 @@ class Turn(NamedTuple):
     back: Callable[[Tensor], Tensor]
 
 
-class Plan(NamedTuple):
-    """Which views are stored, and how the others come from them."""
+class ViewPlan(NamedTuple):
+    """The views that are stored, and how the others come from them."""
 
     stored: tuple[float, ...]
     """Degrees."""
     turns: tuple[Turn, ...]
     view: np.ndarray
-    """For each angle of the scan, which stored view serves it, [V]."""
+    """Index of the stored view that serves each angle of the scan, [V]."""
     turn: np.ndarray
-    """And after which turn of the image, [V]."""
+    """Index of the turn of the image by which it does, [V]."""
 
 
 def _same(x: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def _quarter(times: int) -> Turn:
 
 
 def _diagonal(x: Tensor) -> Tensor:
-    """x and y exchanged, y up."""
+    """The image with x and y exchanged, y up."""
     return x.rot90(2, (-2, -1)).transpose(-2, -1)
 
 
@@ -57,31 +57,31 @@ MIRRORS = (
     _quarter(1),
     Turn(lambda x: x.flip(-1), lambda x: x.flip(-1)),
 )
-"""For views at t, 90 - t, 90 + t, 180 - t, t in [0, 45]."""
+"""Turns for views at t, 90 - t, 90 + t, 180 - t, t in [0, 45]."""
 QUARTERS = (IDENTITY, _quarter(1), _quarter(2), _quarter(3))
-"""For views at t, t + 90, t + 180, t + 270."""
+"""Turns for views at t, t + 90, t + 180, t + 270."""
 
 
-def plan(scan: Scan) -> Plan:
+def plan(scan: Scan) -> ViewPlan:
     """The views to store: about a quarter where symmetry allows it, else all."""
     angles = np.array(scan.angles)
-    whole = Plan(scan.angles, (IDENTITY,), np.arange(len(angles)), np.zeros(len(angles), int))
+    whole = ViewPlan(scan.angles, (IDENTITY,), np.arange(len(angles)), np.zeros(len(angles), int))
     if scan.height != scan.width or scan.axis != (0.0, 0.0):
         return whole
     if isinstance(scan.beam, ParallelBeam):
-        if angles.min() < -CLOSE or angles.max() > 180 + CLOSE:
+        if angles.min() < -SAME_VIEW or angles.max() > 180 + SAME_VIEW:
             return whole  # views from behind are mirrored along the detector
-        turns, turn = MIRRORS, (angles > 45 + CLOSE) + 0 + (angles > 90 + CLOSE)
-        turn = turn + (angles > 135 + CLOSE)
+        turns, turn = MIRRORS, (angles > 45 + SAME_VIEW) + 0 + (angles > 90 + SAME_VIEW)
+        turn = turn + (angles > 135 + SAME_VIEW)
         base = np.choose(turn, [angles, 90 - angles, angles - 90, 180 - angles])
     else:
-        turns, turn = QUARTERS, np.floor(angles / 90 + CLOSE).astype(int)
+        turns, turn = QUARTERS, np.floor(angles / 90 + SAME_VIEW).astype(int)
         base, turn = angles - 90 * turn, turn % 4
     order = np.argsort(base, kind="stable")
-    new = np.diff(base[order], prepend=-np.inf) > CLOSE
+    new = np.diff(base[order], prepend=-np.inf) > SAME_VIEW
     view = np.empty(len(angles), int)
     view[order] = np.cumsum(new) - 1
     stored = tuple(np.maximum(base[order][new], 0.0).tolist())
     if 2 * len(stored) > len(angles):  # few of them have partners
         return whole
-    return Plan(stored, turns, view, turn)
+    return ViewPlan(stored, turns, view, turn)
