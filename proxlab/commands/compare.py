@@ -20,7 +20,7 @@ from proxlab.comparison.table import latex, markdown
 from proxlab.comparison.team import gather, own_device, team
 from proxlab.comparison.tuning import tune
 from proxlab.images.files import writing
-from solvers.progress import progress_bar
+from solvers.progress import NoBar, progress_bar
 
 Number = TypeVar("Number", int, float)
 
@@ -88,7 +88,7 @@ def _write(rows: list[Row], args: Namespace) -> None:
         print(markdown(rows) + f"\nreport: {args.out / 'report.html'}   rows: {args.out / ROWS}")
 
 
-def _seen(row: Row, failed: list[Row], bar: tqdm) -> None:
+def _seen(row: Row, failed: list[Row], bar: tqdm | NoBar) -> None:
     """Move the bar, and add the row to those that failed if it has."""
     if "error" in row:
         failed.append(row)
