@@ -27,7 +27,7 @@ from proxlab.diffusion.digit_quality import digit_features, judge_digits
 from proxlab.diffusion.models import ScoreModel
 from proxlab.diffusion.sample_noise import SampleNoise
 from proxlab.images.data_sets import load_digits
-from proxlab.sampling import BATCH, SamplerKind, sample
+from proxlab.sampling import BATCH, sample
 from solvers import power_grid, uniform_grid
 from solvers.score_diffusion import LAST_TIME
 
@@ -67,7 +67,7 @@ def samplers(models: Models = SHIPPED) -> dict[str, Sampler]:
     """Samplers that are compared, by name."""
     proxdm, model = load_diffusion(models.prox), load_diffusion(models.score)
 
-    def ours(network, kind: SamplerKind, grid: Callable[[int], list[float]]) -> Sampler:
+    def ours(network, kind: str, grid: Callable[[int], list[float]]) -> Sampler:
         return lambda n, steps: sample(network, n, steps=grid(steps), kind=kind)
 
     def stopped(steps: int) -> list[float]:

@@ -44,7 +44,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Run:
-    """How a comparison is worked through; it changes none of the figures."""
+    """Conduct of a comparison, which changes none of its figures."""
 
     resume: bool = False
     """Whether a folder that holds rows already is continued; it is refused otherwise."""

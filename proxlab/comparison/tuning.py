@@ -23,8 +23,8 @@ MOST_IMAGES = 4
 MIDDLE_SIDE = 160
 """Side of the middle of each image that is looked at, pixels: settings do not depend on size."""
 FIRST_STEPS, LEAST_STEPS = 15, 4
-"""Where the number of steps begins, and its least: plug-and-play with a descent of noise levels
-needs few [Zhang21]."""
+"""Number of steps that the search begins with, and the least: plug-and-play with a descent of noise
+levels needs few [Zhang21]."""
 GAIN = 0.01
 """Gain, dB, below which a move is not made: it is not worth a setting that needs explaining."""
 

@@ -148,7 +148,7 @@ def _check_alike(a: Tensor, b: Tensor) -> None:
 
 
 def _root(s: Tensor) -> Tensor:
-    """Of a symmetric positive semidefinite matrix."""
+    """Root of a symmetric positive semidefinite matrix."""
     values, vectors = torch.linalg.eigh(s)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 

@@ -10,7 +10,7 @@ from skimage.data import camera
 import proxlab
 from proxlab.commands.main import main
 from proxlab.comparison.case import Case, Settings, measure, run_case
-from proxlab.comparison.comparing import compare, pictures
+from proxlab.comparison.comparing import compare, load_priors, pictures
 from proxlab.comparison.plan import Plan, Run
 from proxlab.comparison.problems import Boxes, Deblur, Inpaint
 from proxlab.comparison.rows import ROWS, read_rows
@@ -82,6 +82,20 @@ def test_objective_is_misfit_and_prior():
     weight = prior.capabilities.default_weight
     misfit = float((op.A(image) - y).square().sum() / (2 * 0.01**2) / weight)
     assert row["misfit"] == pytest.approx(misfit, rel=1e-4)
+
+
+def test_priors_come_by_the_door_of_restore(folder, tmp_path):
+    class Shrinks(torch.nn.Module):
+        def forward(self, v, sigma):
+            return 0.9 * v
+
+    priors = {"network": Shrinks(), "object": Counts()}
+    first, second, *_ = compare(priors, ["deblur"], folder, tmp_path / "out", FEW)
+    assert first["psnr"] == second["psnr"] and first["evaluations"] == 3
+    with pytest.raises(TypeError, match="list is no prior: it has no name"):
+        compare({"nothing": []}, ["deblur"], folder, tmp_path / "other", FEW)
+    assert not (tmp_path / "other").exists()
+    assert load_priors(["tv"])["tv"].max_steps < proxlab.load("tv").max_steps
 
 
 def test_failures_are_rows_and_are_tried_again(folder, tmp_path):
