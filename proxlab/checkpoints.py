@@ -25,8 +25,8 @@ from proxlab.priors.classical import CLASSICAL
 from proxlab.priors.contract import Prior
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
-from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
+from proxlab.priors.gradient_step import GradientStep
 from proxlab.priors.lpn.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
 from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.priors.lpn.mixture_config import MixtureConfig
@@ -72,6 +72,19 @@ def _denoiser(config: type, network: type, make: Callable | None = None) -> Kind
     )
 
 
+def _gradient_step(config: type) -> Kind:
+    """Row of the gradient steps of a network with such a configuration."""
+    return Kind(
+        "prior",
+        config,
+        GradientStep,
+        lambda size, card, name: GradientStep(
+            size, tuple(card["sigma_range"]), card["length"], name
+        ),
+        lambda model: {"sigma_range": list(model.sigma_range), "length": model.length},
+    )
+
+
 def _lpn(config: type, potential: type) -> Kind:
     """Row of the learned proximal networks with such a potential."""
     return _denoiser(config, potential, lambda size, *rest: LPN(potential(size), *rest))
@@ -85,15 +98,8 @@ KINDS = {
     "unet": _denoiser(UNetConfig, UNetDenoiser),
     "dncnn": _denoiser(DnCNNConfig, DnCNNDenoiser),
     "crate": _denoiser(CrateConfig, CrateDenoiser),
-    "crate-step": Kind(
-        "prior",
-        CrateConfig,
-        GradientStep,
-        lambda size, card, name: GradientStep(
-            size, tuple(card["sigma_range"]), card["length"], name
-        ),
-        lambda model: {"sigma_range": list(model.sigma_range), "length": model.length},
-    ),
+    "crate-step": _gradient_step(CrateConfig),
+    "unet-step": _gradient_step(UNetConfig),
     "crate-completion": _denoiser(CrateConfig, Completion),
     "proxdm": Kind(
         "diffusion model",
@@ -125,7 +131,8 @@ def save(path: str | Path, model: nn.Module, about: dict, overwrite: bool = Fals
     from safetensors.torch import save as to_bytes
 
     part: Any = model.potential if isinstance(model, LPN) else model
-    kind = next((kind for kind, row in KINDS.items() if type(part) is row.network), None)
+    rows = (kind for kind, row in KINDS.items() if type(part) is row.network)
+    kind = next((kind for kind in rows if type(part.config) is KINDS[kind].config), None)
     if kind is None:
         raise TypeError(f"{type(part).__name__} has no row in proxlab.checkpoints.KINDS; add one")
     path = Path(path).with_suffix(".safetensors")

@@ -78,8 +78,8 @@ def test_a_model_of_no_kind_is_not_saved(tmp_path):
         checkpoints.save(tmp_path / "mine", torch.nn.Linear(1, 1), {})
 
 
-def test_a_network_is_of_one_kind():
-    networks = [row.network for row in checkpoints.KINDS.values()]
+def test_a_network_with_its_configuration_is_of_one_kind():
+    networks = [(row.network, row.config) for row in checkpoints.KINDS.values()]
     assert len(set(networks)) == len(networks)
 
 

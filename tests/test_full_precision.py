@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from proxlab.machine import FULL, NAMED_PRECISION, full_precision
 from proxlab.priors.crate.denoiser import CrateConfig
-from proxlab.priors.crate.gradient_step import GradientStep
+from proxlab.priors.gradient_step import GradientStep
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN

@@ -10,12 +10,12 @@ from proxlab import operators
 from proxlab.checkpoints import load
 from proxlab.jobs import restore
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
-from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.dncnn import DnCNNConfig
+from proxlab.priors.gradient_step import GradientStep
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.sampling import sample
 from proxlab.training.config import Run, TrainConfig
-from proxlab.training.recipes import crate, photographs
+from proxlab.training.recipes import gradient_steps, photographs
 from proxlab.training.recipes.completion import crate_completion
 from tests.tiny_diffusion import tiny_score
 
@@ -84,7 +84,7 @@ def test_tomography(fan):
     "recipe, start",
     [
         (photographs.lpn_gray, MixtureConfig(4, 2, context=1)),
-        (crate.crate_gray, SMALL),
+        (photographs.crate_gray, SMALL),
         (photographs.dncnn_gray, DnCNNConfig(depth=3, width=8)),
         (crate_completion, SMALL),
     ],
@@ -105,8 +105,9 @@ def test_training_is_the_same_training(recipe, start, photos, tmp_path):
 def test_a_gradient_step_trains(photos, tmp_path):
     config = TrainConfig(steps=3, batch=2, patch=16)
     run = Run(device="cuda")
-    start = crate.crate_gray(photos, tmp_path / "start", config=config, start=SMALL, run=run)
-    path = crate.crate_gray_step(photos, tmp_path / "step", config=config, start=start, run=run)
+    start = photographs.crate_gray(photos, tmp_path / "start", config=config, start=SMALL, run=run)
+    step = gradient_steps.crate_gray_step
+    path = step(photos, tmp_path / "step", config=config, start=start, run=run)
     assert 0 < load(path).length <= 1
 
 

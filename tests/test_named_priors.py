@@ -18,6 +18,7 @@ from proxlab.comparison.case import Settings
 from proxlab.comparison.comparing import compare
 from proxlab.comparison.plan import Plan
 from proxlab.named_priors import named_prior
+from proxlab.priors.contract import LEARNED_WEIGHT
 from proxlab.priors.deepinv_denoisers import PRETRAINED, Channels, pretrained
 
 PIXELS = camera()[96:136, 200:248]
@@ -71,7 +72,7 @@ def test_weights_in_the_cache_are_found(cache, channels):
     x = torch.rand(2, 3, 20, 22)
     each = torch.cat([network.eval()(x[:, c : c + channels]) for c in range(0, 3, channels)], 1)
     assert torch.allclose(prior.prox(x, 2 / 255), each, atol=1e-6)
-    assert prior.capabilities.default_weight == proxlab.load("unet-gray-small").capabilities.default_weight
+    assert prior.capabilities.default_weight == LEARNED_WEIGHT
     assert not any(p.requires_grad for p in prior.parameters()) and not prior.denoiser.training
     if channels == 3:
         with pytest.raises(ValueError, match=r"deepinv:DnCNN-color knows colour images"):

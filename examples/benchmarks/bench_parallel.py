@@ -32,12 +32,12 @@ from proxlab.training.draws import Drawn
 from proxlab.training.loop import Task, train
 from proxlab.training.losses import balanced_squared_error
 from proxlab.training.patches import NoisyPatches, Patches
-from proxlab.training.recipes import crate, photographs
+from proxlab.training.recipes import photographs
 
 RECIPES = {
     "lpn-gray-small": (photographs.GRAY_LPN.build, photographs.lpn_gray_small.start),
     "unet-gray-small": (photographs.GRAY_UNET.build, photographs.unet_gray_small.start),
-    "crate-gray": (crate.GRAY_CRATE.build, crate.crate_gray.start),
+    "crate-gray": (photographs.GRAY_CRATE.build, photographs.crate_gray.start),
 }
 """Recipe -> what builds its model, and from which architecture."""
 

@@ -13,7 +13,15 @@ import torch
 from deepinv.models import Denoiser
 from torch import Tensor, nn
 
-from proxlab.priors.contract import Capabilities, HasInverse, HasLevelValue, Prior, lacking
+from proxlab.priors.arguments import check_images, noise_levels
+from proxlab.priors.contract import (
+    Capabilities,
+    HasInverse,
+    HasLevelValue,
+    HasParts,
+    Prior,
+    lacking,
+)
 from proxlab.priors.denoiser_prior import DenoiserPrior
 from solvers.protocols import HasProxAndValue, Selectable
 
@@ -26,9 +34,11 @@ def adopted(thing: object) -> Prior:
 
     A denoiser of deepinv is called with a number, any other nn.Module with a tensor without
     dimensions, image by image where levels differ; one whose `forward` takes the image alone is of
-    one level, whatever is asked. An object with `prox(v, sigma)` and nothing more claims nothing,
-    unless it has `exact`, `convex` or `default_weight`, see `Capabilities`.
-    Raises TypeError, with what is lacking, for anything else.
+    one level, whatever is asked. An object with `prox(v, sigma)`, sigma a float or a tensor [B],
+    claims what its `capabilities` say, or else its `exact`, `convex` and `default_weight`, or
+    nothing; without a `sigma_range` it is taken to know all levels from 0 to 1.
+    Raises TypeError, with what is lacking, for anything else, and for a prox that takes no sigma,
+    as that of most priors of deepinv.
     """
     if not lacking(thing):
         return cast(Prior, thing)
@@ -36,6 +46,7 @@ def adopted(thing: object) -> Prior:
         case type():
             raise TypeError(lacking(thing))
         case HasProx():
+            _check_prox(thing)
             return _Declared(thing)
         case Denoiser():
             return DenoiserPrior(thing)
@@ -77,6 +88,7 @@ class _Declared:
     """An object with a prox, its claims gathered; what it can do besides it can do here."""
 
     def __init__(self, thing: HasProx):
+        self._thing = thing
         self.name, self.sigma_range = type(thing).__name__, (0.0, 1.0)
         match thing:
             case object(name=str(name)):
@@ -85,18 +97,41 @@ class _Declared:
             case object(sigma_range=(low, high)):
                 self.sigma_range = (float(low), float(high))
         self.capabilities = _claims(thing)
-        self.prox = thing.prox
         if isinstance(thing, HasProxAndValue):
-            self.prox_and_value = thing.prox_and_value
+            self.prox_and_value = self._prox_and_value
         if isinstance(thing, HasLevelValue):
             self.value = thing.value
         if isinstance(thing, HasInverse):
             self.inverse = thing.inverse
+        if isinstance(thing, HasParts):
+            self.prox_and_part = thing.prox_and_part
         if isinstance(thing, Selectable):
-            self.select = lambda index: _Declared(thing.select(index))
+            self.select = self._select
+
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """The object's own prox. Raises ValueError for what `Prior.prox` refuses."""
+        check_images(v)
+        noise_levels(self.name, v, sigma, self.sigma_range, torch.float64)
+        return self._thing.prox(v, sigma)
+
+    def _prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor | None]:
+        assert isinstance(self._thing, HasProxAndValue)
+        check_images(v)
+        noise_levels(self.name, v, sigma, self.sigma_range, torch.float64)
+        return self._thing.prox_and_value(v, sigma)
+
+    def _select(self, index: Tensor) -> "_Declared":
+        assert isinstance(self._thing, Selectable)
+        return _Declared(cast(HasProx, self._thing.select(index)))
 
 
 def _claims(thing: HasProx) -> Capabilities:
+    """Claims of an object; its `capabilities` go before single words."""
+    match thing:
+        case object(capabilities=Capabilities() as claims):
+            return claims
+    if "capabilities" in dir(thing):
+        raise TypeError(lacking(thing))
     exact, convex, weight = False, False, 1.0
     match thing:
         case object(exact=bool(said)):
@@ -110,16 +145,36 @@ def _claims(thing: HasProx) -> Capabilities:
     return Capabilities(exact=exact, convex=convex, default_weight=weight)
 
 
+def _check_prox(thing: HasProx) -> None:
+    """Raises TypeError for a prox that (v, sigma) cannot be handed to, or that loses sigma."""
+    try:
+        arguments = list(inspect.signature(thing.prox).parameters.values())
+    except (TypeError, ValueError):  # written in another language, and asked when it is called
+        return
+    if len(_places(arguments)) < 2:
+        called, said = type(thing).__name__, ", ".join(str(a) for a in arguments)
+        raise TypeError(
+            f"a prior has prox(v, sigma), but {called}.prox takes ({said}); wrap it in a class "
+            "whose prox makes its argument out of sigma"
+        )
+
+
+def _places(arguments: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    """The arguments that have a place; none where more must be given than the first two."""
+    places = [a for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    beyond = [*places[2:], *(a for a in arguments if a.kind is a.KEYWORD_ONLY)]
+    return [] if any(a.default is a.empty for a in beyond) else places
+
+
 def _takes_level(network: nn.Module) -> bool:
     """Whether `forward` takes a noise level after the image."""
     called = type(network).__name__
     try:
-        arguments = inspect.signature(network.forward).parameters.values()
+        arguments = list(inspect.signature(network.forward).parameters.values())
     except (TypeError, ValueError):
-        arguments = ()
-    places = [a for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
-    needed = [a for a in places if a.default is a.empty]
-    if not places or len(needed) > 2:
+        arguments = []
+    places = _places(arguments)
+    if not places:
         said = ", ".join(a.name for a in arguments) or "nothing that can be read"
         raise TypeError(
             f"a network is called as net(v, sigma) or net(v), but {called}.forward takes {said}; "
@@ -127,4 +182,5 @@ def _takes_level(network: nn.Module) -> bool:
         )
     if len(places) == 1:
         return False
-    return places[1] in needed or any(word in places[1].name.lower() for word in LEVEL_WORDS)
+    second = places[1]
+    return second.default is second.empty or any(w in second.name.lower() for w in LEVEL_WORDS)

@@ -66,6 +66,13 @@ class TV:
         """The same as `prox`."""
         return self.prox(x, sigma)
 
+    def select(self, index: Tensor) -> "TV":
+        """The same prior for those images of the batch, each with its own last dual."""
+        chosen = TV(self.weight, self.crit, self.max_steps)
+        if self._solvers:
+            chosen._solvers = [self._solvers[i] for i in index.tolist()]
+        return chosen
+
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """The prox x of R_sigma at v, and R_sigma(x) [B] in float64."""
         x = self.prox(v, sigma)

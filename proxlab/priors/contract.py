@@ -5,7 +5,8 @@
         capabilities = Capabilities(exact=True, convex=True)
 
         def prox(self, v, sigma):
-            return v / (1 + sigma**2)
+            s = torch.as_tensor(sigma, dtype=v.dtype, device=v.device).view(-1, 1, 1, 1)
+            return v / (1 + s**2)
 
 is a prior: anything that solves for images (`restoration`, `Tiled`, `ExplicitPrior`) asks for these
 four and for nothing else by name. What only some priors can do are methods, each with a Protocol
@@ -56,6 +57,11 @@ class Capabilities:
             raise ValueError(
                 f"an alignment is at least 1 pixel and a reach at least 0, got {self.alignment} "
                 f"and {self.reach}"
+            )
+        if (self.reach or 0) % self.alignment:
+            raise ValueError(
+                f"a reach is a multiple of the alignment, got {self.reach} and {self.alignment}; "
+                "make it up to the next"
             )
 
 
@@ -134,8 +140,10 @@ def lacking(thing: object) -> str:
     missing = [f"no {word}" for word in wanted if word not in there]
     if missing:
         fault = f"it has {', '.join(missing)}"
-    elif not isinstance(thing, Prior) or isinstance(thing, type):
+    elif isinstance(thing, type):
         fault = "it is a class; make an object of it"
+    elif not isinstance(thing, Prior):
+        fault = f"one of {', '.join(wanted)} raises AttributeError where it is read"
     elif not callable(thing.prox):
         fault = f"its prox is {type(thing.prox).__name__}, not a method"
     elif not isinstance(thing.capabilities, Capabilities):

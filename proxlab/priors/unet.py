@@ -11,7 +11,7 @@ from math import ceil
 import torch
 import torch.nn.functional as F
 from deepinv.models import Denoiser, DRUNet
-from torch import Tensor
+from torch import Tensor, nn
 
 from proxlab.priors.arguments import network_images, up_to
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
@@ -38,6 +38,8 @@ class UNetConfig:
     """Residual blocks at each scale, on the way down and on the way up."""
     seed: int = 0
     """Seed of the random weights that training starts from."""
+    smoothing: float = 0.0
+    """Width over which the corner of ReLU is rounded, as a softplus of so much; 0 leaves it."""
 
     def __post_init__(self):
         object.__setattr__(self, "widths", tuple(self.widths))  # JSON has lists
@@ -48,6 +50,8 @@ class UNetConfig:
                 f"a rival has four widths and its blocks, each at least 1, got {self.widths} and "
                 f"{self.blocks}"
             )
+        if not 0 <= self.smoothing < float("inf"):
+            raise ValueError(f"a smoothing is at least 0 and finite, got {self.smoothing}")
 
 
 class UNetDenoiser(Denoiser):
@@ -73,6 +77,11 @@ class UNetDenoiser(Denoiser):
             torch.manual_seed(config.seed)
             c = config.channels
             self.network = DRUNet(c, c, nc=config.widths, nb=config.blocks, pretrained=None)
+        if config.smoothing > 0:
+            for block in [m for m in self.network.modules() if isinstance(m, nn.Sequential)]:
+                for i, layer in enumerate(block):
+                    if isinstance(layer, nn.ReLU):
+                        block[i] = nn.Softplus(1 / config.smoothing)
 
     @property
     def channels(self) -> int:
@@ -92,6 +101,23 @@ class UNetDenoiser(Denoiser):
         x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
         return (x + self._noise(x, s)).view_as(v)
 
+    def squared_noise(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """|network(v)|^2 pixel by pixel, the shape of v; a `GradientStep` takes half its sum.
+
+        An image that the network cannot halve thrice is mirrored at its lower and right edge, and
+        each pixel's square is the mean over its copies: so the energies of image and mirror images
+        add up to that of the image, and the border is no sharper or softer than the middle.
+        Raises as `prox`.
+        """
+        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
+        rows, columns = (_mirrored(n, v.device) for n in x.shape[-2:])
+        squares = self.network(x[..., rows[:, None], columns], s).square()
+        total = squares.new_zeros(*x.shape[:-2], len(rows), x.shape[-1])
+        total = total.index_add(-1, columns, squares)
+        total = total.new_zeros(x.shape).index_add(-2, rows, total)
+        copies = [torch.bincount(index).to(x) for index in (rows, columns)]
+        return (total / (copies[0][:, None] * copies[1])).view_as(v)
+
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """All parameters for an optimiser, at two thirds of the rate of a potential's filters."""
         return [{"params": list(self.parameters()), "lr": 2 / 3 * learning_rate}]
@@ -102,6 +128,12 @@ class UNetDenoiser(Denoiser):
         tall, wide = (max(SMALLEST, MULTIPLE * ceil(n / MULTIPLE)) for n in (height, width))
         padded = F.pad(x, (0, wide - width, 0, tall - height), mode="replicate")
         return self.network(padded, s)[..., :height, :width]
+
+
+def _mirrored(length: int, device: torch.device) -> Tensor:
+    """For each place of a line made up to what can be halved thrice, the pixel that it repeats."""
+    place = torch.arange(max(SMALLEST, up_to(length, MULTIPLE)), device=device) % (2 * length)
+    return torch.where(place < length, place, 2 * length - 1 - place)
 
 
 def reach(blocks: int) -> int:

@@ -5,10 +5,10 @@ import torch
 
 from proxlab import checkpoints
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
-from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
+from proxlab.priors.gradient_step import GradientStep
 from proxlab.training.config import TrainConfig
-from proxlab.training.recipes import crate, photographs
+from proxlab.training.recipes import gradient_steps, photographs
 
 TINY = DnCNNConfig(depth=3, width=4)
 SHORT = TrainConfig(steps=2, batch=2, patch=32, evaluate_every=2)
@@ -44,7 +44,7 @@ def test_a_size_that_cannot_be_is_refused(wrong, said):
 
 def test_recipes_make_it_and_a_crate(photos, tmp_path):
     small = CrateConfig(width=32, heads=2, layers=1)
-    for recipe, size in ((photographs.dncnn_gray, TINY), (crate.crate_gray, small)):
+    for recipe, size in ((photographs.dncnn_gray, TINY), (photographs.crate_gray, small)):
         path = recipe(photos, tmp_path / recipe.name, config=SHORT, start=size)
         assert checkpoints.load(path).name == recipe.name
 
@@ -52,14 +52,14 @@ def test_recipes_make_it_and_a_crate(photos, tmp_path):
 def test_a_gradient_step_is_trained_on_from_a_crate(photos, model, tmp_path):
     start = CrateDenoiser(CrateConfig(width=32, heads=2, layers=1))
     file = checkpoints.save(tmp_path / "crate", start, {})
-    path = crate.crate_gray_step(photos, tmp_path / "out", start=file, config=SHORT)
+    path = gradient_steps.crate_gray_step(photos, tmp_path / "out", start=file, config=SHORT)
     made = checkpoints.load(path)
-    assert isinstance(made, GradientStep) and made.config.smoothing == crate.SMOOTHING
+    assert isinstance(made, GradientStep) and made.config.smoothing == 0.1
     away = (made.network.encoder[0].coding.D - start.encoder[0].coding.D).abs().max()
     assert 0 < away < 0.01
-    further = crate.crate_gray_step(photos, tmp_path / "on", start=path, config=SHORT)
+    further = gradient_steps.crate_gray_step(photos, tmp_path / "on", start=path, config=SHORT)
     gone = checkpoints.load(further).network.encoder[0].coding.D - made.network.encoder[0].coding.D
     assert 0 < gone.abs().max() < 0.01
     other = checkpoints.save(tmp_path / "dncnn", model, {})
     with pytest.raises(ValueError, match="starts from a CRATE denoiser"):
-        crate.crate_gray_step(photos, tmp_path / "b", start=other, config=SHORT)
+        gradient_steps.crate_gray_step(photos, tmp_path / "b", start=other, config=SHORT)

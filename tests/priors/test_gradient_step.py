@@ -1,4 +1,4 @@
-"""A CRATE denoiser as a gradient step: its value is that of a function, and solvers report it."""
+"""A denoiser as a gradient step: its value is that of a function, and solvers report it."""
 
 import copy
 
@@ -9,8 +9,9 @@ from skimage.data import camera
 import proxlab
 from proxlab import checkpoints
 from proxlab.priors.crate.denoiser import CrateConfig
-from proxlab.priors.crate.gradient_step import GradientStep, curvature
-from proxlab.training.recipes.crate import shorten
+from proxlab.priors.gradient_step import GradientStep, curvature
+from proxlab.priors.unet import UNetConfig
+from proxlab.training.recipes.gradient_steps import shorten
 from solvers.spectrum import jacobian_spectrum
 
 SIGMA = 0.1
@@ -130,7 +131,7 @@ def test_restoring_reports_an_objective_but_vouches_for_nothing(model, v):
     y = op(v, generator=torch.Generator().manual_seed(0))
     result = proxlab.restore(y, op, model, steps=30)
     assert result.trace.objective is not None and not any(result.certified)
-    assert "nobody vouches that the prox of crate-step is exact" in result.doubts[0]
+    assert "nobody vouches that the prox of gradient-step is exact" in result.doubts[0]
 
 
 def test_can_be_trained_and_saved(model, v, tmp_path):
@@ -152,3 +153,52 @@ def test_keeps_no_graph_unless_something_is_to_be_differentiated(model, v):
 def test_a_length_that_is_none_is_refused(length):
     with pytest.raises(ValueError, match="at most 1"):
         GradientStep(SMALL, length=length)
+
+
+UNET = UNetConfig(widths=(4, 4, 4, 4), smoothing=0.05)
+
+
+@pytest.fixture(scope="module")
+def unet_step():
+    return GradientStep(UNET).double().eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("size", [(32, 40), (33, 47)])
+def test_a_unet_is_a_step_down_the_gradient_of_its_potential_at_any_size(unet_step, size):
+    generator = torch.Generator().manual_seed(0)
+    v = torch.rand(2, 1, *size, generator=generator, dtype=torch.float64)
+
+    def potential(x):
+        return unet_step.network.squared_noise(x, SIGMA).sum((1, 2, 3)) / 2
+
+    move = torch.randn(v.shape, generator=generator, dtype=torch.float64)
+    rise = (potential(v + 1e-5 * move) - potential(v - 1e-5 * move)) / 2e-5
+    along = ((v - unet_step.prox(v, SIGMA)) * move).sum((1, 2, 3))
+    assert torch.allclose(rise, along, rtol=1e-6)
+    x, r = unet_step.prox_and_value(v, SIGMA)
+    assert torch.allclose(r, potential(v) - (x - v).square().sum((1, 2, 3)) / 2, rtol=1e-10)
+    assert (lowest(unet_step, v).asymmetry < 1e-5).all()
+    # planted: the edge repeated in place of mirrored with each copy's share is no such gradient
+    wrong = v - unet_step.network.prox(v, SIGMA)
+    assert not torch.allclose(rise, (wrong * move).sum((1, 2, 3)), rtol=1e-2)
+
+
+def test_the_energy_of_an_image_is_that_of_its_mirrored_extension():
+    network = GradientStep(UNET).double().network
+
+    class Identity(torch.nn.Module):
+        def forward(self, x, sigma):
+            return x
+
+    network.network = Identity()
+    v = torch.rand(1, 1, 33, 47, dtype=torch.float64)
+    assert torch.allclose(network.squared_noise(v, SIGMA), v.square(), rtol=1e-12)
+
+
+def test_a_unet_step_is_saved_and_found_as_its_own_kind(unet_step, tmp_path):
+    path = checkpoints.save(tmp_path / "step", GradientStep(UNET), {})
+    made = checkpoints.load(path)
+    assert isinstance(made, GradientStep) and made.config == UNET
+    v = torch.rand(1, 1, 32, 32)
+    assert torch.allclose(made.prox(v, SIGMA), unet_step.float().prox(v, SIGMA), atol=1e-5)
+    unet_step.double()

@@ -15,18 +15,19 @@ from proxlab.comparison.case import Counted
 from proxlab.priors.classical import TV, Identity
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
-from proxlab.priors.crate.gradient_step import GradientStep
 from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
+from proxlab.priors.gradient_step import GradientStep
 from proxlab.priors.lpn.icnn import ImageICNN, ImageICNNConfig
 from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.priors.lpn.network import LPN
-from proxlab.tiled import Tiled, seam_error
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
+from proxlab.tiled import Tiled, seam_error
 from tests.pictures import image
 from tests.potentials import potential
 
 SMALL = CrateConfig(patch=4, stride=2, width=16, heads=2, layers=1, side=2)
 SMOOTH = replace(SMALL, smoothing=0.5)
+SMOOTH_UNET = UNetConfig(widths=(4, 4, 4, 4), smoothing=0.01)
 
 
 def rough(network):
@@ -62,11 +63,12 @@ PRIORS = {
     "crate, patches far over": lambda: crate(patch=10),
     "crate, wide windows": lambda: crate(side=4),
     "gradient step": lambda: rough(GradientStep(SMOOTH, length=0.5)),
+    "gradient step of a unet": lambda: rough(GradientStep(SMOOTH_UNET)),
     "completion": lambda: rough(Completion(SMALL)),
     "dncnn": lambda: rough(DnCNNDenoiser(DnCNNConfig(depth=4, width=6))),
     "unet": lambda: rough(UNetDenoiser(UNetConfig(widths=(4, 4, 4, 4)))),
 }
-VALUED = ("lpn, no context", "lpn", "lpn, wide context", "gradient step")
+VALUED = ("lpn, no context", "lpn", "lpn, wide context", "gradient step", "gradient step of a unet")
 
 
 @pytest.fixture(scope="module", params=PRIORS)

@@ -22,7 +22,7 @@ from proxlab.training import recipes
 from proxlab.training.config import TrainConfig
 from proxlab.training.patches import NoisyPatches, Patches
 from proxlab.training.recipe import Recipe
-from proxlab.training.recipes import crate, photographs
+from proxlab.training.recipes import photographs
 from proxlab.training.recipes.names import RECIPES
 
 GRAY = [
@@ -198,7 +198,7 @@ def test_rivals_have_the_size_of_what_they_stand_beside(rival):
 
 def test_so_have_those_beside_crate():
     sizes = []
-    for recipe in (crate.crate_gray, photographs.unet_gray_wide, photographs.dncnn_gray):
+    for recipe in (photographs.crate_gray, photographs.unet_gray_wide, photographs.dncnn_gray):
         model, _ = recipe.prepare.build(recipe.start, TrainConfig())
         sizes.append(sum(p.numel() for p in model.parameters()))
     assert max(sizes) < 1.02 * min(sizes) and max(sizes) <= 1.5e6

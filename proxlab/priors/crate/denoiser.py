@@ -181,6 +181,13 @@ class CrateDenoiser(Denoiser):
         whole = self.head(self.last(tokens).permute(0, 3, 1, 2))
         return whole[..., : size[0], : size[1]]
 
+    def squared_noise(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """|v - f(v)|^2 pixel by pixel, the shape of v; half its sum is what a `GradientStep` takes.
+
+        Raises as `prox`.
+        """
+        return (v - self.prox(v, sigma)).square()
+
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """All parameters for an optimiser, at a third of the rate of a potential's filters."""
         return [{"params": list(self.parameters()), "lr": learning_rate / 3}]

@@ -7,6 +7,7 @@ with, are all trained by the squared loss. `proxlab train NAME` trains one.
 from proxlab.images import HOUNSFIELD
 from proxlab.images.folders import load_ct
 from proxlab.images.stored import open_color, open_gray
+from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.dncnn import DnCNNConfig, DnCNNDenoiser
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
@@ -14,6 +15,7 @@ from proxlab.training.config import TrainConfig
 from proxlab.training.recipe import Recipe
 from proxlab.training.recipes.denoising import Denoising, untrained, untrained_lpn
 
+GRAY_CRATE = Denoising(open_gray, untrained(CrateDenoiser))
 GRAY_LPN = Denoising(open_gray, untrained_lpn)
 GRAY_UNET = Denoising(open_gray, untrained(UNetDenoiser))
 CT_LPN = Denoising(
@@ -104,4 +106,11 @@ dncnn_gray = Recipe(
     Denoising(open_gray, untrained(DnCNNDenoiser)),
     DnCNNConfig(),
     TrainConfig(clip=1.0),
+)
+crate_gray = Recipe(
+    "crate-gray",
+    "gray photographs, CRATE encoder and decoder, squared loss",
+    GRAY_CRATE,
+    CrateConfig(),
+    TrainConfig(clip=1.0, learning_rate=6e-3),
 )

@@ -1,4 +1,4 @@
-"""Recipes of CRATE: the denoiser, and the gradient step on a potential that is made of it."""
+"""Recipes of gradient steps: a denoiser, CRATE or a U-Net, made the gradient of a potential."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,16 +10,18 @@ from torch import Tensor
 from proxlab import checkpoints
 from proxlab.images.metrics import NOISE_LEVELS
 from proxlab.images.stored import open_gray
-from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
-from proxlab.priors.crate.gradient_step import GradientStep, curvature
+from proxlab.priors.crate.denoiser import CrateDenoiser
+from proxlab.priors.gradient_step import GradientStep, curvature
+from proxlab.priors.unet import UNetDenoiser
 from proxlab.training.config import TrainConfig
 from proxlab.training.losses import balanced_squared_error
 from proxlab.training.prox_penalty import ProxPenalty
 from proxlab.training.recipe import Recipe
-from proxlab.training.recipes.denoising import Built, Denoising, untrained
+from proxlab.training.recipes.denoising import Built, Denoising
 
-SMOOTHING = 0.1
-"""Smoothing of the network of a gradient step, in units of its normalised tokens."""
+SMOOTHING = {CrateDenoiser: 0.1, UNetDenoiser: 0.01}
+"""Smoothing of a network, in units of CRATE's normalised tokens and of a U-Net's feature maps. From
+0.01 on, U-Nets trained to have kinks are near enough to start from: their error is 0.0015."""
 CLIP = 1.0
 """Largest norm of a gradient."""
 PENALTY = 20.0
@@ -33,15 +35,15 @@ MIDDLE = 64
 def gradient_step(start: str | Path, config: TrainConfig) -> Built:
     """A gradient step of the network of `start`, smoothed, to be trained on.
 
-    `start` is the name or file of a CRATE denoiser, or of such a gradient step to go on from.
-    Raises ValueError for another model.
+    `start` is the name or file of a CRATE denoiser, a U-Net, or of such a gradient step to go on
+    from. Raises ValueError for another model.
     """
     network = checkpoints.load(start)
     if isinstance(network, GradientStep):
         network = network.network
-    if not isinstance(network, CrateDenoiser):
-        raise ValueError(f"a gradient step starts from a CRATE denoiser, not {start!r}")
-    size = dataclasses.replace(network.config, smoothing=SMOOTHING)
+    if not isinstance(network, CrateDenoiser | UNetDenoiser):
+        raise ValueError(f"a gradient step starts from a CRATE denoiser or a U-Net, not {start!r}")
+    size = dataclasses.replace(network.config, smoothing=SMOOTHING[type(network)])
     model = GradientStep(size, config.sigma_range)
     model.network.load_state_dict(network.state_dict())
     return model, model.parameter_groups(config.learning_rate)
@@ -55,8 +57,17 @@ def penalised(model: GradientStep, config: TrainConfig) -> ProxPenalty:
 def shorten(model: GradientStep, held_out: Sequence[Tensor]) -> dict:
     """Make the model's steps so short that the largest curvature found leaves them a prox.
 
-    Looked at are every fourth of the images, noisy and as they are. The answer, for the card, is
-    the Lipschitz constant and the largest eigenvalue by noise level, of 255.
+    The answer, for the card, is what `curvatures` finds.
+    """
+    found = curvatures(model, held_out)
+    model.length = min(1.0, SAFE / max(found["largest_curvature"].values()))
+    return found
+
+
+def curvatures(model: GradientStep, held_out: Sequence[Tensor]) -> dict:
+    """The Lipschitz constant and the largest curvature of a model's potential, by noise level.
+
+    They are the largest found at every fourth of the images, noisy and as they are; of 255.
     """
     constants, largest, generator = {}, {}, torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
@@ -70,23 +81,30 @@ def shorten(model: GradientStep, held_out: Sequence[Tensor]) -> dict:
         found = curvature(model, torch.stack(parts)[:, None].to(device), level / 255)
         constants[f"{level:g}"] = round(float(found.lipschitz.max()), 3)
         largest[f"{level:g}"] = round(float(found.highest.max()), 3)
-    model.length = min(1.0, SAFE / max(largest.values()))
     return {"lipschitz": constants, "largest_curvature": largest}
 
 
-GRAY_CRATE = Denoising(open_gray, untrained(CrateDenoiser))
-
-crate_gray = Recipe(
-    "crate-gray",
-    "gray photographs, CRATE encoder and decoder, squared loss",
-    GRAY_CRATE,
-    CrateConfig(),
-    TrainConfig(clip=CLIP, learning_rate=6e-3),
-)
 crate_gray_step = Recipe[str | Path, TrainConfig](
     "crate-gray-step",
     "gray photographs, gradient step on the potential of {start}, squared loss and curvature",
     Denoising(open_gray, gradient_step, penalised, finish=shorten),
     "crate-gray",
     TrainConfig(steps=1500, learning_rate=1e-3, clip=CLIP),
+)
+
+GRAY_UNET_STEP = Denoising(open_gray, gradient_step, finish=curvatures)
+
+gs_unet = Recipe[str | Path, TrainConfig](
+    "gs-unet",
+    "gray photographs, gradient step on the potential of {start}, squared loss",
+    GRAY_UNET_STEP,
+    "unet-gray",
+    TrainConfig(steps=16_000, learning_rate=1.5e-3, clip=CLIP),
+)
+gs_unet_wide = Recipe[str | Path, TrainConfig](
+    "gs-unet-wide",
+    "gray photographs, gradient step on the potential of {start}, squared loss",
+    GRAY_UNET_STEP,
+    "unet-gray-wide",
+    TrainConfig(steps=10_500, learning_rate=8e-4, clip=CLIP),
 )

@@ -2,9 +2,9 @@
 
     f(v) = v - a grad g(v),  g(v) = |v - N(v)|^2 / 2
 
-for any network N, here CRATE, and a in (0, 1]. f is the gradient of |v|^2 / 2 - a g(v). That
-function is convex where no eigenvalue of a grad^2 g is above 1, which is so where a grad g has a
-Lipschitz constant below 1. There f is the prox of
+for any network N, here CRATE or a U-Net, and a in (0, 1]. f is the gradient of
+|v|^2 / 2 - a g(v). That function is convex where no eigenvalue of a grad^2 g is above 1, which is
+so where a grad g has a Lipschitz constant below 1. There f is the prox of
 
     R(f(v)) = a g(v) - |f(v) - v|^2 / 2,
 
@@ -15,6 +15,7 @@ smoothed.
 """
 
 import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -22,10 +23,10 @@ from deepinv.models import Denoiser
 from torch import Tensor
 
 from proxlab.machine import full_precision
-from proxlab.priors.arguments import noise_levels
-from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
+from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.inversion import invert
+from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from solvers.spectrum import jacobian_spectrum
 
 LANCZOS_STEPS = 20
@@ -34,38 +35,38 @@ EVERYWHERE = slice(None), slice(None)
 
 
 class GradientStep(Denoiser):
-    """The gradient step of a CRATE denoiser, for the images that `CrateDenoiser` takes."""
+    """The gradient step of a CRATE denoiser or a U-Net, for the images that the network takes."""
 
     def __init__(
         self,
-        config: CrateConfig,
+        config: CrateConfig | UNetConfig,
         sigma_range: tuple[float, float] = (1 / 255, 75 / 255),
         length: float = 1.0,
-        name: str = "crate-step",
+        name: str = "gradient-step",
     ):
         """`length` is a. Raises ValueError for a length outside (0, 1], or a network with kinks."""
         super().__init__()
         if not config.smoothing > 0:
             raise ValueError(
                 "a gradient step of a network with kinks jumps there, and is the prox of nothing; "
-                "give the configuration a smoothing, 0.1 say"
+                "give the configuration a smoothing, 0.1 say for CRATE and 0.01 for a U-Net"
             )
         if not 0 < length <= 1:
             raise ValueError(
                 f"the length of a gradient step is above 0 and at most 1, got {length}"
             )
         self.config, self.sigma_range, self.length, self.name = config, sigma_range, length, name
-        self.network = CrateDenoiser(config, sigma_range, name)
+        if isinstance(config, UNetConfig):
+            self.network = UNetDenoiser(config, sigma_range, name)
+        else:
+            self.network = CrateDenoiser(config, sigma_range, name)
         # Not exact: f is a prox where no eigenvalue of a grad^2 g is above 1, which nothing
         # guarantees. A pixel moves v - N(v) as far away as N reaches, and the gradient of that
         # depends on pixels as far on: twice the reach of N is enough. It may be up to one alignment
         # more than needed, for only the rims of blocks see so far.
-        self.capabilities = Capabilities(
-            default_weight=LEARNED_WEIGHT,
-            reach=2 * config.reach,
-            alignment=config.alignment,
-            parts=True,
-        )
+        own = self.network.capabilities
+        assert own.reach is not None
+        self.capabilities = replace(own, reach=2 * own.reach, parts=True)
 
     @property
     def channels(self) -> int:
@@ -79,7 +80,7 @@ class GradientStep(Denoiser):
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """f(v), [B, C, H, W] -> the same; sigma a float or a tensor [B], image units.
 
-        Raises as `CrateDenoiser.prox`.
+        Raises as `prox` of the network.
         """
         return v - self.slope(v, sigma)
 
@@ -131,11 +132,12 @@ class GradientStep(Denoiser):
         part: tuple[slice, slice] = EVERYWHERE,
     ) -> tuple[Tensor, Tensor]:
         """grad g [B, C, H, W], and what a part of the image holds of g, [B] in float64, at v."""
+        check_images(v)
         asked = v.requires_grad or any(p.requires_grad for p in self.network.parameters())
         keep = torch.is_grad_enabled() and asked
         with torch.enable_grad():
             z = v if keep and v.requires_grad else v.detach().requires_grad_()
-            squares = (z - self.network.prox(z, sigma)).square()
+            squares = self.network.squared_noise(z, sigma)
             total = squares.sum(dtype=torch.float64) / 2
             (slope,) = torch.autograd.grad(total, z, create_graph=keep)
             g = squares[(..., *part)].sum((1, 2, 3), dtype=torch.float64) / 2
