@@ -77,7 +77,7 @@ def test_that_check_catches_planted_faults(wheel):
     licence = next(n for n in names if n.endswith("LICENSE"))
     for lost in ("solvers/__init__.py", "proxlab/weights/lpn-gray.safetensors", licence):
         assert faults(names - {lost}) == [f"{lost} is missing"]
-    for stranger in ("tests/priors/test_lpn.py", "examples/benchmarks/bench_prox.py"):
+    for stranger in ("tests/priors/lpn/test_lpn.py", "examples/benchmarks/bench_prox.py"):
         assert faults(names | {stranger}) == [f"{stranger.split('/')[0]} does not belong in it"]
 
 

@@ -70,6 +70,12 @@ def test_every_class_of_prior_keeps_the_contract(make):
     assert faults(seeded(make), image(2, 1, 9, 6)) == []
 
 
+def test_no_kind_of_model_is_left_out():
+    priors = [make() for make in BUILT.values()]
+    seen = {type(p.potential if isinstance(p, LPN) else p) for p in priors}
+    assert {kind.network for kind in KINDS.values() if kind.use == "prior"} <= seen
+
+
 @pytest.mark.parametrize("name, exact", [("lpn-gray", True), ("tv", False), ("none", True)])
 def test_what_is_known_of_some(name, exact):
     claims = proxlab.load(name).capabilities
