@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from proxlab.priors.mirror import mirrored
+
 BLOCK, BLOCK_STEP = 8, 4
 """Side of a block, and pixels from one block to the next."""
 LEAST_GAIN, MOST_GAIN = 1e-3, 1e3
@@ -72,8 +74,7 @@ def _analyse(x: Tensor) -> Tensor:
 def _mirrored(length: int, device: torch.device) -> Tensor:
     """Pixels of a line continued by its mirror image, so that blocks cover it evenly."""
     total = BLOCK_STEP * math.ceil(length / BLOCK_STEP) + 2 * (BLOCK - BLOCK_STEP)
-    position = (torch.arange(total, device=device) - (BLOCK - BLOCK_STEP)) % (2 * length)
-    return torch.where(position < length, position, 2 * length - 1 - position)
+    return mirrored(torch.arange(total, device=device) - (BLOCK - BLOCK_STEP), length)
 
 
 def _seen(line: Tensor, length: int) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from proxlab.priors.arguments import network_images, up_to
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
+from proxlab.priors.mirror import mirrored
 
 HALVINGS = 3
 MULTIPLE = 2**HALVINGS
@@ -131,9 +132,8 @@ class UNetDenoiser(Denoiser):
 
 
 def _mirrored(length: int, device: torch.device) -> Tensor:
-    """For each place of a line made up to what can be halved thrice, the pixel that it repeats."""
-    place = torch.arange(max(SMALLEST, up_to(length, MULTIPLE)), device=device) % (2 * length)
-    return torch.where(place < length, place, 2 * length - 1 - place)
+    """Pixels of a line, continued by its mirror image up to a length that can be halved thrice."""
+    return mirrored(torch.arange(max(SMALLEST, up_to(length, MULTIPLE)), device=device), length)
 
 
 def reach(blocks: int) -> int:

@@ -37,6 +37,9 @@ BUILT = {
     "log-density": lambda: LPN(LogDensityPotential(LogDensityConfig(9, 6, 3, 2))),
     "crate": lambda: CrateDenoiser(CRATE),
     "gradient step": lambda: GradientStep(replace(CRATE, smoothing=0.1), length=0.5),
+    "gradient step of a U-Net": lambda: GradientStep(
+        UNetConfig(widths=(4, 4, 4, 4), smoothing=0.01), length=0.5
+    ),
     "completion": lambda: Completion(CRATE),
     "dncnn": lambda: DnCNNDenoiser(DnCNNConfig(depth=3, width=4)),
     "unet": lambda: UNetDenoiser(UNetConfig(widths=(4, 4, 4, 4))),

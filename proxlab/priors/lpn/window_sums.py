@@ -31,7 +31,7 @@ class Extended(NamedTuple):
     energies: Tensor
     """Energies of tapered windows, [B, 1, h'', w'']."""
     q: Tensor
-    """How much each window counts, [h, w]."""
+    """Weight of each window, [h, w]."""
 
 
 class Pixels(NamedTuple):

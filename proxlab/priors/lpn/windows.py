@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from proxlab.priors.mirror import mirrored
+
 WINDOW_STRIDE = 2
 """Pixels from the start of one window to the next."""
 
@@ -83,5 +85,4 @@ def _count(length: int, size: int) -> int:
 def _mirrored(length: int, size: int, device: torch.device) -> Tensor:
     """Pixel of a line whose value each pixel of the extended line repeats."""
     total = WINDOW_STRIDE * (_count(length, size) - 1) + size
-    position = (torch.arange(total, device=device) - (size - WINDOW_STRIDE)) % (2 * length)
-    return torch.where(position < length, position, 2 * length - 1 - position)
+    return mirrored(torch.arange(total, device=device) - (size - WINDOW_STRIDE), length)
