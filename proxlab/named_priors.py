@@ -48,7 +48,7 @@ def named_prior(name: str) -> Prior:
 
 
 def quick_prior(name: str) -> Prior:
-    """As `named_prior`, for a solver that asks again and again, each time close to the last.
+    """The prior of that name, for a solver that asks again and again, each time near the last.
 
     Total variation then takes 15 inner steps a call, from the last dual: they lead to the same
     minimum as many, ten times sooner.

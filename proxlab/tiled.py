@@ -37,11 +37,11 @@ class Tile(NamedTuple):
     """Rows and columns, as two slices each."""
 
     core: tuple[slice, slice]
-    """Of the image; the cores of all tiles make it up."""
+    """The part of the image that the tile answers for; all cores make up the image."""
     seen: tuple[slice, slice]
-    """Of the image: the core and what is around it."""
+    """The part of the image that the prior is given: the core and what is around it."""
     inside: tuple[slice, slice]
-    """The core, of what is seen."""
+    """The core, counted within what is seen."""
 
 
 class Tiled(Denoiser):
@@ -140,14 +140,14 @@ class Tiled(Denoiser):
 
 
 class SeamError(NamedTuple):
-    """What tiles do to a prox, relative to what the prox of the whole image changes."""
+    """Error of a prox through tiles, relative to the change that the prox of the whole makes."""
 
     largest: float
     """Largest difference of a pixel, over the largest change of one."""
     seams: float
     """Root mean square on the two lines of pixels at each seam, over that of all changes."""
     elsewhere: float
-    """Likewise on all other pixels."""
+    """The same ratio on all other pixels."""
 
 
 def seam_error(
@@ -159,7 +159,7 @@ def seam_error(
     reach: int | None = None,
     alignment: int | None = None,
 ) -> SeamError:
-    """How far `Tiled(prior, side)` is from the prior itself on images v [B, C, H, W].
+    """Distance of `Tiled(prior, side)` from the prior itself on images v [B, C, H, W].
 
     Changes are those from v to its prox; where it changes nothing, errors are not divided. Up to
     1e-5 is rounding in float32. Takes the memory of the whole image, so measure on a part of a

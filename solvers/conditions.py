@@ -59,7 +59,7 @@ PROVED: dict[Callable, Theorem] = {
     drs: Theorem(1.0, inf, _local_of_splitting),
     hqs: Theorem(inf, inf),
 }
-"""What is proved of each algorithm; the keys are the functions themselves."""
+"""Algorithm, the function itself -> what is proved of it."""
 
 
 def diverging(t: float, largest: float) -> tuple[Tensor, Tensor]:

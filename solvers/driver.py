@@ -40,12 +40,12 @@ class Trace(NamedTuple):
     """Measurements after each step: float64 [K, B] on the CPU, NaN once an image has stopped."""
 
     objective: Tensor | None
-    """What the algorithm minimises; None if the prior has no value."""
+    """Value of what the algorithm minimises; None if the prior has no value."""
     residual: Tensor
     data_misfit: Tensor
     """f at the estimate."""
     merit: Tensor | None = None
-    """What the algorithm's theorem makes fall: `State.merit`, or the objective itself."""
+    """Value of what the algorithm's theorem makes fall: `State.merit`, or the objective."""
 
 
 class Result(NamedTuple):
@@ -55,7 +55,7 @@ class Result(NamedTuple):
     steps: Tensor
     """Steps that each image took, int64 [B]."""
     stopped: list[str]
-    """What ended each image's run: "tolerance" or "max_steps"."""
+    """End of each image's run: "tolerance" or "max_steps"."""
     trace: Trace
     certified: list[bool]
     """Whether the objective is known, neither it nor the merit ever rose after the schedule, and

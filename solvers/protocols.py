@@ -109,7 +109,7 @@ class State(NamedTuple):
     residual: PerImage
     """Relative fixed-point residual [B]; zero exactly where the algorithm has come to rest."""
     objective: PerImage | None
-    """What the algorithm minimises (see its docstring), at this step; None if g has no value."""
+    """Value of what the algorithm minimises (its docstring says what); None if g has none."""
     misfit: PerImage
     """Data term f(x)."""
     settled: bool

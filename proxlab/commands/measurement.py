@@ -21,7 +21,7 @@ class Measurement(NamedTuple):
     plain: Tensor | None = None
     """The image that a result is compared with, of the size of `clean`: y, or an estimate."""
     plain_is: str = ""
-    """How `plain` was estimated, for a reader; empty if it is y."""
+    """Estimator of `plain`, in words for a reader; empty if it is y."""
     noise: float | None = None
     """Standard deviation of y, if the operator's own is not to be taken."""
 

@@ -1,4 +1,4 @@
-"""How each problem of `proxlab restore` makes a measurement of INPUT: one function a problem.
+"""Readers of INPUT, one for each problem of `proxlab restore`: they make a measurement of it.
 
 A problem is a row of `READERS` here and one of `arguments.PROBLEM_OPTIONS`, where its options are.
 """

@@ -1,4 +1,4 @@
-"""What people bring, made a prior: a network, a denoiser of deepinv, an object that has a prox.
+"""Priors made of what people bring: a network, a denoiser of deepinv, an object with a prox.
 
     prior = adopted(my_network)          # any nn.Module called as net(v, sigma) or net(v)
     result = proxlab.restore(y, op, my_network)     # the same door
@@ -60,7 +60,7 @@ class HasProx(Protocol):
     """Anything with a prox at noise level sigma."""
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
-        """As `Prior.prox`."""
+        """The prox, as that of `Prior`."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What every prior checks of the images and noise levels that it is given, in the same words."""
+"""Checks of the images and noise levels that a prior is given, in the same words for all."""
 
 import torch
 from torch import Tensor

@@ -27,7 +27,7 @@ training images (`bench_calibration`)."""
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a prior says of itself. The defaults claim nothing: they are true of any denoiser."""
+    """Claims of a prior about itself. The defaults claim nothing: they are true of any denoiser."""
 
     exact: bool = False
     """Whether its prox is argmin_x |x - v|^2 / 2 + R_sigma(x) to rounding, by construction."""
@@ -67,11 +67,11 @@ class Capabilities:
 
 @runtime_checkable
 class Prior(Protocol):
-    """What an image may look like, as a prox. Images are float [B, C, H, W] in [0, 1]."""
+    """A model of what images look like, as a prox. Images are float [B, C, H, W] in [0, 1]."""
 
     @property
     def name(self) -> str:
-        """What messages and tables call it."""
+        """Name in messages and tables."""
         ...
 
     @property
@@ -81,7 +81,7 @@ class Prior(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it says of itself."""
+        """Claims about itself."""
         ...
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:

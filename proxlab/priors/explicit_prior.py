@@ -13,7 +13,7 @@ from torch import Tensor
 from proxlab.priors.contract import HasInverse, HasLevelValue
 
 UNIT_TOLERANCE = 1e-6
-"""How far from 1 lambda_reg * stepsize may be: the rounding of float32 and no more."""
+"""Largest distance of lambda_reg * stepsize from 1: the rounding of float32 and no more."""
 
 
 class ExplicitPrior(Prior):

@@ -1,4 +1,4 @@
-"""What a restoration's certificate assumes, checked before it runs: step size, prox, prior.
+"""Premises of a restoration's certificate, checked before it runs: step size, prox, prior.
 
 The theorems, with what shows that each bound is needed, are in `solvers.conditions`. Here their
 quantities are computed for a data term and a prior, and what is broken is said in words.
@@ -19,11 +19,11 @@ MIDDLE = 64
 LANCZOS_STEPS = 10
 """There; with both, looking costs about as much as one step of the solver."""
 ROUNDING = 1e-3
-"""What of asymmetry and negative eigenvalues central differences may make up."""
+"""Asymmetry and negative eigenvalues that central differences may make up, relative."""
 
 
 class Claims(Protocol):
-    """What a prior says of itself, as far as restorations ask: `Capabilities` of its contract."""
+    """Claims of a prior that restorations ask for: those of `Capabilities` in its contract."""
 
     @property
     def exact(self) -> bool: ...
@@ -38,7 +38,7 @@ class Claims(Protocol):
 
 
 class KnownPrior(Protocol):
-    """What restorations ask of a prior; `proxlab.priors.contract` says what each means."""
+    """A prior, as far as restorations ask; `proxlab.priors.contract` says what each part means."""
 
     @property
     def name(self) -> str: ...
@@ -51,7 +51,7 @@ class KnownPrior(Protocol):
 
 @dataclass(frozen=True)
 class Premises:
-    """What was computed before the run, and per image what it breaks."""
+    """Quantities computed before the run, and per image the premises that they break."""
 
     tau: float
     """The step, sigma^2."""

@@ -77,7 +77,7 @@ class Restoration:
     descent: int
     """Steps of the descent, in which the objective still changes its meaning."""
     premises: Premises
-    """What was known of the step and the prior before the run, and what of it breaks a theorem."""
+    """Step and prior as they were known before the run, and what of it breaks a theorem."""
 
 
 class AtStep:

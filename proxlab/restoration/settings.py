@@ -12,7 +12,7 @@ ALGORITHMS: dict[str, Callable] = {algorithm.__name__: algorithm for algorithm i
 
 @dataclass(frozen=True)
 class Settings:
-    """How a measurement is restored. Raises ValueError for what cannot be."""
+    """Settings of one restoration. Raises ValueError for what cannot be."""
 
     solver: str = "admm"
     """One of `ALGORITHMS`."""

@@ -57,7 +57,7 @@ class Loop(Protocol):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how hard to train, on which noise."""
+    """Length and pace of a training, and its noise levels."""
 
     steps: int = 10_000
     batch: int = 8

@@ -39,7 +39,7 @@ square: the 1 and 0.5 of [Fang25] would be the squared error there."""
 
 @dataclass(frozen=True)
 class DiffusionTraining:
-    """How long and how hard to train a diffusion network."""
+    """Length and pace of the training of a diffusion network."""
 
     steps: int = 8_000
     batch: int = 128

@@ -23,7 +23,7 @@ from proxlab.training.recipe import Prepared, Recipe
 
 @dataclass(frozen=True)
 class DigitClassifierTraining:
-    """How long and how hard to train the classifier. Values were chosen on held-out digits."""
+    """Length and pace of the classifier's training, chosen on held-out digits."""
 
     steps: int = 3000
     batch: int = 64
