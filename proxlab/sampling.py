@@ -15,7 +15,7 @@ from proxlab.diffusion.sample_noise import SampleNoise
 from solvers import proxdm, score, uniform_grid
 from solvers.noise import Noise
 from solvers.progress import progress_bar
-from solvers.proximal_diffusion import Kind as ProximalKind
+from solvers.proximal_diffusion import StepKind
 from solvers.proximal_diffusion import Sample
 
 Model = DiffusionModel | DenoiserDiffusion
@@ -86,11 +86,11 @@ class Sampler(NamedTuple):
 
     walk: Callable[[Any, Tensor, list[float], Noise], Iterator[Sample]]
     """(model, x ~ N(0, I) [B, C, H, W], times, noise) -> states; the last one is the sample."""
-    steps: ProximalKind | None
+    steps: StepKind | None
     """Kind of its proximal steps, for which a model may not be trained; None: it asks the score."""
 
 
-def _proximal(kind: ProximalKind) -> Sampler:
+def _proximal(kind: StepKind) -> Sampler:
     """Sampler by the model's prox."""
 
     def walk(model: Model, x: Tensor, times: list[float], noise: Noise) -> Iterator[Sample]:

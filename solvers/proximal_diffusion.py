@@ -25,7 +25,7 @@ from torch import Tensor
 from solvers.diffusion_schedule import VP, check_grid
 from solvers.noise import Noise, normal_like
 
-Kind = Literal["hybrid", "backward", "flow"]
+StepKind = Literal["hybrid", "backward", "flow"]
 
 
 class LogDensityProx(Protocol):
@@ -47,7 +47,7 @@ def proxdm(
     x: Tensor,
     times: Sequence[float],
     *,
-    kind: Kind = "hybrid",
+    kind: StepKind = "hybrid",
     schedule: VP = VP(),
     noise: Noise = None,
 ) -> Iterator[Sample]:
@@ -62,7 +62,7 @@ def proxdm(
 
 
 def step_sizes(
-    times: Sequence[float], kind: Kind = "hybrid", schedule: VP = VP()
+    times: Sequence[float], kind: StepKind = "hybrid", schedule: VP = VP()
 ) -> list[tuple[float, float]]:
     """Pairs (t, lam) at which `proxdm` asks for a prox, first step first. Raises as `proxdm`."""
     return [(step.s, step.lam) for step in _steps(times, kind, schedule)]
@@ -75,7 +75,7 @@ class _Step(NamedTuple):
     lam: float
 
 
-def _steps(times: Sequence[float], kind: Kind, schedule: VP) -> list[_Step]:
+def _steps(times: Sequence[float], kind: StepKind, schedule: VP) -> list[_Step]:
     if kind not in ("hybrid", "backward", "flow"):
         raise ValueError(f"a proximal step is hybrid, backward or flow, got {kind!r}")
     steps = []
@@ -97,7 +97,7 @@ def _steps(times: Sequence[float], kind: Kind, schedule: VP) -> list[_Step]:
     return steps
 
 
-def _walk(prox, x: Tensor, kind: Kind, steps: list[_Step], noise: Noise) -> Iterator[Sample]:
+def _walk(prox, x: Tensor, kind: StepKind, steps: list[_Step], noise: Noise) -> Iterator[Sample]:
     for s, gamma, lam in steps:
         match kind:
             case "hybrid":

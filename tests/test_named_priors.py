@@ -14,7 +14,7 @@ from skimage.data import camera
 
 import proxlab
 from proxlab.commands.main import main
-from proxlab.comparison.case import Settings
+from proxlab.comparison.case import PriorSettings
 from proxlab.comparison.comparing import compare
 from proxlab.comparison.plan import Plan
 from proxlab.named_priors import named_prior
@@ -188,7 +188,7 @@ def test_unknown_names_are_refused(name, said):
 def test_a_model_file_is_a_prior_of_its_name(here, tmp_path):
     own = tmp_path / "own.safetensors"
     proxlab.checkpoints.save(own, proxlab.load("lpn-gray-small"), {})
-    few = Plan(default=Settings(steps=3))
+    few = Plan(default=PriorSettings(steps=3))
     rows = compare([str(own), "lpn-gray-small"], ["deblur"], "photographs", "out", few)
     assert [row["prior"] for row in rows] == ["own", "lpn-gray-small"]
     assert rows[0]["psnr"] == rows[1]["psnr"]
@@ -211,6 +211,6 @@ def test_bm3d_denoises_and_survives_a_comparison(here):
     found = named_prior("bm3d").prox(torch.cat([noisy, noisy.flip(3)]), 0.1)
     psnr = proxlab.metrics.psnr
     assert float(psnr(found[:1], CLEAN)) > float(psnr(noisy, CLEAN)) + 4
-    few = Plan(default=Settings(steps=2))
+    few = Plan(default=PriorSettings(steps=2))
     rows = compare(["bm3d"], ["deblur"], "photographs", "out", few)
     assert rows[0]["psnr"] > rows[0]["psnr_plain"] - 3 and not rows[0]["certified"]

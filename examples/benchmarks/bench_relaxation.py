@@ -18,7 +18,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from proxlab.comparison.case import Case, Settings, parameters, run_case
+from proxlab.comparison.case import Case, PriorSettings, parameters, run_case
 from proxlab.comparison.comparing import load_priors
 from proxlab.comparison.problems import PROBLEMS, Problem
 from proxlab.comparison.settings import SHIPPED, read_settings
@@ -39,7 +39,7 @@ def crops(count: int, side: int) -> list[Tensor]:
 
 
 def restored(
-    prior, name: str, problem: Problem, settings: Settings, x: Tensor, i: int, times: float
+    prior, name: str, problem: Problem, settings: PriorSettings, x: Tensor, i: int, times: float
 ) -> dict:
     """Row of a comparison of one prior on crop x, number i, at `times` the default sigma."""
     noise = problem.levels[0]
@@ -64,11 +64,11 @@ def main(argv: list[str] | None = None) -> dict[tuple[str, str, float], float]:
     truths, ratios = crops(args.crops, args.side), {}
     relaxations = [float(part) for part in args.relaxations.split(",")]
     problems = [PROBLEMS[name] for name in args.problems.split(",")]
-    tuned = read_settings(SHIPPED, problems, Settings())
+    tuned = read_settings(SHIPPED, problems, PriorSettings())
     for name, prior in load_priors(args.priors.split(",")).items():
         for problem in problems:
             print(f"{name}, {problem.name}\n  relaxation  steps  ratio   PSNR  at rest  certified")
-            settings = tuned.get((name, problem.name), Settings())
+            settings = tuned.get((name, problem.name), PriorSettings())
             for relaxation in relaxations:
                 # no argument of `restore`: users have no reason to choose it
                 with patch.object(restoring, "RELAXATION", relaxation):

@@ -9,10 +9,10 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from proxlab.commands.device import device
-from proxlab.comparison.case import Row, Settings
+from proxlab.comparison.case import Row, PriorSettings
 from proxlab.comparison.comparing import check_new, compare, find_problem, load_priors
 from proxlab.comparison.figure import draw_comparison
-from proxlab.comparison.plan import Plan, Run
+from proxlab.comparison.plan import Plan, ComparisonRun
 from proxlab.comparison.report import report
 from proxlab.comparison.rows import ROWS
 from proxlab.comparison.settings import read_settings, write_settings
@@ -36,10 +36,10 @@ def compare_files(args: Namespace) -> None:
         noises=_numbers("--noises", args.noises, float) if args.noises else (),
         seeds=_numbers("--seeds", args.seeds, int),
         solvers=args.solvers.split(","),
-        default=Settings(steps=args.steps, tol=args.tol),
+        default=PriorSettings(steps=args.steps, tol=args.tol),
     )
     ours, failed = team(), []
-    run = Run(args.resume, own_device(device(args.device)), team=ours)
+    run = ComparisonRun(args.resume, own_device(device(args.device)), team=ours)
     if args.tune is not None:
         if ours.rank == 0:  # said before hours of tuning, not after them
             check_new(gather(args.out), args.out, args.resume)

@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settings:
+class PriorSettings:
     """Arguments that `proxlab.restore` is given for a prior; None leaves the choice to it."""
 
     weight: float | None = None
@@ -56,7 +56,7 @@ class Case:
     noise: float
     seed: int
     solver: str
-    settings: Settings
+    settings: PriorSettings
 
     @property
     def key(self) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from proxlab.comparison.case import Case, Row, run_case
-from proxlab.comparison.plan import Comparison, Plan, Run
+from proxlab.comparison.plan import Comparison, Plan, ComparisonRun
 from proxlab.comparison.problems import PROBLEMS, Problem
 from proxlab.comparison.rows import ROWS, append, environment, key_of, read_rows
 from proxlab.comparison.settings import SHIPPED, read_settings
@@ -33,9 +33,9 @@ def compare(
     images: str | Path,
     out: str | Path,
     plan: Plan = Plan(),
-    run: Run = Run(),
+    run: ComparisonRun = ComparisonRun(),
 ) -> list[Row]:
-    """Run every case that has no row in the folder `out` yet; return all rows, in their order.
+    """ComparisonRun every case that has no row in the folder `out` yet; return all rows, in their order.
 
         rows = compare(["lpn-gray", "tv"], ["deblur"], "photographs", "out", Plan(seeds=(0, 1)))
 
@@ -102,9 +102,9 @@ def _finished(rows: list[Row]) -> dict[str, Row]:
 
 
 def _run(
-    comparison: Comparison, todo: Iterable[tuple[Case, Problem]], out: Path, run: Run
+    comparison: Comparison, todo: Iterable[tuple[Case, Problem]], out: Path, run: ComparisonRun
 ) -> Iterator[Row]:
-    """Run the cases; each row is yielded when it is on the disk."""
+    """ComparisonRun the cases; each row is yielded when it is on the disk."""
     out.mkdir(parents=True, exist_ok=True)
     paths = {path.name: path for path in comparison.images}
     truths: dict[str, Tensor] = {}

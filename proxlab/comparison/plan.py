@@ -1,6 +1,6 @@
 """The plan of a comparison: which noise levels, seeds, solvers and settings every prior meets.
 
-A `Plan` says what is compared and a `Run` how the work is done; both are arguments of
+A `Plan` says what is compared and a `ComparisonRun` how the work is done; both are arguments of
 `proxlab.compare`. A `Comparison` is a plan filled with priors, problems and images, and lists its
 cases.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from proxlab.comparison.case import Case, Row, Settings, parameters
+from proxlab.comparison.case import Case, Row, PriorSettings, parameters
 from proxlab.comparison.problems import Problem
 from proxlab.comparison.team import Alone, Team
 from proxlab.named_priors import Prior
@@ -30,10 +30,10 @@ class Plan:
     """Seeds of the noise and the masks."""
     solvers: Sequence[str] = ("admm",)
     """Names of algorithms."""
-    settings: Mapping[tuple[str, str], Settings] | None = None
-    """Settings by the names of (prior, problem); None: those shipped with the package."""
-    default: Settings = Settings()
-    """Settings of every other prior and problem. Shipped settings take its tolerance, and no more
+    settings: Mapping[tuple[str, str], PriorSettings] | None = None
+    """PriorSettings by the names of (prior, problem); None: those shipped with the package."""
+    default: PriorSettings = PriorSettings()
+    """PriorSettings of every other prior and problem. Shipped settings take its tolerance, and no more
     steps than it has."""
 
     def __post_init__(self):
@@ -43,7 +43,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Run:
+class ComparisonRun:
     """Conduct of a comparison, which changes none of its figures."""
 
     resume: bool = False
@@ -66,8 +66,8 @@ class Comparison:
     problems: Sequence[Problem]
     images: Sequence[Path]
     plan: Plan
-    settings: Mapping[tuple[str, str], Settings]
-    """Settings by (prior, problem); `plan.default` where there are none."""
+    settings: Mapping[tuple[str, str], PriorSettings]
+    """PriorSettings by (prior, problem); `plan.default` where there are none."""
 
     def __post_init__(self):
         names = [path.name for path in self.images]

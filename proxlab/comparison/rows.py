@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from proxlab.comparison.case import Case, Row, Settings
+from proxlab.comparison.case import Case, Row, PriorSettings
 
 ROWS = "results.jsonl"
 """Name of the file of rows in the folder of a comparison."""
@@ -75,5 +75,5 @@ def environment() -> dict[str, Any]:
 def key_of(row: Row) -> str:
     """Key of the case that a row is of, `Case.key`."""
     fields: Row = {name: row[name] for name in Case.__dataclass_fields__}
-    fields["settings"] = Settings(**row["settings"])
+    fields["settings"] = PriorSettings(**row["settings"])
     return Case(**fields).key

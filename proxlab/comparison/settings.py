@@ -5,18 +5,18 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from proxlab.comparison.case import Settings, parameters
+from proxlab.comparison.case import PriorSettings, parameters
 from proxlab.comparison.problems import Problem
 from proxlab.images.files import write_json
 
 SHIPPED = Path(__file__).with_name("settings.json")
-"""Settings of the shipped priors, which `proxlab compare --tune` chose on images that no prior was
+"""PriorSettings of the shipped priors, which `proxlab compare --tune` chose on images that no prior was
 trained on."""
 
 
 def write_settings(
     path: Path,
-    settings: Mapping[tuple[str, str], Settings],
+    settings: Mapping[tuple[str, str], PriorSettings],
     problems: Sequence[Problem],
     noises: Sequence[float] = (),
 ) -> None:
@@ -39,9 +39,9 @@ def write_settings(
 
 
 def read_settings(
-    path: Path, problems: Sequence[Problem], default: Settings, noises: Sequence[float] = ()
-) -> dict[tuple[str, str], Settings]:
-    """Settings by (prior, problem), those that were chosen for these problems at these noises.
+    path: Path, problems: Sequence[Problem], default: PriorSettings, noises: Sequence[float] = ()
+) -> dict[tuple[str, str], PriorSettings]:
+    """PriorSettings by (prior, problem), those that were chosen for these problems at these noises.
 
     A problem counts if all its parameters are the same; noises: empty for each problem's own. The
     tolerance is that of `default`, whose steps are never exceeded. Raises ValueError for a file
@@ -51,7 +51,7 @@ def read_settings(
     found = {}
     try:
         for entry in json.loads(path.read_text(encoding="utf-8")):
-            problem, settings = of.get(entry["problem"]), Settings(**entry["settings"])
+            problem, settings = of.get(entry["problem"]), PriorSettings(**entry["settings"])
             if problem is None or entry["parameters"] != parameters(problem):
                 continue
             if list(entry["noises"]) == list(noises or problem.levels):

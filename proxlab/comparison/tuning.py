@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from proxlab.comparison.case import Row, Settings
+from proxlab.comparison.case import Row, PriorSettings
 from proxlab.comparison.plan import Plan
 from proxlab.comparison.problems import Problem
 from proxlab.images import list_images, read_image, write_image
@@ -29,7 +29,7 @@ GAIN = 0.01
 """Gain, dB, below which a move is not made: it is not worth a setting that needs explaining."""
 
 Compare = Callable[[Mapping[str, Prior], Sequence[Problem], Path, Path, Plan], list[Row]]
-"""`proxlab.compare` with a `Run` that resumes: (priors, problems, images, out, plan) -> rows."""
+"""`proxlab.compare` with a `ComparisonRun` that resumes: (priors, problems, images, out, plan) -> rows."""
 
 
 def tune(
@@ -39,7 +39,7 @@ def tune(
     folder: str | Path,
     out: Path,
     plan: Plan,
-) -> dict[tuple[str, str], Settings]:
+) -> dict[tuple[str, str], PriorSettings]:
     """Best settings by (prior, problem), for the first solver of the plan and at its noises.
 
     folder: images to choose on, of which 4 are looked at; out: folder of the rows, of its own;
@@ -57,7 +57,7 @@ def tune(
         for name, prior in priors.items():
             free = not (prior.capabilities.exact or prior.capabilities.convex)
 
-            def mean_psnr(settings: Settings, name=name, prior=prior, problem=problem) -> float:
+            def mean_psnr(settings: PriorSettings, name=name, prior=prior, problem=problem) -> float:
                 tried = Plan(plan.noises, solvers=[solver], settings={}, default=settings)
                 rows = compare({name: prior}, [problem], crops, out, tried)
                 # a failure is no figure, and settings under which one image fails are not chosen
@@ -80,16 +80,16 @@ def tune(
 
 
 def uphill(
-    height: Callable[[Settings], float], first: Settings, most_steps: int | None
-) -> Settings | None:
-    """Settings from which no move gains `GAIN`, found uphill from `first`, which has a weight.
+    height: Callable[[PriorSettings], float], first: PriorSettings, most_steps: int | None
+) -> PriorSettings | None:
+    """PriorSettings from which no move gains `GAIN`, found uphill from `first`, which has a weight.
 
     height: what settings are worth, dB, -inf where they fail; most_steps: None if the number of
     steps is not chosen. Returns None if everything that was tried failed.
     """
-    known: dict[Settings, float] = {}
+    known: dict[PriorSettings, float] = {}
 
-    def at(settings: Settings) -> float:
+    def at(settings: PriorSettings) -> float:
         if settings not in known:
             known[settings] = height(settings)
         return known[settings]
@@ -102,8 +102,8 @@ def uphill(
     return best if at(best) > -math.inf else None
 
 
-def _moves(here: Settings, first: Settings, most_steps: int | None) -> Iterator[Settings]:
-    """Settings one move away from `here`."""
+def _moves(here: PriorSettings, first: PriorSettings, most_steps: int | None) -> Iterator[PriorSettings]:
+    """PriorSettings one move away from `here`."""
     assert here.weight is not None and first.weight is not None  # `first` has one, moves keep it
     exponent = round(2 * math.log2(here.weight / first.weight))
     for step in (-1, 1):

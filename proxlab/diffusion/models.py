@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from proxlab.diffusion.mean_prox import MeanProx
 from proxlab.diffusion.network import DiffusionNet, DiffusionNetConfig
 from solvers import VP, step_sizes, uniform_grid
-from solvers.proximal_diffusion import Kind
+from solvers.proximal_diffusion import StepKind
 
 SLACK = 1.01
 """Factor by which a lam may lie outside those of training, as rounding does."""
@@ -54,7 +54,7 @@ class ProxDM(nn.Module):
         s2 = self.schedule.noise(t) + lam
         return y.sub(self.net(y, _condition(y, t, lam)), alpha=lam / s2**0.5)
 
-    def check_steps(self, times: Sequence[float], kind: Kind) -> None:
+    def check_steps(self, times: Sequence[float], kind: StepKind) -> None:
         """Check the steps of a sampler before it takes any.
 
         Raises ValueError for a lam outside `lambda_range` and for steps that cannot be taken
@@ -113,7 +113,7 @@ class ScoreModel(nn.Module):
         """Posterior mean in place of the prox, see `MeanProx`."""
         return MeanProx(self.denoise, self.schedule)(y, t, lam)
 
-    def check_steps(self, times: Sequence[float], kind: Kind) -> None:
+    def check_steps(self, times: Sequence[float], kind: StepKind) -> None:
         """Check the proximal steps of a sampler before it takes any.
 
         Raises ValueError for steps that cannot be taken (`solvers.step_sizes`); warns of a step

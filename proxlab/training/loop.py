@@ -44,7 +44,7 @@ class Task(NamedTuple):
     """Steps whose pairs are drawn in advance, in as many threads; none is changed by it."""
 
 
-class Outcome(NamedTuple):
+class Trained(NamedTuple):
     """The end of a training, or of a part of it."""
 
     finished: bool
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
     """Minutes spent in all, those before a resumption included."""
 
 
-def train(task: Task, config: Loop, out: Path, run: Run = DEFAULT_RUN) -> Outcome:
+def train(task: Task, config: Loop, out: Path, run: Run = DEFAULT_RUN) -> Trained:
     """Train the model of `task` in place, on `run.device`; it ends with its averaged weights.
 
     `out` is a folder: `state.pt` holds everything needed to go on, `log.jsonl` a line per
@@ -122,9 +122,9 @@ def train(task: Task, config: Loop, out: Path, run: Run = DEFAULT_RUN) -> Outcom
             if due and first_process:
                 state.save(Done(done, before + minutes()))
             if out_of_time and not last:
-                return Outcome(False, before + minutes())
+                return Trained(False, before + minutes())
     model.load_state_dict(average.weights)
-    return Outcome(True, before + minutes())
+    return Trained(True, before + minutes())
 
 
 def _stages(loss: Loss | Sequence[Stage], config: Loop) -> list[Stage]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from skimage.data import camera
 
-from proxlab.comparison.case import Settings
+from proxlab.comparison.case import PriorSettings
 from proxlab.comparison.comparing import compare, pictures
 from proxlab.comparison.figure import draw_comparison, most_different
 from proxlab.comparison.plan import Plan
@@ -24,7 +24,7 @@ def made(tmp_path_factory):
     for i in range(2):
         Image.fromarray(camera()[100 * i : 100 * i + 40, 200:248]).save(folder / f"{i}.png")
     out = tmp_path_factory.mktemp("out")
-    few = Plan(default=Settings(steps=30))
+    few = Plan(default=PriorSettings(steps=30))
     return compare(["none", "lpn-gray-small"], ["deblur", "inpaint"], folder, out, few), out
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 from skimage.data import camera
 from torch.distributed import FileStore, HashStore
 
-from proxlab.comparison.case import Settings
+from proxlab.comparison.case import PriorSettings
 from proxlab.comparison.comparing import compare
-from proxlab.comparison.plan import Plan, Run
+from proxlab.comparison.plan import Plan, ComparisonRun
 from proxlab.comparison.rows import ROWS, key_of, read_rows
 from proxlab.comparison.team import Alone, Team, gather, own_device, part, team
 
@@ -45,8 +45,8 @@ def run(folder, out, team=None, watch=None):
         ["deblur", "inpaint"],
         folder,
         out,
-        Plan(default=Settings(steps=3)),
-        Run(resume=True, watch=watch, team=team or Alone()),
+        Plan(default=PriorSettings(steps=3)),
+        ComparisonRun(resume=True, watch=watch, team=team or Alone()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings are the best of what was tried, on images kept apart, and are what the file says."""
+"""PriorSettings are the best of what was tried, on images kept apart, and are what the file says."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from skimage.data import camera
 
 from proxlab.commands.main import main
 from proxlab.comparison import comparing, settings
-from proxlab.comparison.case import Settings
+from proxlab.comparison.case import PriorSettings
 from proxlab.comparison.plan import Plan
 from proxlab.comparison.problems import Deblur, Inpaint
 from proxlab.comparison.rows import ROWS, read_rows
@@ -43,14 +43,14 @@ def test_uphill_ends_at_the_nearest_of_its_grid(at):
         asked.append(settings.weight)
         return -(math.log2(settings.weight / at) ** 2)
 
-    best = uphill(height, Settings(weight=0.35, steps=400), None)
+    best = uphill(height, PriorSettings(weight=0.35, steps=400), None)
     assert abs(math.log2(best.weight / at)) <= 0.25 and best.steps == 400
     assert len(asked) == len(set(asked))
 
 
 @pytest.mark.parametrize("at, found", [(1, 7), (8, 7), (30, 30), (110, 120), (1000, 400)])
 def test_steps_are_doubled_or_halved_while_that_gains_and_up_to_the_most(at, found):
-    first = Settings(weight=1.0, steps=30)
+    first = PriorSettings(weight=1.0, steps=30)
 
     def height(s):
         return -abs(math.log2(s.steps / at)) - abs(math.log2(s.weight * 30 / s.steps)) / 2
@@ -61,7 +61,7 @@ def test_steps_are_doubled_or_halved_while_that_gains_and_up_to_the_most(at, fou
 
 
 def test_what_hardly_gains_is_not_chosen():
-    best = uphill(lambda s: 0.004 * math.log2(s.weight), Settings(weight=1.0), None)
+    best = uphill(lambda s: 0.004 * math.log2(s.weight), PriorSettings(weight=1.0), None)
     assert best.weight == 1.0
 
 
@@ -89,7 +89,7 @@ def test_each_prior_and_problem_has_its_own(tmp_path):
         ("free", "inpaint"): 1.4,
     }
     priors, problems = {"exact": Exact(), "free": Free()}, [Deblur(), Inpaint()]
-    plan = Plan(solvers=("hqs", "admm"), default=Settings(steps=300))
+    plan = Plan(solvers=("hqs", "admm"), default=PriorSettings(steps=300))
     found = tune(fake(peaks, seen), priors, problems, folder, tmp_path / "out", plan)
     for key, peak in peaks.items():
         assert found[key].weight == pytest.approx(peak)
@@ -107,7 +107,7 @@ def test_each_prior_and_problem_has_its_own(tmp_path):
 
 
 def test_where_all_fails_nothing_is_chosen():
-    assert uphill(lambda s: -math.inf, Settings(weight=1.0), None) is None
+    assert uphill(lambda s: -math.inf, PriorSettings(weight=1.0), None) is None
 
 
 def test_images_too_small_are_refused(tmp_path):
@@ -124,13 +124,13 @@ def test_images_too_small_are_refused(tmp_path):
 
 def test_a_file_gives_back_what_is_of_the_same_problem(tmp_path):
     path, problem = tmp_path / "settings.json", Deblur()
-    settings = {("lpn", "deblur"): Settings(0.2, None, 60, 1e-4, "somewhere")}
+    settings = {("lpn", "deblur"): PriorSettings(0.2, None, 60, 1e-4, "somewhere")}
     write_settings(path, settings, [problem])
-    default = Settings(steps=400, tol=1e-3)
+    default = PriorSettings(steps=400, tol=1e-3)
     assert read_settings(path, [problem, Inpaint()], default) == {
-        ("lpn", "deblur"): Settings(0.2, None, 60, 1e-3, "somewhere")
+        ("lpn", "deblur"): PriorSettings(0.2, None, 60, 1e-3, "somewhere")
     }
-    capped = read_settings(path, [problem], Settings(steps=5))
+    capped = read_settings(path, [problem], PriorSettings(steps=5))
     assert capped["lpn", "deblur"].steps == 5
     assert read_settings(path, [Deblur(blur_sigma=2.0)], default) == {}
     assert read_settings(path, [Inpaint()], default) == {}
@@ -146,11 +146,11 @@ def test_a_file_gives_back_what_is_of_the_same_problem(tmp_path):
 
 def test_shipped_settings_are_used_unless_others_are_given(tmp_path, monkeypatch):
     path, folder = tmp_path / "settings.json", folder_of(tmp_path / "test", 1)
-    write_settings(path, {("tv", "deblur"): Settings(0.1, steps=9, tuned_on="there")}, [Deblur()])
+    write_settings(path, {("tv", "deblur"): PriorSettings(0.1, steps=9, tuned_on="there")}, [Deblur()])
     monkeypatch.setattr(comparing, "SHIPPED", path)
 
     def used(out, **options):
-        plan = Plan(default=Settings(steps=4), **options)
+        plan = Plan(default=PriorSettings(steps=4), **options)
         (row,) = comparing.compare(["tv"], ["deblur"], folder, out, plan)
         return row["settings"]
 

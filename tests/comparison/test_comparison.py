@@ -9,14 +9,14 @@ from skimage.data import camera
 
 import proxlab
 from proxlab.commands.main import main
-from proxlab.comparison.case import Case, Settings, measure, run_case
+from proxlab.comparison.case import Case, PriorSettings, measure, run_case
 from proxlab.comparison.comparing import compare, load_priors, pictures
-from proxlab.comparison.plan import Plan, Run
+from proxlab.comparison.plan import Plan, ComparisonRun
 from proxlab.comparison.problems import Boxes, Deblur, Inpaint
 from proxlab.comparison.rows import ROWS, read_rows
 from proxlab.named_priors import as_prior
 
-STEPS = Settings(steps=3)
+STEPS = PriorSettings(steps=3)
 FEW = Plan(default=STEPS)
 
 
@@ -52,7 +52,7 @@ def case(prior="tv", problem="deblur", image="0.png", noise=0.01, seed=0, settin
 def test_every_prior_is_given_the_same_measurement_and_every_case_another():
     x = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(0))
     first, op = measure(case("a", "inpaint"), Inpaint(), x)
-    again, other = measure(case("b", "inpaint", settings=Settings(steps=9)), Inpaint(), x)
+    again, other = measure(case("b", "inpaint", settings=PriorSettings(steps=9)), Inpaint(), x)
     assert torch.equal(first, again) and torch.equal(op.mask, other.mask)
     for changed in (case(image="1.png"), case(noise=0.02), case(seed=1)):
         assert not torch.equal(measure(changed, Deblur(), x)[0], measure(case(), Deblur(), x)[0])
@@ -107,7 +107,7 @@ def test_failures_are_rows_and_are_tried_again(folder, tmp_path):
     assert len(errors) == 2 and errors[0]["error"] == "out of order"
     again = []
     priors["fails"] = proxlab.load("none")
-    rows = compare(priors, ["deblur"], folder, out, FEW, Run(resume=True, watch=again.append))
+    rows = compare(priors, ["deblur"], folder, out, FEW, ComparisonRun(resume=True, watch=again.append))
     assert [row["prior"] for row in again] == ["fails", "fails"] and len(rows) == 4
 
 
@@ -131,7 +131,7 @@ def test_an_interrupt_anywhere_loses_no_finished_case_and_repeats_none(folder, t
     for cut in (0, 1, len(text) // 3, len(text) - 1, len(text)):
         (tmp_path / "out" / ROWS).write_bytes(text[:cut])
         kept, new = text[:cut].count(b"\n"), []
-        rows = compare(*given, FEW, Run(resume=True, watch=new.append))
+        rows = compare(*given, FEW, ComparisonRun(resume=True, watch=new.append))
         assert len(new) == 8 - kept
         assert [r["psnr"] for r in rows] == [r["psnr"] for r in whole]
         assert (tmp_path / "out" / ROWS).read_bytes().count(b"\n") == 8
@@ -140,8 +140,8 @@ def test_an_interrupt_anywhere_loses_no_finished_case_and_repeats_none(folder, t
 def test_a_case_with_other_settings_or_of_another_problem_is_another_case(folder, tmp_path):
     new = []
     for missing, steps in ((0.3, 3), (0.4, 3), (0.4, 2), (0.3, 3)):
-        settings = {("none", "inpaint"): Settings(steps=steps)}
-        run = Run(resume=True, watch=new.append)
+        settings = {("none", "inpaint"): PriorSettings(steps=steps)}
+        run = ComparisonRun(resume=True, watch=new.append)
         compare(["none"], [Inpaint(missing)], folder, tmp_path, Plan(settings=settings), run)
     assert len(new) == 6
 

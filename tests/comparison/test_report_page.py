@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage.data import camera
 
-from proxlab.comparison.case import Settings
+from proxlab.comparison.case import PriorSettings
 from proxlab.comparison.comparing import compare
 from proxlab.comparison.plan import Plan
 from proxlab.comparison.report import report
@@ -32,7 +32,7 @@ def page(tmp_path_factory):
         ["deblur", "inpaint"],
         folder,
         out,
-        Plan(default=Settings(steps=30)),
+        Plan(default=PriorSettings(steps=30)),
     )
     path = out / "report.html"
     path.write_text(report(rows, out), encoding="utf-8")

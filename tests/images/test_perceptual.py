@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.data import camera
 from torch import nn
 
-from proxlab.comparison.case import Settings
+from proxlab.comparison.case import PriorSettings
 from proxlab.comparison.comparing import compare
 from proxlab.comparison.plan import Plan
 from proxlab.comparison.report import report
@@ -18,7 +18,7 @@ from proxlab.comparison.table import latex, markdown
 from proxlab.images import perceptual
 
 X = torch.from_numpy(camera()[100:164, 200:272]).float()[None, None] / 255
-FEW = Plan(default=Settings(steps=3))
+FEW = Plan(default=PriorSettings(steps=3))
 
 
 @pytest.fixture
