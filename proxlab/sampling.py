@@ -15,8 +15,7 @@ from proxlab.diffusion.sample_noise import SampleNoise
 from solvers import proxdm, score, uniform_grid
 from solvers.noise import Noise
 from solvers.progress import progress_bar
-from solvers.proximal_diffusion import StepKind
-from solvers.proximal_diffusion import Sample
+from solvers.proximal_diffusion import Sample, StepKind
 
 Model = DiffusionModel | DenoiserDiffusion
 BATCH = 64

@@ -9,10 +9,10 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from proxlab.commands.device import device
-from proxlab.comparison.case import Row, PriorSettings
+from proxlab.comparison.case import PriorSettings, Row
 from proxlab.comparison.comparing import check_new, compare, find_problem, load_priors
 from proxlab.comparison.figure import draw_comparison
-from proxlab.comparison.plan import Plan, ComparisonRun
+from proxlab.comparison.plan import ComparisonRun, Plan
 from proxlab.comparison.report import report
 from proxlab.comparison.rows import ROWS
 from proxlab.comparison.settings import read_settings, write_settings

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from proxlab.comparison.case import Case, Row, run_case
-from proxlab.comparison.plan import Comparison, Plan, ComparisonRun
+from proxlab.comparison.plan import Comparison, ComparisonRun, Plan
 from proxlab.comparison.problems import PROBLEMS, Problem
 from proxlab.comparison.rows import ROWS, append, environment, key_of, read_rows
 from proxlab.comparison.settings import SHIPPED, read_settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from proxlab.comparison.case import Case, Row, PriorSettings, parameters
+from proxlab.comparison.case import Case, PriorSettings, Row, parameters
 from proxlab.comparison.problems import Problem
 from proxlab.comparison.team import Alone, Team
 from proxlab.named_priors import Prior

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from proxlab.comparison.case import Case, Row, PriorSettings
+from proxlab.comparison.case import Case, PriorSettings, Row
 
 ROWS = "results.jsonl"
 """Name of the file of rows in the folder of a comparison."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from proxlab.comparison.case import Row, PriorSettings
+from proxlab.comparison.case import PriorSettings, Row
 from proxlab.comparison.plan import Plan
 from proxlab.comparison.problems import Problem
 from proxlab.images import list_images, read_image, write_image
@@ -57,7 +57,9 @@ def tune(
         for name, prior in priors.items():
             free = not (prior.capabilities.exact or prior.capabilities.convex)
 
-            def mean_psnr(settings: PriorSettings, name=name, prior=prior, problem=problem) -> float:
+            def mean_psnr(
+                settings: PriorSettings, name=name, prior=prior, problem=problem
+            ) -> float:
                 tried = Plan(plan.noises, solvers=[solver], settings={}, default=settings)
                 rows = compare({name: prior}, [problem], crops, out, tried)
                 # a failure is no figure, and settings under which one image fails are not chosen
@@ -102,7 +104,9 @@ def uphill(
     return best if at(best) > -math.inf else None
 
 
-def _moves(here: PriorSettings, first: PriorSettings, most_steps: int | None) -> Iterator[PriorSettings]:
+def _moves(
+    here: PriorSettings, first: PriorSettings, most_steps: int | None
+) -> Iterator[PriorSettings]:
     """PriorSettings one move away from `here`."""
     assert here.weight is not None and first.weight is not None  # `first` has one, moves keep it
     exponent = round(2 * math.log2(here.weight / first.weight))

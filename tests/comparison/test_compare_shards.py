@@ -13,7 +13,7 @@ from torch.distributed import FileStore, HashStore
 
 from proxlab.comparison.case import PriorSettings
 from proxlab.comparison.comparing import compare
-from proxlab.comparison.plan import Plan, ComparisonRun
+from proxlab.comparison.plan import ComparisonRun, Plan
 from proxlab.comparison.rows import ROWS, key_of, read_rows
 from proxlab.comparison.team import Alone, Team, gather, own_device, part, team
 

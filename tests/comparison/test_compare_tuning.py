@@ -146,7 +146,9 @@ def test_a_file_gives_back_what_is_of_the_same_problem(tmp_path):
 
 def test_shipped_settings_are_used_unless_others_are_given(tmp_path, monkeypatch):
     path, folder = tmp_path / "settings.json", folder_of(tmp_path / "test", 1)
-    write_settings(path, {("tv", "deblur"): PriorSettings(0.1, steps=9, tuned_on="there")}, [Deblur()])
+    write_settings(
+        path, {("tv", "deblur"): PriorSettings(0.1, steps=9, tuned_on="there")}, [Deblur()]
+    )
     monkeypatch.setattr(comparing, "SHIPPED", path)
 
     def used(out, **options):

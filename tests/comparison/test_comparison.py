@@ -11,7 +11,7 @@ import proxlab
 from proxlab.commands.main import main
 from proxlab.comparison.case import Case, PriorSettings, measure, run_case
 from proxlab.comparison.comparing import compare, load_priors, pictures
-from proxlab.comparison.plan import Plan, ComparisonRun
+from proxlab.comparison.plan import ComparisonRun, Plan
 from proxlab.comparison.problems import Boxes, Deblur, Inpaint
 from proxlab.comparison.rows import ROWS, read_rows
 from proxlab.named_priors import as_prior
@@ -107,7 +107,9 @@ def test_failures_are_rows_and_are_tried_again(folder, tmp_path):
     assert len(errors) == 2 and errors[0]["error"] == "out of order"
     again = []
     priors["fails"] = proxlab.load("none")
-    rows = compare(priors, ["deblur"], folder, out, FEW, ComparisonRun(resume=True, watch=again.append))
+    rows = compare(
+        priors, ["deblur"], folder, out, FEW, ComparisonRun(resume=True, watch=again.append)
+    )
     assert [row["prior"] for row in again] == ["fails", "fails"] and len(rows) == 4
 
 
