@@ -35,7 +35,7 @@ def compare(
     plan: Plan = Plan(),
     run: ComparisonRun = ComparisonRun(),
 ) -> list[Row]:
-    """ComparisonRun every case that has no row in the folder `out` yet; return all rows, in their order.
+    """Run every case that has no row in the folder `out` yet; return all rows, in their order.
 
         rows = compare(["lpn-gray", "tv"], ["deblur"], "photographs", "out", Plan(seeds=(0, 1)))
 
@@ -104,7 +104,7 @@ def _finished(rows: list[Row]) -> dict[str, Row]:
 def _run(
     comparison: Comparison, todo: Iterable[tuple[Case, Problem]], out: Path, run: ComparisonRun
 ) -> Iterator[Row]:
-    """ComparisonRun the cases; each row is yielded when it is on the disk."""
+    """Run the cases; each row is yielded when it is on the disk."""
     out.mkdir(parents=True, exist_ok=True)
     paths = {path.name: path for path in comparison.images}
     truths: dict[str, Tensor] = {}

@@ -31,9 +31,9 @@ class Plan:
     solvers: Sequence[str] = ("admm",)
     """Names of algorithms."""
     settings: Mapping[tuple[str, str], PriorSettings] | None = None
-    """PriorSettings by the names of (prior, problem); None: those shipped with the package."""
+    """Settings by the names of (prior, problem); None: those shipped with the package."""
     default: PriorSettings = PriorSettings()
-    """PriorSettings of every other prior and problem. Shipped settings take its tolerance, and no more
+    """Settings of every other prior and problem. Shipped settings take its tolerance, and no more
     steps than it has."""
 
     def __post_init__(self):
@@ -67,7 +67,7 @@ class Comparison:
     images: Sequence[Path]
     plan: Plan
     settings: Mapping[tuple[str, str], PriorSettings]
-    """PriorSettings by (prior, problem); `plan.default` where there are none."""
+    """Settings by (prior, problem); `plan.default` where there are none."""
 
     def __post_init__(self):
         names = [path.name for path in self.images]

@@ -10,7 +10,7 @@ from proxlab.comparison.problems import Problem
 from proxlab.images.files import write_json
 
 SHIPPED = Path(__file__).with_name("settings.json")
-"""PriorSettings of the shipped priors, which `proxlab compare --tune` chose on images that no prior was
+"""Settings of the shipped priors, which `proxlab compare --tune` chose on images that no prior was
 trained on."""
 
 
@@ -41,7 +41,7 @@ def write_settings(
 def read_settings(
     path: Path, problems: Sequence[Problem], default: PriorSettings, noises: Sequence[float] = ()
 ) -> dict[tuple[str, str], PriorSettings]:
-    """PriorSettings by (prior, problem), those that were chosen for these problems at these noises.
+    """Settings by (prior, problem), those that were chosen for these problems at these noises.
 
     A problem counts if all its parameters are the same; noises: empty for each problem's own. The
     tolerance is that of `default`, whose steps are never exceeded. Raises ValueError for a file

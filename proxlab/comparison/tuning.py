@@ -29,7 +29,7 @@ GAIN = 0.01
 """Gain, dB, below which a move is not made: it is not worth a setting that needs explaining."""
 
 Compare = Callable[[Mapping[str, Prior], Sequence[Problem], Path, Path, Plan], list[Row]]
-"""`proxlab.compare` with a `ComparisonRun` that resumes: (priors, problems, images, out, plan) -> rows."""
+"""`proxlab.compare`, resumed: (priors, problems, images, out, plan) -> rows."""
 
 
 def tune(
@@ -84,7 +84,7 @@ def tune(
 def uphill(
     height: Callable[[PriorSettings], float], first: PriorSettings, most_steps: int | None
 ) -> PriorSettings | None:
-    """PriorSettings from which no move gains `GAIN`, found uphill from `first`, which has a weight.
+    """Settings from which no move gains `GAIN`, found uphill from `first`, which has a weight.
 
     height: what settings are worth, dB, -inf where they fail; most_steps: None if the number of
     steps is not chosen. Returns None if everything that was tried failed.
@@ -107,7 +107,7 @@ def uphill(
 def _moves(
     here: PriorSettings, first: PriorSettings, most_steps: int | None
 ) -> Iterator[PriorSettings]:
-    """PriorSettings one move away from `here`."""
+    """Settings one move away from `here`."""
     assert here.weight is not None and first.weight is not None  # `first` has one, moves keep it
     exponent = round(2 * math.log2(here.weight / first.weight))
     for step in (-1, 1):

@@ -1,4 +1,4 @@
-"""PriorSettings are the best of what was tried, on images kept apart, and are what the file says."""
+"""Settings are the best of what was tried, on images kept apart, and are what the file says."""
 
 import json
 import math
