@@ -1,5 +1,6 @@
 """Names and files that the documents and docstrings speak of exist, under the names they give."""
 
+import ast
 import re
 from pathlib import Path
 from pkgutil import resolve_name
@@ -59,3 +60,29 @@ def test_what_is_named_exists():
 )
 def test_that_check_catches_planted_names(text, lost):
     assert missing(text, ROOT) == lost
+
+
+NOUNS_LAST = re.compile(r"(Of|What|As|Likewise|Those|How|Where|In|For|By)\b")
+"""Words that a docstring does not begin with: it starts with the noun that it is about."""
+
+
+def turned_round(source: str) -> list[str]:
+    """First lines of the docstrings, those of constants and fields too, that begin so."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(said))) if NOUNS_LAST.match(said):
+                found.append(said.split("\n")[0])
+    return found
+
+
+def test_docstrings_start_with_the_noun():
+    packages = {p: t for p, t in texts(ROOT).items() if p.startswith(("proxlab/", "solvers/"))}
+    code = {path: text for path, text in packages.items() if path.endswith(".py")}
+    assert {path: lines for path, text in code.items() if (lines := turned_round(text))} == {}
+
+
+def test_that_check_catches_planted_docstrings():
+    planted = 'X = 1\n"""Of ADMM, 0 to 2."""\ndef f():\n    """What is asked."""\n    """fine"""\n'
+    assert turned_round(planted) == ["Of ADMM, 0 to 2.", "What is asked."]
+    assert turned_round('"""The length of a step."""\nY = 2\n"""Offset."""') == []

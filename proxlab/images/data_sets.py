@@ -33,7 +33,7 @@ SOURCES = {
     "kernels/levin09.npz": "the 8 kernels of Levin et al. 2009 (kernels/Levin09.mat of "
     "https://github.com/cszn/KAIR), saved as arrays kernel_1 .. kernel_8",
 }
-"""Where a user gets each data set."""
+"""Data set -> where a user gets it."""
 
 
 def find_data(name: str) -> Path:

@@ -111,7 +111,7 @@ class StoredImages(Sequence[Tensor]):
         return image
 
     def part(self, indices: Iterable[int]) -> "StoredImages":
-        """Those images in that order, with the same cache."""
+        """The images of these numbers in that order, with the same cache."""
         chosen, part = list(indices), copy.copy(self)
         part.files = tuple(self.files[i] for i in chosen)
         part.shapes = [self.shapes[i] for i in chosen]

@@ -38,7 +38,7 @@ from solvers.protocols import HasProxAndValue, PerImage, Selectable
 from solvers.schedules import geometric
 
 FIRST_LEVEL = 49 / 255
-"""Where the descent of noise levels begins, as in the plug-and-play literature [Zhang21]."""
+"""Noise level at which the descent begins, as in the plug-and-play literature [Zhang21]."""
 DESCENT = 24
 """Steps of that descent."""
 ROUNDING = 1e-6
