@@ -61,6 +61,12 @@ def test_the_version_is_said_without_loading_torch():
     assert then == f"False {proxlab.__version__}"
 
 
+def test_the_version_is_the_same_everywhere():
+    root = Path(inspect.getfile(proxlab)).parents[1]
+    assert f"\nversion: {proxlab.__version__}\n" in (root / "CITATION.cff").read_text()
+    assert f"\n## {proxlab.__version__}" in (root / "CHANGELOG.md").read_text()
+
+
 def too_long(tree: ast.AST, most: int = 7) -> list[str]:
     """Functions of more parameters than that, `self` and `cls` apart."""
     return [
