@@ -16,8 +16,8 @@ from proxlab.commands import restore
 from proxlab.commands.main import main
 from proxlab.images import read_image
 from proxlab.operators.tomography.sinograms import read_geometry
-from tests.ct_files import FAST, PIXELS, SCAN, make_ct_files
 from tests.images.test_dicom import save_dicom
+from tests.operators.ct_files import FAST, PIXELS, SCAN, make_ct_files
 
 
 @pytest.fixture

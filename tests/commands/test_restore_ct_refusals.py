@@ -8,8 +8,8 @@ import pytest
 from test_bad_input import refuse
 
 from proxlab.commands.main import main
-from tests.ct_files import FAST, PIXELS, SCAN, make_ct_files
 from tests.images.test_dicom import save_dicom
+from tests.operators.ct_files import FAST, PIXELS, SCAN, make_ct_files
 
 
 @pytest.fixture

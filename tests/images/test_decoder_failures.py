@@ -9,7 +9,7 @@ from PIL import Image
 
 from proxlab.images import read_image
 from proxlab.images.decoder_failures import decoding
-from tests.pictures import whole
+from tests.images.pictures import whole
 
 
 @pytest.mark.parametrize("name", ["tifffile", "PIL.TiffImagePlugin", "pydicom"])

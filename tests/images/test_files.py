@@ -8,7 +8,7 @@ from PIL import Image
 
 from proxlab.images import write_image
 from proxlab.images.files import write_json, writing
-from tests.pictures import names
+from tests.images.pictures import names
 
 
 def test_writing_renames_on_success(tmp_path):

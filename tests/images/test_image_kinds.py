@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from proxlab.images import read_image, write_image
-from tests.pictures import as_tensor, chunk, png, whole
+from tests.images.pictures import as_tensor, chunk, png, whole
 
 
 def test_big_and_other_byte_orders(tmp_path, rng):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from proxlab.images import read_image, reading, write_image
-from tests.pictures import names, whole
+from tests.images.pictures import names, whole
 
 PNG, JPEG = "PNG", "JPEG"
 

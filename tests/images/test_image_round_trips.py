@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from proxlab.images import read_image, write_image
-from tests.pictures import as_tensor, names, png, whole
+from tests.images.pictures import as_tensor, names, png, whole
 
 
 def round_trip_error(read, folder, rng, suffix, bits, channels):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from proxlab.images import write_image
 from proxlab.images.operator_files import read_kernel, read_mask
-from tests.pictures import as_tensor, whole
+from tests.images.pictures import as_tensor, whole
 
 
 def test_kernels_from_every_kind_of_file(tmp_path, rng):

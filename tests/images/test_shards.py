@@ -16,7 +16,7 @@ from proxlab.images import read_image, write_image
 from proxlab.images.reading import read_shape
 from proxlab.images.shards import list_members
 from proxlab.images.stored import StoredImages, find_photographs, open_gray
-from tests.shard_files import write_shard, write_shards
+from tests.images.shard_files import write_shard, write_shards
 
 SUFFIXES = (".png", ".jpg")
 

@@ -27,7 +27,7 @@ from proxlab.training.patches import NoisyPatches, Patches
 from proxlab.training.recipes import photographs
 from proxlab.training.recipes.completion import crate_completion
 from proxlab.training.recipes.denoising import untrained_lpn
-from tests.shard_files import write_shards
+from tests.images.shard_files import write_shards
 
 CONFIG = TrainConfig(steps=3, batch=2, patch=16, checkpoint_every=1)
 SMALL = MixtureConfig(4, 2, context=1)

@@ -9,7 +9,7 @@ import torch
 from proxlab.operators import ct
 from proxlab.operators.tomography import backprojection
 from proxlab.operators.tomography.phantoms import Ellipse, blobs, pixels, sinogram
-from tests.pictures import image, relative
+from tests.images.pictures import image, relative
 
 FAN = (4.0, 7.0)
 KINDS = {"parallel": (None, False), "matched": (None, True), "fan": (FAN, False)}

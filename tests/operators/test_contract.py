@@ -12,7 +12,7 @@ from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import PhotonCounts, measurement_weights
 from proxlab.restoration.data_terms import data_term, start
-from tests.pictures import image
+from tests.images.pictures import image
 
 KERNEL = operators.gaussian_kernel(0.5)
 MASK = image(9, 8, seed=1) > 0.5

@@ -10,7 +10,7 @@ import torch
 
 from proxlab.operators import ct
 from proxlab.operators.tomography import projection_matrix
-from tests.pictures import image, relative
+from tests.images.pictures import image, relative
 
 SCANS = {
     "parallel": dict(size=(9, 7), angles=(3, 41.5, 90, 158), axis=(0.6, -0.4)),

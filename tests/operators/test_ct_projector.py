@@ -9,7 +9,7 @@ import torch
 from proxlab.operators import ct
 from proxlab.operators.tomography import footprints, projection_matrix, symmetry
 from proxlab.operators.tomography.phantoms import blobs, disks, lines, pixels, sinogram
-from tests.pictures import image, relative
+from tests.images.pictures import image, relative
 
 VIEWS = {"parallel": (3, 41.5, 90, 158), "fan": (0, 47, 133.5, 250, 301)}
 FAN = {"parallel": None, "fan": (20.0, 31.0)}

@@ -9,7 +9,7 @@ import torch
 from proxlab.operators import ct
 from proxlab.operators.tomography import projection_matrix
 from proxlab.operators.tomography.scan import FanBeam, checked_angles
-from tests.pictures import image
+from tests.images.pictures import image
 
 OP, FAN = ct((8, 6), 5), ct((8, 6), 7, fan=(20, 30))
 X, Y = image(1, 1, 8, 6), image(1, 1, 5, OP.scan.detectors)

@@ -8,7 +8,7 @@ from deepinv import physics as dp
 
 from proxlab.operators import first_estimates
 from proxlab.operators.first_estimates import Smoothing, best_multiple, smooth_least_squares
-from tests.pictures import image, relative
+from tests.images.pictures import image, relative
 
 H, W = 10, 12
 MASK = (image(H, W, seed=1) > 0.6).double()

@@ -14,7 +14,7 @@ from proxlab.operators.tomography import preconditioner
 from proxlab.operators.tomography.preconditioner import Circulant
 from proxlab.restoration.data_terms import data_term
 from solvers.linear_systems import conjugate_gradient
-from tests.pictures import image, relative
+from tests.images.pictures import image, relative
 
 SIZES = [(9, 12), (8, 7), (1, 6)]
 SCANS = {

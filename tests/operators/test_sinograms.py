@@ -16,7 +16,7 @@ from proxlab.operators.tomography.sinograms import (
     read_sinogram,
     write_sinogram,
 )
-from tests.pictures import names
+from tests.images.pictures import names
 
 PARALLEL = Scan(8, 6, even_angles(7, 180.0), 11, 0.9, 0.7, (0.5, -1.0))
 FAN = Scan(8, 6, (0.1, 1 / 3, 90.0), 11, beam=FanBeam(50.5, 90.25))

@@ -13,8 +13,8 @@ from proxlab.priors.adopted import adopted
 from proxlab.priors.contract import Capabilities, HasInverse, HasLevelValue, HasParts
 from proxlab.priors.denoiser_prior import DenoiserPrior
 from solvers.protocols import HasProxAndValue, Selectable
-from tests.contract import faults
-from tests.pictures import image
+from tests.images.pictures import image
+from tests.priors.contract import faults
 
 V = image(2, 1, 9, 6)
 LEVELS = torch.tensor([0.1, 0.3], dtype=torch.float64)

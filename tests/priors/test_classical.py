@@ -7,7 +7,7 @@ from skimage.data import camera
 import proxlab
 from proxlab.operators import deblur, gaussian_kernel
 from proxlab.priors.classical import TV, Identity
-from tests.pictures import image, relative
+from tests.images.pictures import image, relative
 
 CLEAN = torch.from_numpy(camera()[96:137, 200:248]).float()[None, None] / 255
 

@@ -24,9 +24,9 @@ from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.priors.lpn.network import LPN
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from proxlab.tiled import Tiled
-from tests.contract import faults
-from tests.pictures import image
-from tests.potentials import potential
+from tests.images.pictures import image
+from tests.priors.contract import faults
+from tests.priors.lpn.potentials import potential
 
 CRATE = CrateConfig(patch=4, stride=2, width=16, heads=2, layers=1, side=2)
 SHIPPED = [name for name, card in models().items() if KINDS[card["kind"]].use == "prior"]

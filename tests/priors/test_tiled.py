@@ -22,8 +22,8 @@ from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.priors.lpn.network import LPN
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from proxlab.tiled import Tiled, seam_error
-from tests.pictures import image
-from tests.potentials import potential
+from tests.images.pictures import image
+from tests.priors.lpn.potentials import potential
 
 SMALL = CrateConfig(patch=4, stride=2, width=16, heads=2, layers=1, side=2)
 SMOOTH = replace(SMALL, smoothing=0.5)

@@ -11,7 +11,7 @@ from deepinv import physics as dp
 from proxlab.operators import deblur, inpaint
 from proxlab.restoration.data_terms import CircularData, LinearData, MaskData, data_term
 from solvers import linear_systems
-from tests.pictures import image, relative
+from tests.images.pictures import image, relative
 
 B, C, H, W = 3, 2, 6, 7
 KERNEL = image(3, 5, seed=9)

@@ -11,7 +11,7 @@ from proxlab.operators import box_mask, deblur, gaussian_kernel, inpaint, random
 from proxlab.operators.first_estimates import best_multiple
 from proxlab.restoration import restoring
 from proxlab.restoration.data_terms import start
-from tests.pictures import image, relative
+from tests.images.pictures import image, relative
 
 KERNEL = image(3, 5, seed=9)
 KERNEL /= KERNEL.sum()

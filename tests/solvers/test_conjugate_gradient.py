@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from solvers.linear_systems import conjugate_gradient
-from tests.pictures import image
+from tests.images.pictures import image
 
 
 def test_conjugate_gradients_report_the_true_residual_of_each_image():

@@ -5,7 +5,7 @@ import torch
 
 from proxlab.priors.exact.mixture_terms import mixture_terms
 from proxlab.priors.exact.mixtures import Mixture
-from tests.mixture_cases import KINDS, axes, build, generator, mixture
+from tests.priors.exact.mixture_cases import KINDS, axes, build, generator, mixture
 
 
 def cost(p, x, v, lam):

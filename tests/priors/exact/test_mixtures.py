@@ -6,7 +6,7 @@ from scipy.stats import multivariate_normal
 
 from proxlab.priors.exact.mixtures import Mixture
 from solvers.diffusion_schedule import VP
-from tests.mixture_cases import KINDS, axes, build, generator, mixture
+from tests.priors.exact.mixture_cases import KINDS, axes, build, generator, mixture
 
 
 def places(p, seed=0):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from proxlab.priors.lpn import tapered_bases, window_sums, windows
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.tapered_bases import TaperedBases
-from tests.potentials import SIGMA, SIZES, bounds, images, potential
+from tests.priors.lpn.potentials import SIGMA, SIZES, bounds, images, potential
 
 
 def open_gains(net: MixturePotential) -> MixturePotential:

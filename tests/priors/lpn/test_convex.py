@@ -8,7 +8,7 @@ from proxlab.priors.lpn import cache_blocks, windows
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.window_mixture import Level
-from tests.potentials import SIGMA, SIZES, bounds, images, potential
+from tests.priors.lpn.potentials import SIGMA, SIZES, bounds, images, potential
 
 
 def autograd_gap(net: MixturePotential, v: torch.Tensor) -> float:
