@@ -74,7 +74,7 @@ def test_damage_is_said(saved, damage, message):
 
 
 def test_a_model_of_no_kind_is_not_saved(tmp_path):
-    with pytest.raises(TypeError, match="Linear has no row in proxlab.checkpoints.KINDS"):
+    with pytest.raises(TypeError, match="Linear has no row in proxlab.model_kinds.KINDS"):
         checkpoints.save(tmp_path / "mine", torch.nn.Linear(1, 1), {})
 
 

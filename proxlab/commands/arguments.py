@@ -55,7 +55,7 @@ def check_usage(args: argparse.Namespace) -> None:
     mine = PROBLEM_OPTIONS[args.problem].defaults()
     for name, row in PROBLEM_OPTIONS.items():
         for attribute, untold in row.defaults().items():
-            if attribute not in mine and getattr(args, attribute) != untold:
+            if attribute not in mine and vars(args)[attribute] != untold:
                 option = "--" + attribute.replace("_", "-")
                 args.usage_error(f"{option} is for {name}, not for {args.problem}")
     lacking = PROBLEM_OPTIONS[args.problem].lacking(args)

@@ -138,7 +138,7 @@ def _agreed(args: argparse.Namespace, recorded: Scan) -> Scan:
     told = _told(args, _beam(args) or recorded.beam)
     geometry = replace(recorded, **told)
     for name in told:
-        said, known = getattr(geometry, name), getattr(recorded, name)
+        said, known = vars(geometry)[name], vars(recorded)[name]
         if said == known or (name == "angles" and _same(said, known)):
             continue
         option = {"height": "size", "width": "size", "beam": "fan"}.get(name, name)
