@@ -9,7 +9,7 @@ from torch import Tensor
 
 from proxlab import checkpoints
 from proxlab.images.metrics import NOISE_LEVELS
-from proxlab.images.stored import open_gray
+from proxlab.images.stored import open_color, open_gray
 from proxlab.priors.crate.denoiser import CrateDenoiser
 from proxlab.priors.gradient_step import GradientStep, curvature
 from proxlab.priors.unet import UNetDenoiser
@@ -74,11 +74,12 @@ def curvatures(model: GradientStep, held_out: Sequence[Tensor]) -> dict:
     for level in NOISE_LEVELS:
         parts = []
         for image in held_out[::4]:
-            top, left = (max(0, (n - MIDDLE) // 2) for n in image.shape)
-            clean = image[top : top + MIDDLE, left : left + MIDDLE] / 255
+            top, left = (max(0, (n - MIDDLE) // 2) for n in image.shape[-2:])
+            clean = image[..., top : top + MIDDLE, left : left + MIDDLE] / 255
+            clean = clean.view(-1, *clean.shape[-2:])  # gray images have no channel of their own
             noise = level / 255 * torch.randn(clean.shape, generator=generator)
             parts += [clean, clean + noise]
-        found = curvature(model, torch.stack(parts)[:, None].to(device), level / 255)
+        found = curvature(model, torch.stack(parts).to(device), level / 255)
         constants[f"{level:g}"] = round(float(found.lipschitz.max()), 3)
         largest[f"{level:g}"] = round(float(found.highest.max()), 3)
     return {"lipschitz": constants, "largest_curvature": largest}
@@ -107,4 +108,11 @@ gs_unet_wide = Recipe[str | Path, TrainConfig](
     GRAY_UNET_STEP,
     "unet-gray-wide",
     TrainConfig(steps=10_500, learning_rate=8e-4, clip=CLIP),
+)
+gs_unet_color = Recipe[str | Path, TrainConfig](
+    "gs-unet-color",
+    "colour photographs, gradient step on the potential of {start}, squared loss",
+    Denoising(open_color, gradient_step, finish=curvatures),
+    "unet-color",
+    TrainConfig(steps=12_000, learning_rate=1e-3, clip=CLIP),
 )
