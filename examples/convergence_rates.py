@@ -23,7 +23,7 @@ from examples.sampler_laws import Gaussian, gaussian_errors, mixture_errors, out
 from proxlab.images.files import check_writable, writing
 from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, even_grid, uniform_grid
-from solvers.score_diffusion import LAST_TIME
+from solvers.diffusion.score import LAST_TIME
 
 KINDS = ("sde", "ode", "hybrid", "backward")
 """Kinds of steps, as `proxlab.sample` calls them."""

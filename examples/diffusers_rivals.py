@@ -36,7 +36,7 @@ from torch import Tensor
 
 from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP
-from solvers.proximal_diffusion import Sample
+from solvers.diffusion.proximal import Sample
 
 TRAINED_STEPS = 1000
 """Least T. Where sigmas are Karras's, or even in log sigma, the last step to zero starts from

@@ -34,8 +34,8 @@ from proxlab.images.data_sets import find_data
 from proxlab.images.files import check_writable, writing
 from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, even_grid, power_grid, proxdm, score, uniform_grid
-from solvers.proximal_diffusion import Sample
-from solvers.score_diffusion import LAST_TIME
+from solvers.diffusion.proximal import Sample
+from solvers.diffusion.score import LAST_TIME
 
 LONG, CURVED, POWER = 0.4, 1.2, 1.5
 """Time at which the long step ends, the power of the grid below it, and that of the power grid."""

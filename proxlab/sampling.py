@@ -13,9 +13,9 @@ from proxlab.diffusion.mean_prox import DenoiserDiffusion
 from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion.sample_noise import SampleNoise
 from solvers import proxdm, score, uniform_grid
+from solvers.diffusion.proximal import Sample, StepKind
 from solvers.noise import Noise
 from solvers.progress import progress_bar
-from solvers.proximal_diffusion import Sample, StepKind
 
 Model = DiffusionModel | DenoiserDiffusion
 BATCH = 64

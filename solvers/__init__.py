@@ -10,7 +10,9 @@ nothing of ours. The names below are what most people need; the other files are 
 """
 
 from solvers.accelerated_gradient import fista
-from solvers.diffusion_schedule import VP, even_grid, power_grid, uniform_grid
+from solvers.diffusion.proximal import Sample, proxdm, step_sizes
+from solvers.diffusion.schedule import VP, even_grid, power_grid, uniform_grid
+from solvers.diffusion.score import score
 from solvers.douglas_rachford import drs
 from solvers.driver import Diverged, Result, Trace, run
 from solvers.half_quadratic import hqs
@@ -18,9 +20,7 @@ from solvers.least_squares import cgls, sirt
 from solvers.linear_systems import Solution, conjugate_gradient
 from solvers.multipliers import admm
 from solvers.protocols import DataTerm, HasProxAndValue, HasValue, Prior, Selectable, State
-from solvers.proximal_diffusion import Sample, proxdm, step_sizes
 from solvers.proximal_gradient import pgd
-from solvers.score_diffusion import score
 from solvers.spectrum import Spectrum, jacobian_spectrum
 
 __all__ = [

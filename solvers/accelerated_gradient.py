@@ -9,6 +9,7 @@ from torch import Tensor
 
 from solvers.protocols import (
     DataTerm,
+    Evaluation,
     Image,
     Prior,
     State,
@@ -35,10 +36,13 @@ def fista(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tens
     for k in count():
         tau_k, settled = at(taus, k)
         x_old, y_old = x, y
-        x, g_x = prox_and_value(g, descend(y, tau_k, f.grad(y)), tau_k)
+        v = descend(y, tau_k, f.grad(y))
+        x, g_x = prox_and_value(g, v, tau_k)
         t_old, t = t, (1 + sqrt(1 + 4 * t * t)) / 2
         y = torch.lerp(x_old, x, 1 + (t_old - 1) / t)  # y+ in one pass over memory
         misfit = f.value(x)
         objective = None if g_x is None else misfit + g_x
-        index = yield State(x, relative(x - y_old, x), objective, misfit, settled)
+        asked = Evaluation(v, y_old, tau_k, g_x)
+        residual = relative(x - y_old, x)
+        index = yield State(x, residual, objective, misfit, settled, evaluation=asked)
         f, g, x, y, taus = narrow(index, f, g, x, y, taus)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from solvers.protocols import (
     DataTerm,
+    Evaluation,
     Image,
     Prior,
     State,
@@ -46,7 +47,8 @@ def drs(
             # h - v is tau times the dual; it is the dual that must not jump
             v = h + (v - h) * per_image(t / taus[k - 1], v)
         x, misfit_of_x = prox_with_misfit(f, v, t)
-        z, g_z = prox_and_value(g, torch.lerp(v, x, 2.0), t)
+        reflected = torch.lerp(v, x, 2.0)
+        z, g_z = prox_and_value(g, reflected, t)
         gap = z - x
         misfit = f.value(z)
         objective = merit = None
@@ -54,5 +56,6 @@ def drs(
             objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, x - v, gap, t)
         h = torch.add(x, gap, alpha=relaxation)
         v = torch.add(v, gap, alpha=relaxation)
-        index = yield State(z, relative(gap, z), objective, misfit, settled, merit)
+        asked = Evaluation(reflected, x, t, g_z)
+        index = yield State(z, relative(gap, z), objective, misfit, settled, merit, asked)
         f, g, v, h, taus = narrow(index, f, g, v, h, taus)

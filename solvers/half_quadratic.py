@@ -5,7 +5,17 @@ from itertools import count
 
 from torch import Tensor
 
-from solvers.protocols import DataTerm, Image, Prior, State, dot, narrow, prox_and_value, relative
+from solvers.protocols import (
+    DataTerm,
+    Evaluation,
+    Image,
+    Prior,
+    State,
+    dot,
+    narrow,
+    prox_and_value,
+    relative,
+)
 from solvers.schedules import Tau, at, steps_of
 
 
@@ -32,5 +42,7 @@ def hqs(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
         if g_z is not None:
             gap = x - z
             energy = f.value(x) + g_z + dot(gap, gap) / (2 * t)
-        index = yield State(z, relative(z - z_old, z), energy, f.value(z), settled)
+        asked = Evaluation(x, z_old, t, g_z)
+        residual = relative(z - z_old, z)
+        index = yield State(z, residual, energy, f.value(z), settled, evaluation=asked)
         f, g, z, taus = narrow(index, f, g, z, taus)

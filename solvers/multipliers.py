@@ -8,6 +8,7 @@ from torch import Tensor
 
 from solvers.protocols import (
     DataTerm,
+    Evaluation,
     Image,
     Prior,
     State,
@@ -54,12 +55,14 @@ def admm(
         v = h - u
         x, misfit_of_x = prox_with_misfit(f, v, t)
         u = x - v
-        z, g_z = prox_and_value(g, x + u, t)
+        asked_at = x + u
+        z, g_z = prox_and_value(g, asked_at, t)
         misfit = f.value(z)
         gap = z - x
         objective = merit = None
         if g_z is not None:
             objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, u, gap, t)
         h = torch.add(x, gap, alpha=relaxation)
-        index = yield State(z, relative(gap, z), objective, misfit, settled, merit)
+        asked = Evaluation(asked_at, x, t, g_z)
+        index = yield State(z, relative(gap, z), objective, misfit, settled, merit, asked)
         f, g, h, u, taus = narrow(index, f, g, h, u, taus)

@@ -101,6 +101,22 @@ class Selectable(Protocol):
     def select(self: _S, index: Tensor, /) -> _S: ...
 
 
+class Evaluation(NamedTuple):
+    """One evaluation of the prior's prox at v, whose answer is `State.x`: what evidence is made of.
+
+    Every algorithm here asks for it after a step down f: v = point - tau grad f(point).
+    """
+
+    v: Image
+    """Image that the prox was asked about."""
+    point: Image
+    """Image at which f's gradient was taken; for `hqs` that of f's Moreau envelope."""
+    tau: float | PerImage
+    """Step, as the prox was told it."""
+    value: PerImage | None
+    """g at the answer as the prior reports it [B], None if it reports none."""
+
+
 class State(NamedTuple):
     """State of an algorithm after a step, as it yields it; only the driver reads it."""
 
@@ -116,6 +132,10 @@ class State(NamedTuple):
     """False while a parameter schedule still runs: the fixed point is still moving."""
     merit: PerImage | None = None
     """Function that the algorithm's theorem makes fall; None where that is the objective."""
+    evaluation: Evaluation | None = None
+    """Evaluation of the prior's prox that gave x; None where x is no answer of a prox."""
+    gap: PerImage | None = None
+    """Duality gap: the objective is at most so far above its least value; None if not computed."""
 
 
 def prox_and_value(g: Prior, v: Image, tau: float | PerImage) -> tuple[Image, PerImage | None]:

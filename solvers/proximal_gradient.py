@@ -7,6 +7,7 @@ from torch import Tensor
 
 from solvers.protocols import (
     DataTerm,
+    Evaluation,
     Image,
     Prior,
     State,
@@ -35,9 +36,11 @@ def pgd(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
     taus = steps_of(tau, x)
     for k in count():
         t, settled = at(taus, k)
-        x_old = x
-        x, g_x = prox_and_value(g, descend(x, t, f.grad(x)), t)
+        x_old, v = x, descend(x, t, f.grad(x))
+        x, g_x = prox_and_value(g, v, t)
         misfit = f.value(x)
         objective = None if g_x is None else misfit + g_x
-        index = yield State(x, relative(x - x_old, x), objective, misfit, settled)
+        asked = Evaluation(v, x_old, t, g_x)
+        residual = relative(x - x_old, x)
+        index = yield State(x, residual, objective, misfit, settled, evaluation=asked)
         f, g, x, taus = narrow(index, f, g, x, taus)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from proxlab.images.data_sets import find_data
 from proxlab.priors.exact.mixtures import Mixture
-from solvers.diffusion_schedule import VP, uniform_grid
+from solvers.diffusion.schedule import VP, uniform_grid
 
 SLACK = 1e-9
 """Objectives this close, relatively, are equal."""

@@ -29,7 +29,7 @@ from proxlab.diffusion.sample_noise import SampleNoise
 from proxlab.images.data_sets import load_digits
 from proxlab.sampling import BATCH, sample
 from solvers import power_grid, uniform_grid
-from solvers.score_diffusion import LAST_TIME
+from solvers.diffusion.score import LAST_TIME
 
 STEPS = (5, 10, 20, 50, 100)
 """Numbers of evaluations."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from proxlab.diffusion.mean_prox import MeanProx
 from proxlab.diffusion.network import DiffusionNet, DiffusionNetConfig
 from solvers import VP, step_sizes, uniform_grid
-from solvers.proximal_diffusion import StepKind
+from solvers.diffusion.proximal import StepKind
 
 SLACK = 1.01
 """Factor by which a lam may lie outside those of training, as rounding does."""

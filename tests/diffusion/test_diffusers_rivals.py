@@ -8,7 +8,7 @@ import torch
 from examples.diffusers_rivals import RIVALS, Rival, predictor
 from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, score, uniform_grid
-from solvers.score_diffusion import LAST_TIME
+from solvers.diffusion.score import LAST_TIME
 
 pytest.importorskip("diffusers")
 

@@ -10,7 +10,7 @@ from proxlab import checkpoints
 from proxlab.diffusion.models import ProxDM
 from proxlab.diffusion.network import DiffusionNetConfig
 from solvers import even_grid, step_sizes, uniform_grid
-from solvers.score_diffusion import denoised
+from solvers.diffusion.score import denoised
 from tests.tiny_diffusion import STEPS, TINY, tiny_prox, tiny_score
 
 Y = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))

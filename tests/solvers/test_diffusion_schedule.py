@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from solvers import VP, even_grid, power_grid, uniform_grid
-from solvers.diffusion_schedule import check_grid
+from solvers.diffusion.schedule import check_grid
 
 SCHEDULES = [VP(), VP(0.5, 3.0), VP(4.0, 4.0)]
 every_schedule = pytest.mark.parametrize("vp", SCHEDULES, ids=repr)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, score, uniform_grid
-from solvers.score_diffusion import LAST_TIME, denoised
+from solvers.diffusion.score import LAST_TIME, denoised
 
 VP_ = VP()
 M = torch.tensor([0.5, -1.0, 0.0], dtype=torch.float64)

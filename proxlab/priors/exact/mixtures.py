@@ -15,7 +15,7 @@ from torch import Tensor
 
 from proxlab.priors.exact.mixture_prox import mixture_prox
 from proxlab.priors.exact.mixture_terms import CHUNK_NUMBERS
-from solvers.diffusion_schedule import VP
+from solvers.diffusion.schedule import VP
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ import torch
 from scipy.stats import multivariate_normal
 
 from proxlab.priors.exact.mixtures import Mixture
-from solvers.diffusion_schedule import VP
+from solvers.diffusion.schedule import VP
 from tests.priors.exact.mixture_cases import KINDS, axes, build, generator, mixture
 
 

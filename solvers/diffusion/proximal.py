@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from solvers.diffusion_schedule import VP, check_grid
+from solvers.diffusion.schedule import VP, check_grid
 from solvers.noise import Noise, normal_like
 
 StepKind = Literal["hybrid", "backward", "flow"]

@@ -17,9 +17,9 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from solvers.diffusion_schedule import VP, check_grid
+from solvers.diffusion.proximal import Sample
+from solvers.diffusion.schedule import VP, check_grid
 from solvers.noise import Noise, normal_like
-from solvers.proximal_diffusion import Sample
 
 LAST_TIME = 1e-3
 """Time at which to ask for the last score; images in [-1, 1] then have noise of deviation 0.01."""
