@@ -169,7 +169,8 @@ class CircularBlur(LinearPhysics):
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
         """A product in Fourier, unless entries have weights of their own."""
         if weights.entry is not None:
-            return LinearData(y, self, weights, accuracy)
+            positive = bool((self.kernel >= 0).all())
+            return LinearData(y, self, weights, accuracy, non_negative=positive)
         spectrum = self.spectrum(y)[None, None]
         return CircularData(spectrum, torch.fft.rfft2(y), weights.image, y.shape)
 
@@ -206,7 +207,8 @@ class PaddedBlur(Blur):
 
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
         """Conjugate gradients."""
-        return LinearData(y, self, weights, accuracy)
+        positive = bool((self.filter >= 0).all())
+        return LinearData(y, self, weights, accuracy, non_negative=positive)
 
     def first_estimate(self, y: Tensor) -> Image:
         """y, with "valid" edges repeated outwards to the size of the image."""

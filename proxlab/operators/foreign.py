@@ -43,7 +43,7 @@ class _Linear:
         return y
 
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
-        return LinearData(y, self.op, weights, accuracy)
+        return LinearData(y, self.op, weights, accuracy, non_negative=_non_negative(self.op))
 
     def first_estimate(self, y: Tensor) -> Image:
         return smooth_least_squares(y, self.op)
@@ -62,7 +62,7 @@ class _CircularBlur:
 
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
         if weights.entry is not None:
-            return LinearData(y, self.op, weights, accuracy)
+            return LinearData(y, self.op, weights, accuracy, non_negative=_non_negative(self.op))
         impulse = torch.zeros_like(y)
         impulse[..., 0, 0] = 1
         spectrum = torch.fft.rfft2(self.op.A(impulse))
@@ -98,3 +98,11 @@ class _Inpainting:
         mask = self.op.mask
         assert isinstance(mask, Tensor)  # deepinv makes a tensor of a float
         return mask
+
+
+def _non_negative(op: LinearPhysics) -> bool:
+    """True if the type alone says that A has no entry below 0: a blur of such a kernel."""
+    if type(op) not in (Blur, BlurFFT):
+        return False
+    kernel = op.filter
+    return isinstance(kernel, Tensor) and bool((kernel >= 0).all())

@@ -153,7 +153,7 @@ class MaskedPixels(Inpainting):
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
         """A product per pixel, unless pixels have weights of their own."""
         if weights.entry is not None:
-            return LinearData(y, self, weights, accuracy)
+            return LinearData(y, self, weights, accuracy, non_negative=True)
         return MaskData(self.fitted(y), y, weights.image)
 
     def first_estimate(self, y: Tensor) -> Image:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from proxlab.operators.contract import Accuracy
 from proxlab.operators.data_terms.arguments import checked, scaled, squares
+from proxlab.operators.draws import Draws
 from proxlab.operators.noise import Weights
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import Image, PerImage, dot, per_image
-from solvers.spectrum import scattered
+from solvers.spectrum import largest_eigenvalue, perron_bound
 
 PRECONDITIONER_PATIENCE = 60
 """Steps of one prox after which the preconditioner is left out for that image: it does not fit."""
@@ -39,6 +40,7 @@ class LinearData:
     true residual is below tol times the right-hand side, which bounds |x - prox| by
     tol |v + s A^T W y|. They look for d = x - v, starting at that of the call before: so what A
     does not see, its null space, keeps v exactly however loose tol is.
+    `non_negative` says that A has no entry below 0, so that a few products bound L for certain.
     The `preconditioner` helps an image until that once took `PRECONDITIONER_PATIENCE` steps.
     `stopped_short` collects the worst residual of every prox that missed tol, because of max_steps
     or of rounding; the first one also warns. `inner_steps` counts products with A^T W A, of the
@@ -52,11 +54,12 @@ class LinearData:
         weights: Weights,
         accuracy: Accuracy,
         preconditioner: Preconditioner | None = None,
+        non_negative: bool = False,
     ):
         self.y, self.op = y, op
         self.weight, self.precision = weights.image, weights.entry
         self.tol, self.max_steps = accuracy.tol, accuracy.max_steps
-        self.preconditioner = preconditioner
+        self.preconditioner, self.non_negative = preconditioner, non_negative
         self.back: Image = op.A_adjoint(y if self.precision is None else self.precision * y)
         """A^T W y."""
         self.stopped_short: list[float] = []
@@ -108,21 +111,11 @@ class LinearData:
         sizes, values = (torch.stack(one) for one in zip(*seen, strict=True))
         return v + solution.x, values.gather(0, sizes.argmin(0, keepdim=True))[0]
 
-    def lipschitz(self, steps: int = 100) -> PerImage:
-        """w |W^1/2 A|^2, [B], from above: the power method's estimate plus its residual."""
-        u = scattered(self.back)
-        bound = torch.zeros_like(self.weight)
-        for _ in range(steps):
-            u = u / per_image(dot(u, u).sqrt().clamp(min=torch.finfo(u.dtype).tiny), u)
-            image = self._normal(u)
-            estimate = dot(u, image)
-            rest = image - per_image(estimate, u) * u
-            error = dot(rest, rest).sqrt()
-            bound = estimate + error
-            if (error <= 1e-3 * estimate).all():
-                break
-            u = image
-        return self.weight * bound
+    def lipschitz(self) -> PerImage:
+        """L = w |W^1/2 A|^2, [B], from above: see `solvers.spectrum` for the two bounds."""
+        if self.non_negative:
+            return self.weight * perron_bound(self._normal, self.back)
+        return self.weight * largest_eigenvalue(self._normal, Draws(self.y).normal(self.back))
 
     def select(self, index: Tensor) -> "LinearData":
         """The term for the images `index` alone, with their warm start and the same report."""

@@ -150,7 +150,8 @@ class Tomography(LinearPhysics):
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
         """Conjugate gradients, preconditioned by the convolution that A^T A nearly is."""
         point = y.new_zeros(1, 1, self.scan.height, self.scan.width)
-        return LinearData(y, self, weights, accuracy, Circulant(self.A_adjoint_A, point))
+        near = Circulant(self.A_adjoint_A, point)
+        return LinearData(y, self, weights, accuracy, near, non_negative=True)
 
     def first_estimate(self, y: Tensor) -> Image:
         """Filtered back-projection with a Hann window; without a formula, a multiple of A^T y."""
