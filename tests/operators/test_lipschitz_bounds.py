@@ -64,7 +64,7 @@ def dense(op: dp.LinearPhysics, dtype: torch.dtype) -> torch.Tensor:
 
 def term(name: str, dtype=torch.float64, batch: int = 3):
     op, x = OPERATORS[name], image(batch, 1, 8, 8, dtype=dtype)
-    if isinstance(op, dp.Blur):
+    if isinstance(op, (dp.Blur, dp.Downsampling)):
         op.to(dtype)
     y = op.A(x)
     if isinstance(op.noise_model, PhotonCounts):

@@ -125,7 +125,7 @@ def test_lipschitz_is_the_largest_eigenvalue(name):
     p = problem(name)
     exact = NOISE.double() ** -2 * torch.linalg.eigvalsh(p.A.mT @ p.A)[:, -1]
     ratio = p.f.lipschitz() / exact
-    assert (ratio > 1 - 1e-6).all() and (ratio < 1.02).all()
+    assert (ratio > 1 - 1e-12).all() and (ratio < 1.055).all()
 
 
 @pytest.mark.parametrize("name", ["circular", "mask", "valid", "reflect"])
@@ -152,13 +152,13 @@ def test_columns_of_even_width_and_images_of_mean_zero_are_counted_right():
     misfit = (OP.A(y / 3) - y).square().flatten(1).sum(1) / 2
     assert data_term(y, OP, noise=1.0).value(y / 3).tolist() == pytest.approx(misfit.tolist())
     slope = dp.LinearPhysics(A=lambda x: x.roll(1, 3) - x, A_adjoint=lambda y: y.roll(-1, 3) - y)
-    assert data_term(y, slope).lipschitz().tolist() == pytest.approx([4, 4], rel=0.02)
+    assert all(4 <= bound < 4.22 for bound in data_term(y, slope).lipschitz().tolist())
 
 
 def test_a_warm_start_is_cheaper_and_changes_nothing():
     p = problem("valid", tol=1e-9)
-    calls, plain = [], p.op.A_adjoint_A
-    p.op.A_adjoint_A = lambda x: (calls.append(len(x)), plain(x))[1]
+    calls, plain = [], p.op.A
+    p.op.A = lambda x: (calls.append(len(x)), plain(x))[1]
     p.f.prox(p.v, 0.01)
     cold, near = len(calls), p.v + 1e-5 * image(B, C, H, W, seed=6)
     part = p.f.select(torch.tensor([1, 2]))  # takes the warm start along

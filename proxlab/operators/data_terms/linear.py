@@ -157,9 +157,8 @@ class LinearData:
         return lambda r: torch.where(chosen, near.solve(s, r), r)
 
     def _normal(self, x: Image) -> Image:
-        if self.precision is not None:
-            return self._back(self._apply(self.op.A, x))
-        return self._apply(self.op.A_adjoint_A, x)
+        # not op.A_adjoint_A: `operators.checks` asks for A and A_adjoint alone
+        return self._back(self._apply(self.op.A, x))
 
     def _back(self, r: Tensor) -> Image:
         r = r if self.precision is None else r * self.precision
