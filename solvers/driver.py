@@ -14,9 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from solvers.certificate import doubts
+from solvers.certificate import Rounding, doubts
 from solvers.progress import progress_bar
 from solvers.protocols import Image, State, norm
+from solvers.witness import Witness
 
 LOOK_EVERY = 10
 """Steps between two looks at the size of the iterates, which cost a pass over memory."""
@@ -46,6 +47,8 @@ class Trace(NamedTuple):
     """f at the estimate."""
     merit: Tensor | None = None
     """Value of what the algorithm's theorem makes fall: `State.merit`, or the objective."""
+    gap: Tensor | None = None
+    """Duality gap, where the algorithm computes one."""
 
 
 class Result(NamedTuple):
@@ -58,9 +61,10 @@ class Result(NamedTuple):
     """End of each image's run: "tolerance" or "max_steps"."""
     trace: Trace
     certified: list[bool]
-    """Whether the objective is known, neither it nor the merit ever rose after the schedule, and
-    the residual ended below tol. Whether tau was within what is proved, `solvers.conditions`
-    tells."""
+    """Whether the duality gap ended below tol; of an algorithm without one, whether the objective
+    is known, neither it nor the merit ever rose after the schedule, and the residual ended below
+    tol. Whether tau was within what is proved, `solvers.conditions` tells, and whether the prior's
+    prox was one, `solvers.evidence`."""
     doubts: list[str]
     """Reasons why an image is not certified; empty if it is."""
 
@@ -73,16 +77,20 @@ def run(
     rounding: float = 1e-6,
     progress: bool = False,
     watch: Callable[[int, State], object] | None = None,
+    witness: Witness | None = None,
 ) -> Result:
     """Run an algorithm until every image has come to rest, and close it.
 
         result = run(pgd(f, g, x, tau=0.5), max_steps=200, tol=1e-5)
 
-    max_steps: of each image, at most; tol: relative residual below which an image stops; rounding:
-    relative error that certificates forgive, see `certificate.rises`; with an iterative prox, raise
-    it to the prox's accuracy; progress: draw a bar if stderr is a terminal; watch: called as
+    max_steps: of each image, at most; tol: relative residual below which an image stops, or the
+    duality gap over the objective where the algorithm computes one; rounding: relative error that
+    certificates forgive, see `certificate.Rounding`; with an iterative prox, raise it to the prox's
+    accuracy; progress: draw a bar if stderr is a terminal; watch: called as
     `watch(k, state)` after step k = 1, 2, ..., before anything is decided; once images have
-    stopped, its state may hold the others only.
+    stopped, its state may hold the others only. witness: keeper of what the prior was asked, for
+    `solvers.evidence`; with one an image stops only where the gradient of the objective is small
+    too.
 
     Raises Diverged, with the step, on NaN, infinity or blow-up; ValueError on max_steps < 1,
     tol <= 0 or what the algorithm itself refuses.
@@ -105,7 +113,7 @@ def run(
             if watch is not None:
                 watch(k, state)
             if book is None:
-                book = _Book(state)
+                book = _Book(state, witness)
             index = book.enter(k, state, index, tol)
             bar.update()
             if index is not None and len(index) == 0:
@@ -117,14 +125,17 @@ def run(
 class _Book:
     """Account of a run: who is in the generator's batch, who still runs, all that was measured."""
 
-    def __init__(self, first: State):
+    def __init__(self, first: State, witness: Witness | None = None):
+        self.witness = witness
         count = first.x.shape[0]
         measured = {
             "residual": first.residual,
             "misfit": first.misfit,
             "objective": first.objective,
             "merit": first.merit,
+            "gap": first.gap,
         }
+        self.names = [name for name, value in measured.items() if value is not None]
         for name, value in measured.items():
             if value is not None and value.shape != (count,):
                 raise ValueError(
@@ -152,7 +163,7 @@ class _Book:
             self.batch, self.running = self.batch[offered], self.running[offered]
         assert size == len(self.batch), "a batch may only change as offered"
         # one table, so that a GPU is waited for once a step
-        known = [state.residual, state.misfit, state.objective, state.merit]
+        known = [state.residual, state.misfit, state.objective, state.merit, state.gap]
         table = torch.stack([v.double() for v in known if v is not None]).detach().cpu()
         numbers = table.tolist()  # on so few of them Python is quicker than torch
         if k % LOOK_EVERY == 0 or not math.isfinite(sum(map(sum, numbers))):
@@ -161,9 +172,11 @@ class _Book:
         if not state.settled:
             return None
         self.settled_at = self.settled_at or k
-        if not any(r < tol for r in numbers[0]):
-            return None
-        done = (table[0] < tol) & self.running
+        done = (self._short_of_rest(table) < tol) & self.running
+        if self.witness is not None:
+            if done.any():
+                done &= self.witness.resting(state, self.batch)
+            self.witness.see(k, state, self.batch, done)
         if not done.any():
             return None
         self.complete = False
@@ -179,22 +192,34 @@ class _Book:
         self._store(last.x, self.running)
         self.steps[self.batch[self.running]] = len(self.rows)
         table = torch.stack(self.rows)
-        residual, misfit = table[:, 0].clone(), table[:, 1].clone()
-        objective = table[:, 2].clone() if table.shape[1] > 2 else None
-        merit = table[:, 3].clone() if table.shape[1] > 3 else None
-        why = [
-            doubts(
-                None if objective is None else objective[:k, b],
-                float(residual[k - 1, b]),
-                settled_at=self.settled_at,
-                tol=tol,
-                rounding=rounding,
-                merit=None if merit is None else merit[:k, b],
-            )
-            for b, k in enumerate(self.steps.tolist())
-        ]
-        trace = Trace(objective, residual, misfit, objective if merit is None else merit)
+        column = {name: table[:, row].clone() for row, name in enumerate(self.names)}
+        objective, misfit = column.get("objective"), column["misfit"]
+        merit = column.get("merit", objective)
+        trace = Trace(objective, column["residual"], misfit, merit, column.get("gap"))
+        why = []
+        for b, k in enumerate(self.steps.tolist()):
+            reached = float(self._short_of_rest(table[k - 1])[b])
+            if trace.gap is not None:
+                words = "" if reached < tol else f"duality gap {reached:.1e} above tol {tol:.1e}"
+            else:
+                words = doubts(
+                    None if objective is None else objective[:k, b],
+                    reached,
+                    settled_at=self.settled_at,
+                    tol=tol,
+                    rounding=Rounding(rounding),
+                    merit=None if "merit" not in column else column["merit"][:k, b],
+                    misfit=misfit[:k, b],
+                )
+            why.append(words)
         return Result(self.x, self.steps, self.stopped, trace, [not w for w in why], why)
+
+    def _short_of_rest(self, table: Tensor) -> Tensor:
+        """Number that is compared with tol, [B]: the relative duality gap, or the residual."""
+        if "gap" not in self.names:
+            return table[0]
+        gap, objective = table[self.names.index("gap")], table[self.names.index("objective")]
+        return gap / objective.abs().clamp(min=1e-300)
 
     def _spread(self, table: Tensor) -> Tensor:
         row = table.new_full((len(table), len(self.steps)), math.nan)
@@ -206,7 +231,7 @@ class _Book:
         self.x[self.batch[at].to(x.device)] = x[at.to(x.device)]
 
     def _refuse_divergence(self, k: int, state: State, table: Tensor) -> None:
-        bad = ~table.isfinite().all(0) & self.running
+        bad = ~table[: len(table) - (state.gap is not None)].isfinite().all(0) & self.running
         if bad.any():
             raise Diverged("residual or objective not finite", k, self.batch[bad].tolist())
         limit = self.limit[self.batch.to(state.x.device)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from solvers import Diverged, State, admm, drs, fista, hqs, pgd, run
-from solvers.certificate import doubts, rises
+from solvers.certificate import Rounding, doubts, rises
 from solvers.conditions import PROVED, diverging
 from solvers.protocols import envelope, relative
 from tests.toys import L0, L1, Quadratic, Ridge, problem
@@ -147,7 +147,7 @@ def test_envelope_falls_as_proved_and_lies_above_the_objective(g, t):
     x = f.y.new_zeros(1, 20)
     states = [s for s, _ in zip(admm(f, g, x, tau=tau), range(40), strict=False)]
     merit = torch.stack([s.merit for s in states])[:, 0]
-    assert not rises(merit, rounding=1e-12).any()
+    assert not rises(merit, rounding=Rounding(1e-12)).any()
     assert all(s.merit >= s.objective - 1e-9 for s in states)
     for a, d in zip(states, drs(f, g, x, tau=tau), strict=False):
         assert a.merit.item() == pytest.approx(d.merit.item(), rel=1e-9)

