@@ -108,14 +108,15 @@ def measurement_weights(
     op: LinearPhysics,
     noise: float | PerImage | None = None,
     strength: float | PerImage = 1.0,
-    assumed: float = 1.0,
+    assumed: float | None = None,
 ) -> Weights:
     """Trust in y = op(x): w = strength / noise^2, and W from the noise model.
 
     noise: standard deviation in the units of y, a float or [B]. If None, that of the operator's
     Gaussian noise; with photon counts, w is the mean precision of an image's entries and W each
-    one's share; `assumed` where the operator knows no noise, or one of no known level.
-    Raises ValueError unless noise and strength are positive, finite, and a float or one an image.
+    one's share. Where the operator knows no noise, or one of no known level, `assumed`.
+    Raises ValueError unless noise and strength are positive, finite, and a float or one an image;
+    where nobody knows the noise and none is `assumed`.
     """
     entry = None
     if noise is None and isinstance(op.noise_model, PhotonCounts):
@@ -125,4 +126,10 @@ def measurement_weights(
     if noise is None:
         known = noise_level(op)
         noise = known if isinstance(known, Tensor) or known else assumed
+    if noise is None:
+        has = "0.0" if noise_level(op) == 0.0 else type(op.noise_model).__name__
+        raise ValueError(
+            f"the operator knows no noise level (it has {has}): pass noise=..., the standard "
+            'deviation of y in its own units, or noise="auto" to have it estimated'
+        )
     return Weights(positive("strength", strength, y) / positive("noise", noise, y) ** 2, entry)

@@ -63,7 +63,7 @@ def test_every_operator_keeps_it(name):
     y = op.A(x)
     assert torch.equal(ours.usable(y), y)
     assert ours.first_estimate(y).shape == x.shape
-    f = ours.data_term(y, measurement_weights(y, op), Accuracy(1e-6))
+    f = ours.data_term(y, measurement_weights(y, op, assumed=1.0), Accuracy(1e-6))
     assert f.tol == (0.0 if name in CLOSED else 1e-6) and len(f.stopped_short) == 0
     assert f.weight.tolist() == pytest.approx([100 if name in OURS else 1] * 2)
     assert (f.lipschitz() > 0).all() and f.select(torch.tensor([1])).weight.shape == (1,)
