@@ -17,7 +17,6 @@ from torch import nn
 
 from proxlab.checkpoints import load
 from proxlab.priors.adopted import HasProx, adopted
-from proxlab.priors.classical import TV
 from proxlab.priors.contract import Prior
 
 
@@ -48,12 +47,8 @@ def named_prior(name: str) -> Prior:
 
 
 def quick_prior(name: str) -> Prior:
-    """The prior of that name, for a solver that asks again and again, each time near the last.
-
-    Total variation then takes 15 inner steps a call, from the last dual: they lead to the same
-    minimum as many, ten times sooner.
-    """
-    return TV(max_steps=15) if name == "tv" else named_prior(name)
+    """The prior of that name: total variation needs no short form any more."""
+    return named_prior(name)
 
 
 def _imported(name: str, place: str, attribute: str) -> Prior:

@@ -8,6 +8,7 @@ of the image look smoother, and are the prox of another function than the l1 nor
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import comb
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
+from solvers.protocols import Image, PerImage
 
 WAVELET_WEIGHT = 13.0
 """Factor in R_sigma = sigma^2 * WAVELET_WEIGHT * l1 norm, a threshold of 1.3 sigma at 25/255. It is
@@ -70,6 +72,10 @@ class Wavelets:
         check_images(x)
         return self._value(self._analysis(x), sigma)
 
+    def composite(self) -> "WeightedDetails":
+        """g = R_sigma / sigma^2 as weight * |details|_1, for solvers that need no prox."""
+        return WeightedDetails(self.weight, self)
+
     def _shrunk(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         check_images(v)
         t = self._threshold(v, sigma).to(v.dtype).view(-1, 1, 1, 1)
@@ -107,6 +113,52 @@ class Wavelets:
             tall, wide = fine[here].shape
             fine[here][: (tall + 1) // 2, : (wide + 1) // 2] = False
         return fine
+
+
+@dataclass(frozen=True)
+class WeightedDetails:
+    """g(x) = weight * sum |detail of x|: K the orthogonal analysis, a coefficient for each pixel.
+
+    A `solvers.primal_dual.Composite`; weight a float, or one for each image [B].
+    """
+
+    weight: float | PerImage
+    basis: Wavelets
+    norm_squared: float = 1.0
+
+    @property
+    def radius(self) -> float | PerImage:
+        """Largest dual coefficient."""
+        return self.weight
+
+    def forward(self, x: Image) -> Tensor:
+        """K x, coefficients in the shape of the image."""
+        return self.basis._analysis(x)
+
+    def adjoint(self, u: Tensor) -> Image:
+        """K^T u = K^-1 u."""
+        return self.basis._synthesis(u)
+
+    def project(self, u: Tensor) -> Tensor:
+        """Details cut to the weight; coarse ones zero, as g does not look at theirs."""
+        weight = torch.as_tensor(self.weight, dtype=u.dtype, device=u.device).view(-1, 1, 1, 1)
+        return torch.minimum(torch.maximum(u, -weight), weight) * self.basis._details(u)
+
+    def value(self, x: Image) -> PerImage:
+        """g(x), float64 [B]."""
+        c = self.basis._analysis(x)
+        total = (c.abs() * self.basis._details(c)).sum((1, 2, 3), dtype=torch.float64)
+        return total * self.weight
+
+    def spectrum(self, x: Image) -> Tensor:
+        """1: K^T K is the identity."""
+        return torch.ones((), dtype=x.dtype, device=x.device)
+
+    def select(self, index: Tensor) -> "WeightedDetails":
+        """The same for those images of the batch."""
+        if not isinstance(self.weight, Tensor):
+            return self
+        return replace(self, weight=self.weight[index])
 
 
 @lru_cache

@@ -22,8 +22,6 @@ class CircularData:
     """w, [B]."""
     shape: torch.Size
     """Shape of the images, B included."""
-    pulled: Tensor = field(init=False)
-    """F A^T y."""
     power: Tensor = field(init=False)
     """|S|^2."""
     tol: float = field(default=0.0, init=False)
@@ -31,7 +29,6 @@ class CircularData:
     """None: see `operators.contract`."""
 
     def __post_init__(self):
-        object.__setattr__(self, "pulled", self.spectrum.conj() * self.measured)
         object.__setattr__(self, "power", self.spectrum.real**2 + self.spectrum.imag**2)
 
     def value(self, x: Image) -> PerImage:
@@ -47,13 +44,14 @@ class CircularData:
 
     def grad(self, x: Image) -> Image:
         """w A^T (A x - y)."""
-        change = self.power * self._transform(x) - self.pulled
+        # from the residual: |S|^2 F x - F A^T y would keep the rounding of its large terms
+        change = self.spectrum.conj() * (self.spectrum * self._transform(x) - self.measured)
         return self._image(change) * per_image(self.weight, x)
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + F^-1 [s (F A^T y - |S|^2 F v) / (1 + s |S|^2)], s = tau w."""
         s = scaled(tau, self.weight, v)
-        pull = self.pulled - self.power * self._transform(v)
+        pull = self.spectrum.conj() * (self.measured - self.spectrum * self._transform(v))
         return v + self._image(pull * (s / (1 + s * self.power)))
 
     def lipschitz(self) -> PerImage:
