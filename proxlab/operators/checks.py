@@ -21,6 +21,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.operators.draws import Draws
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
@@ -125,6 +126,36 @@ def _asked(op: LinearPhysics, y: Tensor, x: Image) -> OperatorCheck:
             )
     wrong = "" if bends else _adjoint_sentence(alone)
     return OperatorCheck(alone, linearity, independence, seen, tuple(doubts), wrong)
+
+
+@torch.no_grad()
+def check_data_term(
+    f: QuadraticDataTerm, op: LinearPhysics, y: Tensor, x: Image, entry: Tensor | None = None
+) -> str:
+    """A sentence if f is not w <A x - y, W (A x - y)> / 2, or its gradient another; else empty.
+
+    Two products. For an f of an operator's own, a closed form say, which `check_operator` does not
+    look at. y as `usable` leaves it; w = f.weight; `entry` is W, None where it is 1.
+    """
+    x = x + per_image(norm(x) / math.sqrt(x[0].numel()), x) * Draws(y).normal(x)
+    rest = op.A(x) - y
+    weighted = rest if entry is None else entry * rest
+    value, grad = (
+        f.weight * dot(rest, weighted) / 2,
+        per_image(f.weight, x) * op.A_adjoint(weighted),
+    )
+    errors = {
+        "value": _ratio((f.value(x) - value).abs(), value),
+        "gradient": _share(f.grad(x) - grad, norm(grad)),
+    }
+    for name, error in errors.items():
+        if not (error <= TOLERANCE).all():
+            return (
+                f"the data term of {type(op).__name__} has a {name} that differs from that of "
+                f"w |A x - y|^2 / 2 by {_worst([error.max()]):.1e} of its size; leave out its "
+                "data_term, and conjugate gradients take the place"
+            )
+    return ""
 
 
 def _adjoint_errors(

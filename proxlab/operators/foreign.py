@@ -24,10 +24,11 @@ def as_operator(op: LinearPhysics) -> Operator:
     """`op` itself if it keeps the contract, else the adapter that lends it what it lacks."""
     if isinstance(op, Operator):
         return op
-    if isinstance(op, Inpainting):
+    if isinstance(op, Inpainting) and _keeps_products(op, Inpainting):
         return _Inpainting(op)
     # by type: deepinv's Downsampling is a Blur too, and no convolution
-    if type(op) is BlurFFT or (type(op) is Blur and op.padding == "circular"):
+    circular = type(op) is BlurFFT or (type(op) is Blur and op.padding == "circular")
+    if circular and _keeps_products(op, type(op)):
         return _CircularBlur(op)
     return _Linear(op)
 
@@ -100,9 +101,15 @@ class _Inpainting:
         return mask
 
 
+def _keeps_products(op: LinearPhysics, kind: type[LinearPhysics]) -> bool:
+    """False where a subclass or somebody's assignment put another A or A_adjoint in."""
+    kept = type(op).A is kind.A and type(op).A_adjoint is kind.A_adjoint
+    return kept and not {"A", "A_adjoint"} & set(vars(op))
+
+
 def _non_negative(op: LinearPhysics) -> bool:
     """True if the type alone says that A has no entry below 0: a blur of such a kernel."""
-    if type(op) not in (Blur, BlurFFT):
+    if type(op) not in (Blur, BlurFFT) or not _keeps_products(op, type(op)):
         return False
     kernel = op.filter
     return isinstance(kernel, Tensor) and bool((kernel >= 0).all())

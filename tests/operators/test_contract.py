@@ -7,10 +7,11 @@ import torch
 from deepinv import physics as dp
 
 from proxlab import operators
+from proxlab.operators.checks import check_data_term
 from proxlab.operators.contract import Accuracy, Operator
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.foreign import as_operator
-from proxlab.operators.noise import PhotonCounts, measurement_weights
+from proxlab.operators.noise import PhotonCounts, Weights, measurement_weights
 from proxlab.restoration.data_terms import data_term, start
 from tests.images.pictures import image
 
@@ -91,6 +92,45 @@ def test_what_an_operator_brings_is_taken():
     assert not isinstance(lent, Operator)
     with pytest.raises(ValueError, match="1 of 20 measurements are NaN"):
         data_term(y, lent)
+
+
+class Sloped(dp.Inpainting):
+    """A subclass whose A is no mask any more."""
+
+    def A(self, x, **kwargs):
+        return super().A(x.roll(1, 3), **kwargs)
+
+    def A_adjoint(self, y, **kwargs):
+        return super().A_adjoint(y, **kwargs).roll(-1, 3)
+
+
+def test_a_closed_form_is_lent_only_to_what_it_is_of():
+    x, mask = image(2, 1, 9, 8), MASK[None].double()
+    blur = dp.Blur(filter=KERNEL[None, None], padding="circular")
+    assigned = dp.Blur(filter=KERNEL[None, None], padding="circular")
+    assigned.A = lambda x: blur.A(x) * (x[..., :1] * 0 + torch.linspace(0, 1, 8).double())
+    assigned.A_adjoint = lambda y: blur.A_adjoint(y * torch.linspace(0, 1, 8).double())
+    for op in (Sloped((1, 9, 8), mask), assigned):
+        y = op.A(x)
+        f = as_operator(op).data_term(y, measurement_weights(y, op, 0.1), Accuracy(1e-6))
+        assert isinstance(f, LinearData) and not f.non_negative
+        assert float(f.value(x).max()) == 0 and check_data_term(f, op, y, x) == ""
+
+
+@pytest.mark.parametrize("name", OURS | THEIRS)
+def test_a_data_term_is_that_of_its_operator(name):
+    op, x = (OURS | THEIRS)[name], image(2, 1, 9, 8)
+    y = op.A(x) + 0.1
+    entry = 0.5 + image(*y.shape, seed=3)
+    y = as_operator(op).usable(y)
+    for W in (None, entry):
+        weights = Weights(torch.tensor([4.0, 9.0], dtype=torch.float64), W)
+        f = as_operator(op).data_term(y, weights, Accuracy(1e-6))
+        assert check_data_term(f, op, y, x, W) == ""
+        # planted: one in place of the other, and of another measurement
+        other = None if W is not None else entry
+        assert "differs from that of" in check_data_term(f, op, y, x, other)
+        assert "has a value that differs" in check_data_term(f, op, y + 0.01, x, W)
 
 
 def test_two_of_three_methods_are_not_the_contract():
