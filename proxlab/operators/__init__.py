@@ -11,6 +11,7 @@ from proxlab.operators.arguments import check_finite, check_image
 from proxlab.operators.blur import CircularBlur, PaddedBlur, deblur, gaussian_kernel
 from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inpaint, random_mask
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
+from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_image",
     "ct",
     "deblur",
+    "estimate_noise",
     "gaussian_kernel",
     "inpaint",
     "noise_level",

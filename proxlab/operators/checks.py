@@ -36,7 +36,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class OperatorCheck:
-    """What four products said of an operator; each error is that of the worst image."""
+    """Answers of four products about an operator; each error is that of the worst image."""
 
     adjoint_error: float
     """The larger of |<A u, w> - <u, A^T w>| / (|A u| |w|), and of the same with v in place of u
@@ -225,7 +225,7 @@ def _shaped(what: str, made: Tensor, like: Tensor) -> Tensor:
 
 
 def _state(op: LinearPhysics) -> tuple:
-    """What the operator and its parts hold: tensors by place and version, numbers by value."""
+    """Contents of the operator and its parts: tensors by place and version, numbers by value."""
     held: list[tuple] = []
     for module in op.modules():
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
