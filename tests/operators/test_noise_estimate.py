@@ -119,7 +119,9 @@ def test_missing_pixels_may_hold_anything():
     assert torch.equal(estimate_noise(holes, op), estimate_noise(torch.where(seen, y, 0), op))
 
 
+UNSEEN = torch.stack([mask(0.3), torch.zeros(SIDE, SIDE, dtype=torch.bool)])[:, None].double()
 NOTHING = [
+    (lambda x: x, dp.Inpainting((1, SIDE, SIDE), UNSEEN), "from 0 places"),
     (lambda x: 0 * x, dp.Denoising(), "from 0 places"),
     (lambda x: (x > 0.5).to(x), dp.Denoising(), "from 0 places"),
     (lambda x: (255 * x).round() / 255, dp.Denoising(), "less noise than its steps of 3.9e-03"),
@@ -140,6 +142,8 @@ NOTHING = [
 @pytest.mark.parametrize("made, op, said", NOTHING, ids=[said for _, _, said in NOTHING])
 def test_where_nothing_can_be_told_it_says_so(made, op, said):
     y = made(scene(channels=2 if isinstance(op, dp.MRI) else 1))
+    if isinstance(op, dp.Inpainting) and len(op.mask) == 2:
+        y = noisy(lambda x: x, y, 0.05)  # of which the first image alone would do
     if "no noise" in said:
         y = op.A(op.A(y))
     with pytest.raises(ValueError, match=said):
