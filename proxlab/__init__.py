@@ -16,15 +16,19 @@ __version__ = "0.2.0"
 
 __all__ = [
     "LPN",
+    "Checks",
     "DenoiserDiffusion",
     "DenoiserPrior",
+    "Evidence",
     "ExplicitPrior",
+    "Recorder",
     "Restoration",
     "Tiled",
     "checkpoints",
     "classical",
     "compare",
     "data_terms",
+    "estimate_noise",
     "images",
     "load",
     "metrics",
@@ -36,13 +40,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Checks": "restoration",
     "DenoiserDiffusion": "diffusion.mean_prox",
     "DenoiserPrior": "priors.denoiser_prior",
+    "Evidence": "restoration",
     "ExplicitPrior": "priors.explicit_prior",
     "LPN": "priors.lpn.network",
+    "Recorder": "priors.recorder",
     "Restoration": "restoration",
     "Tiled": "tiled",
     "compare": "comparison.comparing",
+    "estimate_noise": "operators.noise_estimate",
     "load": "checkpoints",
     "models": "checkpoints",
     "restore": "jobs",
@@ -67,11 +75,13 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.diffusion.mean_prox import DenoiserDiffusion
     from proxlab.images import metrics
     from proxlab.jobs import restore
+    from proxlab.operators.noise_estimate import estimate_noise
     from proxlab.priors import classical
     from proxlab.priors.denoiser_prior import DenoiserPrior
     from proxlab.priors.explicit_prior import ExplicitPrior
     from proxlab.priors.lpn.network import LPN
-    from proxlab.restoration import Restoration, data_terms
+    from proxlab.priors.recorder import Recorder
+    from proxlab.restoration import Checks, Evidence, Restoration, data_terms
     from proxlab.sampling import sample
     from proxlab.tiled import Tiled, seam_error
 

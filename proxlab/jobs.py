@@ -7,21 +7,25 @@ from torch import Tensor
 
 from proxlab import restoration
 from proxlab.named_priors import as_prior
-from proxlab.restoration import Restoration, Settings
+from proxlab.restoration import Checks, Restoration, Settings
+
+CHECKS = Checks()
+"""All of them."""
 
 
 def restore(
     y: Tensor | np.ndarray,
     op: LinearPhysics,
     prior: object,
-    solver: str = "admm",
+    solver: str | None = None,
     *,
-    noise: float | None = None,
+    noise: float | Tensor | np.ndarray | str | None = None,
     weight: float | None = None,
     sigma: float | None = None,
-    steps: int = 400,
+    steps: int | None = None,
     tol: float = 1e-4,
     init: Tensor | None = None,
+    checks: Checks = CHECKS,
     progress: bool = False,
 ) -> Restoration:
     """Estimate the images behind y = op(x) + noise.
@@ -31,18 +35,22 @@ def restore(
 
     y: measurement [B, ...], a tensor or an array; op: an operator of `proxlab.operators` or any
     LinearPhysics of deepinv; prior: a name, a prior, a denoiser of deepinv, or an nn.Module called
-    as net(v, sigma) or net(v); solver: "pgd", "fista", "admm", "drs" or "hqs"; noise: standard
-    deviation of the measurement in its own units, that of the operator if None, and 0.01 where that
-    knows none; weight: of the prior, its own default if None; sigma: noise level of the prior at
-    the end, image units, by `default_sigma` if None; steps: at most so many, those of the descent
-    included; tol: relative residual at which an image stops; init: first estimate [B, C, H, W],
-    from which the solver starts without a descent; progress: whether to draw a bar.
-    Raises ValueError or TypeError on what cannot be, solvers.Diverged with the step when iterates
-    blow up. Sources: see `proxlab.restoration.restoring`.
+    as net(v, sigma) or net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default
+    "pdhg" for tv and wavelets and "admm" for others; noise: standard deviation of the measurement
+    in its own units, a number or one an image, that of the operator if None, or "auto" for an
+    estimate, which `premises.noise` of the result tells; weight: of the prior, its own default if
+    None; sigma: noise level of the prior at the end, image units, by `default_sigma` if None;
+    steps: at most so many, those of the descent included, 400 if None and 3000 of pdhg; tol:
+    relative residual at which an image stops, for pdhg the duality gap over the objective; init:
+    first estimate [B, C, H, W], from which the solver starts without a descent; checks: what the
+    evidence rests on; progress: whether to draw a bar.
+    Raises ValueError or TypeError on what cannot be, an operator that knows no noise level and an
+    A_adjoint that is no adjoint among them, solvers.Diverged with the step when iterates blow up.
+    Sources: see `proxlab.restoration.restoring`.
     """
     if isinstance(y, np.ndarray):
         y = torch.from_numpy(y)
-    settings = Settings(
-        solver=solver, sigma=sigma, steps=steps, tol=tol, weight=weight, noise=noise
-    )
+    if isinstance(noise, np.ndarray):
+        noise = torch.from_numpy(noise)
+    settings = Settings(solver, sigma, steps, tol, weight, noise, checks)
     return restoration.restore(y, op, as_prior(prior), settings, init=init, progress=progress)

@@ -16,9 +16,10 @@ class Rounding(NamedTuple):
     """Error of g, in the units of the objective."""
 
 
-def rises(
-    objective: Tensor, misfit: Tensor | None = None, rounding: Rounding = Rounding()
-) -> Tensor:
+FLOAT32 = Rounding()
+
+
+def rises(objective: Tensor, misfit: Tensor | None = None, rounding: Rounding = FLOAT32) -> Tensor:
     """Rises of one image's objective [K]: how far each entry lies above the lowest before it, or 0.
 
     It is compared with the lowest, not the last, since many small steps up are a climb too.
@@ -60,16 +61,16 @@ def doubts(
     *,
     settled_at: int | None,
     tol: float,
-    rounding: Rounding = Rounding(),
+    rounding: Rounding = FLOAT32,
     merit: Tensor | None = None,
     misfit: Tensor | None = None,
 ) -> str:
     """Reasons why one image's run is not known to have come down to rest, empty if it is.
 
-    objective, misfit: of that image, [K], see `rises`; residual: its last. settled_at: the first step after any
-    schedule, counted from 1; the objective before it was another problem's. merit: [K], what the
-    algorithm's theorem makes fall where that is not the objective. Neither may rise: the merit
-    because that would break the theorem, the objective because it is what a person sees.
+    objective, misfit: of that image, [K], see `rises`; residual: its last. settled_at: the first
+    step after any schedule, counted from 1; the objective before it was another problem's. merit:
+    [K], what the algorithm's theorem makes fall where that is not the objective. Neither may rise:
+    the merit because that would break the theorem, the objective because a person sees it.
     """
     found = []
     if objective is None:

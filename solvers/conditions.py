@@ -9,9 +9,10 @@ admm, drs  t < 1 for every g, at any relaxation between 0 and 2 [Themelis20]; an
            [Eckstein92]; t <= lam / (lam - 1) is enough near a solution.
 hqs        any t, for what it minimises, the splitting energy.
 fista      t <= 1 for convex g; for others nothing is proved.
+pdhg       any step, for convex g(K x); its duality gap tells more than any theorem.
 
 The proofs, and what shows that each bound is needed, are on the page docs/convergence.md.
-`solvers.certificate` judges a finished run.
+`solvers.evidence` and `solvers.certificate` judge a finished run.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from solvers.accelerated_gradient import fista
 from solvers.douglas_rachford import drs
 from solvers.half_quadratic import hqs
 from solvers.multipliers import admm
+from solvers.primal_dual import pdhg
 from solvers.proximal_gradient import pgd
 
 
@@ -38,6 +40,9 @@ class Theorem:
     """Bound for convex g."""
     local: Callable[[float], float] | None = None
     """Bound by lam, the largest eigenvalue of the prox's Jacobian; None where it does not help."""
+    falls: bool = False
+    """Whether the trace's merit falls at every step under the bound for convex g too; under the one
+    for any g it always does."""
 
     def limit(self, convex: bool) -> float:
         """Bound for convex g, or for any g."""
@@ -53,11 +58,12 @@ def _local_of_splitting(largest: float) -> float:
 
 
 PROVED: dict[Callable, Theorem] = {
-    pgd: Theorem(1.0, 2.0, _local_of_pgd),
+    pgd: Theorem(1.0, 2.0, _local_of_pgd, falls=True),
     fista: Theorem(0.0, 1.0),
     admm: Theorem(1.0, inf, _local_of_splitting),
     drs: Theorem(1.0, inf, _local_of_splitting),
-    hqs: Theorem(inf, inf),
+    hqs: Theorem(inf, inf, falls=True),
+    pdhg: Theorem(0.0, inf),
 }
 """Algorithm, the function itself -> what is proved of it."""
 

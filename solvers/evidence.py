@@ -195,7 +195,7 @@ def cycle_margin(cost: Tensor, price: Tensor) -> float:
 
 
 def possible(cost: Tensor) -> bool:
-    """Whether numbers psi exist with psi_i - psi_j <= cost_ij for all i, j: no cycle is negative."""
+    """Whether numbers psi exist with psi_i - psi_j <= cost_ij: whether no cycle is negative."""
     scale = float(cost.abs().max())
     return bool((shortest(cost).diagonal() >= -1e-12 * scale).all())
 
@@ -210,7 +210,10 @@ def shortest(cost: Tensor) -> Tensor:
 
 
 def _value_margin(found: Gram, values: Tensor, to_x: Tensor, to_v: Tensor) -> float:
-    """s_ij = psi_j - psi_i - <x_i, v_j - v_i> = R_i - R_j + |d|^2 / 2 - <d, v_j - x_j>, d = x_i - x_j."""
+    """Largest m with s_ij >= m |v_i - v_j|^2 / 2, s_ij = psi_j - psi_i - <x_i, v_j - v_i>.
+
+    With d = x_i - x_j it is s_ij = R_i - R_j + |d|^2 / 2 - <d, v_j - x_j>: nothing large cancels.
+    """
     products = found.xv - found.xx  # <x_i - x_last, (v_j - x_j) - (v_last - x_last)>
     toward = products - products.diagonal() + found.x_rest[:, None] - found.x_rest
     surplus = values[:, None] - values + to_x / 2 - toward

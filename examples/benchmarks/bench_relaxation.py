@@ -24,7 +24,7 @@ from proxlab.comparison.problems import PROBLEMS, Problem
 from proxlab.comparison.settings import SHIPPED, read_settings
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
-from proxlab.restoration import restoring
+from proxlab.restoration import fixed_level
 
 
 def crops(count: int, side: int) -> list[Tensor]:
@@ -71,12 +71,12 @@ def main(argv: list[str] | None = None) -> dict[tuple[str, str, float], float]:
             settings = tuned.get((name, problem.name), PriorSettings())
             for relaxation in relaxations:
                 # no argument of `restore`: users have no reason to choose it
-                with patch.object(restoring, "RELAXATION", relaxation):
+                with patch.object(fixed_level, "RELAXATION", relaxation):
                     rows = [
                         restored(prior, name, problem, settings, x, i, args.times)
                         for i, x in enumerate(truths)
                     ]
-                steps = mean(row["iterations"] for row in rows) - restoring.DESCENT
+                steps = mean(row["iterations"] for row in rows) - fixed_level.DESCENT
                 ratios[name, problem.name, relaxation] = steps
                 ratio = steps / ratios[name, problem.name, relaxations[0]]
                 level = mean(row["psnr"] for row in rows)

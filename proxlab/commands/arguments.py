@@ -13,6 +13,8 @@ from proxlab.training.recipes.names import ALL
 
 DEFAULT_PRIOR = "lpn-gray"
 """The prior of problems that name no other."""
+AUTO = "auto"
+"""Word for a noise level that is to be estimated."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def check_usage(args: argparse.Namespace) -> None:
     lacking = PROBLEM_OPTIONS[args.problem].lacking(args)
     if lacking:
         args.usage_error(lacking)
+    if args.simulate and args.noise == AUTO:
+        args.usage_error("--simulate adds noise: --noise is a number there, auto is for measurements")
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:
@@ -78,7 +82,9 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     ]
     restore.add_argument("input", type=Path)
     restore.add_argument("problem", choices=list(PROBLEM_OPTIONS))
-    restore.add_argument("--noise", type=float, help="standard deviation, 0 to 1 (ct: any)")
+    restore.add_argument(
+        "--noise", type=noise_level, help="standard deviation, 0 to 1 (ct: any), or auto"
+    )
     restore.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
     restore.add_argument(
         "--prior",
@@ -89,10 +95,10 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     restore.add_argument(
         "--tile", type=int, metavar="SIDE", help="run the prior on tiles of so many pixels"
     )
-    restore.add_argument("--solver", default="admm", help="admm, drs, pgd, hqs, fista")
+    restore.add_argument("--solver", help="admm, drs, pgd, hqs, fista, pdhg (tv, wavelets)")
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")
     restore.add_argument("--weight", type=float, help="of the prior (default: the prior's own)")
-    restore.add_argument("--steps", type=int, default=400)
+    restore.add_argument("--steps", type=int, help="at most (default: 400; 3000 of pdhg)")
     restore.add_argument("--tol", type=float, default=1e-4)
     restore.add_argument("--out", type=Path, help="default: INPUT with -restored before its suffix")
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")
@@ -101,6 +107,11 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     for row in PROBLEM_OPTIONS.values():
         row.add(restore)
     restore.set_defaults(usage_error=restore.error)
+
+
+def noise_level(text: str) -> float | str:
+    """A number, or the word auto. Raises ValueError for anything else, as `argparse` wants it."""
+    return text if text == AUTO else float(text)
 
 
 def _deblur(restore: argparse.ArgumentParser) -> None:
@@ -207,11 +218,11 @@ def _compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--out", type=Path, required=True, help="folder of rows and tables")
     compare.add_argument("--noises", help="in place of each problem's own, by commas")
     compare.add_argument("--seeds", default="0", help="of noise and masks, by commas")
-    compare.add_argument("--solvers", default="admm", help="by commas")
+    compare.add_argument("--solvers", default="default", help="by commas")
     chosen = compare.add_mutually_exclusive_group()
     chosen.add_argument("--tune", type=Path, help="folder to choose settings on, apart from images")
     chosen.add_argument("--settings", type=Path, help="file of settings that --tune wrote")
-    compare.add_argument("--steps", type=int, default=400)
+    compare.add_argument("--steps", type=int, help="at most (default: 400; 3000 of pdhg)")
     compare.add_argument("--tol", type=float, default=1e-4)
     compare.add_argument("--resume", action="store_true")
 

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from proxlab import operators
+from proxlab.commands.arguments import AUTO
 from proxlab.commands.measurement import Measurement, Source
 from proxlab.images import LoadedImage, read_image
 from proxlab.images.hounsfield import HIGHEST_LEVEL, read_slice
 from proxlab.images.operator_files import read_angles
+from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.scan import (
     FanBeam,
@@ -80,6 +82,11 @@ def simulated(
 ) -> Measurement:
     """A scan of `loaded`, to be compared with filtered back-projection if that has a formula."""
     x = loaded.pixels
+    if args.noise == 0:
+        raise ValueError(
+            "--noise 0 leaves nothing to weigh the sinogram by; give the standard deviation that "
+            "it is to have, in image units times the unit of length"
+        )
     beam = _beam(args) or ParallelBeam()
     size: dict[str, Any] = {"height": x.shape[-2], "width": x.shape[-1], "detectors": 1}
     geometry = Scan(**size | _told(args, beam))
@@ -100,7 +107,7 @@ def measured(args: argparse.Namespace) -> Measurement:
         )
     y, recorded = read_sinogram(args.input)
     geometry = _untold(args, y) if recorded is None else _agreed(args, recorded)
-    noise = _noise(args)
+    noise = _noise(args, y, geometry)
     op = _operator(geometry, noise)
     check_line_integrals(args.input, y, geometry, noise)
     return Measurement(y, op)
@@ -183,8 +190,10 @@ def _beam(args: argparse.Namespace) -> FanBeam | None:
     return FanBeam(to_axis, to_detector)
 
 
-def _noise(args: argparse.Namespace) -> float:
-    """Standard deviation of the sinogram INPUT, from --noise or its JSON."""
+def _noise(args: argparse.Namespace, y: Tensor, scan: Scan) -> float:
+    """Standard deviation of the sinogram INPUT, from --noise or its JSON, or an estimate."""
+    if args.noise == AUTO:
+        return float(estimate_noise(y, _operator(scan, 0.0)))
     geometry = read_geometry(args.input)
     known = geometry.noise if geometry is not None else None
     if args.noise is None:

@@ -11,9 +11,11 @@ from deepinv.physics import LinearPhysics
 
 from proxlab import operators
 from proxlab.commands import ct_problem
+from proxlab.commands.arguments import AUTO
 from proxlab.commands.measurement import Measurement, Source
 from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
+from proxlab.operators.noise_estimate import estimate_noise
 
 Size = tuple[int, int]
 """Height and width."""
@@ -27,7 +29,7 @@ def deblur(args: argparse.Namespace) -> Source:
             kernel = read_kernel(args.kernel)
         else:
             kernel = operators.gaussian_kernel(args.blur_sigma)
-        return operators.deblur(kernel, args.noise, args.boundary, normalize=args.normalize)
+        return operators.deblur(kernel, known_noise(args), args.boundary, normalize=args.normalize)
 
     return pixels(args, operator, grows=args.boundary == "valid" and not args.simulate)
 
@@ -42,7 +44,7 @@ def inpaint(args: argparse.Namespace) -> Source:
             mask = operators.box_mask(size, _four(args.box))
         else:
             mask = operators.random_mask(size, args.missing, generator)
-        return operators.inpaint(mask, args.noise)
+        return operators.inpaint(mask, known_noise(args))
 
     return pixels(args, operator)
 
@@ -54,20 +56,26 @@ def pixels(
 ) -> Source:
     """An image file that is measured, or the clean one with --simulate, by an operator of its size.
 
-    A measurement without noise is given that of 8 bits. Raises ValueError as `read_image`.
+    A measurement without noise is given that of 8 bits; --noise auto estimates it. Raises
+    ValueError as `read_image`.
     """
     loaded = read_image(args.input, unbounded=not args.simulate)
     x = loaded.pixels
 
     def measure(generator: torch.Generator) -> Measurement:
         op = operator((x.shape[-2], x.shape[-1]), generator)
-        noise = args.noise or 1 / 255
+        noise = float(estimate_noise(x, op)) if args.noise == AUTO else args.noise or 1 / 255
         if not args.simulate:
             return Measurement(x, op, noise=noise)
         y = op(x, generator=generator)
         return Measurement(y, op, x, y if y.shape == x.shape else None, noise=noise)
 
     return Source(loaded, measure, grows)
+
+
+def known_noise(args: argparse.Namespace) -> float:
+    """Noise level that the operator is told: 0.0 for one that is to be estimated."""
+    return 0.0 if args.noise == AUTO else args.noise
 
 
 def _four(text: str) -> tuple[int, int, int, int]:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.checkpoints import load
-from proxlab.commands.arguments import PROBLEM_OPTIONS
+from proxlab.commands.arguments import AUTO, PROBLEM_OPTIONS
 from proxlab.commands.device import device
 from proxlab.commands.measurement import Measurement, Source
 from proxlab.commands.problem import READERS
@@ -66,6 +67,7 @@ def restore_file(args: argparse.Namespace) -> None:
         lines = [
             *_doubts(args.input, source),
             *_scores(measured, image),
+            *_noise(args, result),
             *_verdict(result, clipped),
             out,
         ]
@@ -117,12 +119,36 @@ def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
         yield f"before: {measured.plain_is}"
 
 
+def _noise(args: argparse.Namespace, result: Restoration) -> Iterator[str]:
+    """Sentence on a noise level that nobody told."""
+    if args.noise == AUTO:
+        yield f"noise estimated at {float(result.premises.noise[0]):.3g}"
+    elif args.noise == 0 and args.problem != "ct":
+        yield f"noise taken as {float(result.premises.noise[0]):.3g}, that of 8 bits"
+
+
 def _verdict(result: Restoration, clipped: float) -> Iterator[str]:
     """Sentences on how the run ended, and on what of the image its file does not hold."""
-    verdict = "certified" if result.certified[0] else f"not certified: {result.doubts[0]}"
-    yield f"{int(result.steps[0])} steps, stopped by {result.stopped[0]}; {verdict}"
+    yield f"{int(result.steps[0])} steps of {result.solver}, stopped by {result.stopped[0]}"
+    yield (
+        f"certified: yes: {_proof(result)}"
+        if result.certified[0]
+        else (f"certified: no: {result.doubts[0]}")
+    )
     if clipped:
         yield f"{100 * clipped:.2f} % of the pixels were outside [0, 1] and clipped in the file"
+
+
+def _proof(result: Restoration) -> str:
+    """What the certificate rests on, in a few words."""
+    found = result.evidence[0]
+    if found.gap is not None:
+        return f"duality gap {found.gap:.1e} of the objective"
+    told = "" if found.value_margin is None else ", values among them"
+    return (
+        f"{found.looked_at} of {found.evaluations} evaluations are one prox{told}, margin "
+        f"{found.margin:.2g}; gradient left {found.gradient:.1e}"
+    )
 
 
 def _check_outputs(args: argparse.Namespace, source: Source, out: Path, bits: int) -> None:
@@ -195,4 +221,7 @@ def _trace(result: Restoration) -> dict:
         "stopped": result.stopped[0],
         "certified": result.certified[0],
         "doubt": result.doubts[0],
+        "solver": result.solver,
+        "noise": float(result.premises.noise[0]),
+        "evidence": asdict(result.evidence[0]),
     }

@@ -24,8 +24,11 @@ from proxlab.machine import PeakMemory
 from proxlab.named_priors import Prior
 from proxlab.restoration import Restoration
 from proxlab.restoration.data_terms import start
+from solvers.primal_dual import HasComposite
 from solvers.protocols import HasProxAndValue
 
+DEFAULT_SOLVER = "default"
+"""Word for the solver that `restore` takes by itself."""
 Row = dict[str, Any]
 """A case and what came of it, in types that JSON has: the fields of `Case`, then the figures of
 `run_case` or an `error`."""
@@ -37,7 +40,7 @@ class PriorSettings:
 
     weight: float | None = None
     sigma: float | None = None
-    steps: int = 400
+    steps: int | None = None
     tol: float = 1e-4
     tuned_on: str = ""
     """Record of what was chosen, and on which images; empty if nothing was."""
@@ -93,6 +96,8 @@ def measure(
 class Counted:
     """A prior that counts how many images its prox is asked about, in `count[0]`.
 
+    One that is solved without its prox, as g(K x), counts nothing.
+
     It passes on what a restoration of one image asks for, and no more: an image alone is never
     selected from a batch.
     """
@@ -103,6 +108,8 @@ class Counted:
         self._prior, self._count = prior, count
         if isinstance(prior, HasProxAndValue):
             self.prox_and_value = self._prox_and_value
+        if isinstance(prior, HasComposite):
+            self.composite = prior.composite
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The prior's."""
@@ -147,7 +154,7 @@ def run_case(
                 # a copy: a prior may remember the last image (TV its dual), and order is chance
                 Counted(copy.deepcopy(prior), count),
                 restoration.Settings(
-                    solver=case.solver,
+                    solver=None if case.solver == DEFAULT_SOLVER else case.solver,
                     sigma=case.settings.sigma,
                     steps=case.settings.steps,
                     tol=case.settings.tol,
@@ -166,7 +173,7 @@ def run_case(
         "psnr": float(psnr(image, truth)),
         "ssim": float(ssim(image, truth)),
         "lpips": None if (seen := lpips(image, truth)) is None else float(seen),
-        **_found(result, case.solver),
+        **_found(result),
         "evaluations": count[0],
         "seconds": seconds,
         "peak_mib": memory.peak,
@@ -181,17 +188,17 @@ def run_case(
     return Outcome(row | finite, image, plain, _curves(result))
 
 
-def _found(result: Restoration, solver: str) -> dict[str, Any]:
+def _found(result: Restoration) -> dict[str, Any]:
     """Figures that the solver reports, at its last step.
 
     The objective is misfit + R / sigma^2, from which the prior's value follows; that of `hqs` has
     the splitting energy in it as well, so there the value is None.
     """
-    last = int(result.steps[0]) - 1
+    last, evidence = int(result.steps[0]) - 1, result.evidence[0]
     misfit, objective, value = float(result.trace.data_misfit[last, 0]), None, None
     if result.trace.objective is not None:
         objective = float(result.trace.objective[last, 0])
-        value = None if solver == "hqs" else (objective - misfit) * result.sigma**2
+        value = None if result.solver == "hqs" else (objective - misfit) * result.sigma**2
     return {
         "sigma": result.sigma,
         "misfit": misfit,
@@ -202,6 +209,13 @@ def _found(result: Restoration, solver: str) -> dict[str, Any]:
         "stopped": result.stopped[0],
         "certified": result.certified[0],
         "doubt": result.doubts[0],
+        "solved_by": result.solver,
+        "margin": evidence.margin,
+        "value_margin": evidence.value_margin,
+        "tau_lipschitz": evidence.step,
+        "gradient_left": evidence.gradient,
+        "gap": evidence.gap,
+        "adjoint_error": evidence.adjoint_error,
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from proxlab.comparison.case import Case, PriorSettings, Row, parameters
+from proxlab.comparison.case import DEFAULT_SOLVER, Case, PriorSettings, Row, parameters
 from proxlab.comparison.problems import Problem
 from proxlab.comparison.team import Alone, Team
 from proxlab.named_priors import Prior
@@ -21,14 +21,14 @@ from proxlab.restoration import ALGORITHMS
 class Plan:
     """Conditions under which every prior meets every problem.
 
-    Raises ValueError for a solver that is not in `proxlab.restoration.ALGORITHMS`.
+    Raises ValueError for a solver that is not in `proxlab.restoration.ALGORITHMS` nor "default".
     """
 
     noises: Sequence[float] = ()
     """Noise levels of every problem, in units of the measurement; empty: each problem's own."""
     seeds: Sequence[int] = (0,)
     """Seeds of the noise and the masks."""
-    solvers: Sequence[str] = ("admm",)
+    solvers: Sequence[str] = (DEFAULT_SOLVER,)
     """Names of algorithms."""
     settings: Mapping[tuple[str, str], PriorSettings] | None = None
     """Settings by the names of (prior, problem); None: those shipped with the package."""
@@ -38,8 +38,9 @@ class Plan:
 
     def __post_init__(self):
         for solver in self.solvers:
-            if solver not in ALGORITHMS:
-                raise ValueError(f"solver is one of {', '.join(ALGORITHMS)}, got {solver!r}")
+            if solver not in (DEFAULT_SOLVER, *ALGORITHMS):
+                known = ", ".join((DEFAULT_SOLVER, *ALGORITHMS))
+                raise ValueError(f"solver is one of {known}, got {solver!r}")
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _measurement(
         verdict = "certified" if row["certified"] else f"not certified: {row['doubt']}"
         seen = "" if row.get("lpips") is None else f"LPIPS {row['lpips']:.3f}, "
         weight = row["settings"]["weight"]
-        steps = f"{row['iterations']} steps of {row['solver']}"
+        steps = f"{row['iterations']} steps of {row['solved_by']}"
         steps += "" if weight is None else f" at weight {weight:.3g}"
         said = f"SSIM {row['ssim']:.3f}, {seen}{steps}, {verdict}"
         curves = json.loads((folder / f"{label(row)}.json").read_text())

@@ -3,7 +3,17 @@
 May import `operators` and `solvers`, never `priors`: it takes any object that keeps the contract.
 """
 
-from proxlab.restoration.restoring import Restoration, default_sigma, restore
-from proxlab.restoration.settings import ALGORITHMS, Settings
+from proxlab.restoration.evidence import Evidence
+from proxlab.restoration.fixed_level import default_sigma
+from proxlab.restoration.restoring import Restoration, restore
+from proxlab.restoration.settings import ALGORITHMS, Checks, Settings
 
-__all__ = ["ALGORITHMS", "Restoration", "Settings", "default_sigma", "restore"]
+__all__ = [
+    "ALGORITHMS",
+    "Checks",
+    "Evidence",
+    "Restoration",
+    "Settings",
+    "default_sigma",
+    "restore",
+]

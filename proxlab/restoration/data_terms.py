@@ -31,15 +31,15 @@ def data_term(
     strength: float | PerImage = 1.0,
     tol: float = 1e-5,
     max_steps: int = 500,
-    assumed: float = 1.0,
+    assumed: float | None = 1.0,
 ) -> QuadraticDataTerm:
     """f(x) = w |A x - y|^2 / 2 with w = strength / noise^2, for the measurement y = op(x).
 
     y: real [B, ...]. noise: standard deviation in the units of y, a float or [B]; if None, that of
     the operator; of photon counts, that of each entry of y (`operators.noise`); `assumed` where the
-    operator has none, or another one. At 1, f is |A x - y|^2 / 2 there and `strength` alone
-    balances it against the prior. tol, max_steps: for operators without a closed-form prox, see
-    LinearData.
+    operator has none, or another one; None refuses that. At 1, f is |A x - y|^2 / 2 there and
+    `strength` alone balances it against the prior. tol, max_steps: for operators without a
+    closed-form prox, see LinearData.
     Raises TypeError or ValueError on an operator that is not linear, y that is not finite and real
     or does not fit the operator, noise <= 0, strength <= 0, tol outside (0, 1), max_steps < 1.
     """

@@ -1,38 +1,31 @@
-"""Premises of a restoration's certificate, checked before it runs: step size, prox, prior.
+"""Premises of a restoration: what is asked of operator, data term and step before it runs.
 
-The theorems, with what shows that each bound is needed, are in `solvers.conditions`. Here their
-quantities are computed for a data term and a prior, and what is broken is said in words.
+The theorems are in `solvers.conditions`; what the run itself has to show for them, in `evidence`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from proxlab.operators.checks import OperatorCheck
+from proxlab.operators.contract import QuadraticDataTerm
 from solvers.conditions import PROVED
-from solvers.protocols import HasProxAndValue, Image, PerImage
-from solvers.spectrum import Spectrum, jacobian_spectrum
+from solvers.protocols import Image, PerImage, dot, norm, per_image
 
-MIDDLE = 64
-"""Side of the middle part of each image on which the prior's Jacobian is looked at."""
-LANCZOS_STEPS = 10
-"""There; with both, looking costs about as much as one step of the solver."""
-ROUNDING = 1e-3
-"""Asymmetry and negative eigenvalues that central differences may make up, relative."""
+POWER_STEPS = 4
+"""Gradients that are spent on looking for curvature above L."""
 
 
 class Claims(Protocol):
-    """Claims of a prior that restorations ask for: those of `Capabilities` in its contract."""
+    """Claims of a prior that restorations go by: those of `Capabilities` in its contract."""
 
     @property
     def exact(self) -> bool: ...
     @property
     def convex(self) -> bool: ...
-    @property
-    def alpha(self) -> float: ...
-    @property
-    def fixed_size(self) -> bool: ...
     @property
     def default_weight(self) -> float: ...
 
@@ -51,108 +44,67 @@ class KnownPrior(Protocol):
 
 @dataclass(frozen=True)
 class Premises:
-    """Quantities computed before the run, and per image the premises that they break."""
+    """Quantities known before a run."""
 
     tau: float
     """The step, sigma^2."""
     lipschitz: PerImage
     """L = |A^T A| / (weight noise^2), the Lipschitz constant of the data term's gradient, [B]."""
-    exact: bool
-    """Whether the prior vouches that its prox is exact: `capabilities.exact`."""
-    convex: bool
-    """Whether it vouches that it is convex: `capabilities.convex`."""
-    alpha: float
-    """Strong convexity of the potential: `capabilities.alpha`. No theorem here needs it positive;
-    where it is, the prox is one to one, and the prior finite and smooth everywhere."""
-    spectrum: Spectrum | None
-    """Extremes of the Jacobian of the prox at the first estimate; None unless exact, not convex."""
-    broken: list[str]
-    """Per image: which premises do not hold and what is lost, empty if all do."""
+    noise: Tensor
+    """Standard deviation of each measurement, [B], by which the data term is weighted."""
+    operator: OperatorCheck
+    """Numbers of the operator's check: adjoint, linearity, independence of images."""
+    data_doubt: str
+    """Sentence on a data term that is not |A x - y|^2 / 2, empty if it is."""
+    curvature: PerImage
+    """Curvature of the data term as a few steps of the power method find it, from below, [B]."""
 
 
-def premises(
-    algorithm: Callable, prior: KnownPrior, tau: float, x: Image, lipschitz: PerImage
-) -> Premises:
-    """Compute and compare. `algorithm` is one of `solvers.conditions.PROVED`, x a first estimate.
+def curvature_floor(f: QuadraticDataTerm, x: Image) -> PerImage:
+    """A bound on L of f's gradient from below, [B], by the power method from x [B, C, H, W].
 
-    The Jacobian is looked at on the middle of x alone, unless the prior takes one size only: a
-    prior that is no prox is caught there, one that is passes everywhere by construction, and no
-    bound below depends on the figure.
+    What a data term says of its L is a bound from above, and this is what betrays one that is not.
     """
-    exact, convex = prior.capabilities.exact, prior.capabilities.convex
-    found = None
-    if exact and not convex and isinstance(prior, HasProxAndValue):
-        found = _look(prior, x, tau**0.5)
-    broken = []
-    for b, limit in enumerate(lipschitz.tolist()):
-        largest = None if found is None else float(found.highest[b])
-        words = [
-            _step(algorithm, prior, tau, limit, convex, largest),
-            _exact(prior, exact),
-            "" if found is None else _no_prox(prior, found, b),
-        ]
-        broken.append("; ".join(filter(None, words)))
-    return Premises(tau, lipschitz, exact, convex, prior.capabilities.alpha, found, broken)
+    base, d = f.grad(x), torch.where(x.abs().flatten(1).amax(1).view(-1, 1, 1, 1) > 0, x, 1.0)
+    found = torch.zeros(len(x), dtype=torch.float64)
+    for _ in range(POWER_STEPS):
+        d = d * per_image(norm(x).clamp(min=1.0) / norm(d).clamp(min=1e-30), d)
+        e = f.grad(x + d) - base
+        found = torch.maximum(found, (dot(d, e) / dot(d, d).clamp(min=1e-300)).double().cpu())
+        d = e
+    return found
 
 
-def _look(prior: KnownPrior, x: Image, sigma: float) -> Spectrum:
-    middle = x.double()
-    if not prior.capabilities.fixed_size:
-        top, left = (max(0, (n - MIDDLE) // 2) for n in x.shape[-2:])
-        middle = middle[..., top : top + MIDDLE, left : left + MIDDLE]
-    return jacobian_spectrum(
-        lambda v: prior.prox(v, sigma), middle, step=1e-3 * sigma, steps=LANCZOS_STEPS
-    )
+def is_proved(algorithm: Callable, t: float, convex: bool) -> bool:
+    """Whether the algorithm is proved to converge at t = tau L, for any R or for a convex one."""
+    theorem = PROVED[algorithm]
+    return t < (max(theorem.bound, theorem.convex) if convex else theorem.bound)
 
 
-def _step(
-    algorithm: Callable,
-    prior: KnownPrior,
-    tau: float,
-    lipschitz: float,
-    convex: bool,
-    largest: float | None,
+def step_doubt(
+    algorithm: Callable, prior: KnownPrior, tau: float, lipschitz: float, convex: bool
 ) -> str:
-    """Whether tau is within the theorem's bound, and if not what would be, and what is left."""
+    """Sentence on a step for which nothing is proved, and on what would be; else empty.
+
+    convex: whether the run's evaluations are those of a convex prior.
+    """
     theorem, name = PROVED[algorithm], algorithm.__name__
+    if is_proved(algorithm, tau * lipschitz, convex):
+        return ""
     bound = theorem.limit(convex)
     if bound == 0 and theorem.convex == 0:
         return f"nothing is proved for {name}"
     if bound == 0:
-        return f"{name} is proved for convex priors alone and {prior.name} is not one; take admm"
-    if tau * lipschitz < bound:
-        return ""
+        return (
+            f"{name} is proved for convex priors alone, and {prior.name} was none in this run; "
+            "take admm"
+        )
     limit = bound / lipschitz
     times = "1" if bound == 1 else f"{bound:g}"
     words = (
         f"tau = {tau:.1e} is not below {times} / L = {limit:.1e}, so nothing is proved for {name}; "
         f"take sigma <= {0.99 * limit**0.5:.3g}"
     )
-    low = prior.sigma_range[0]
-    if low > limit**0.5:
-        words += f", which the prior does not know (from {low:.4f} on), or hqs"
-    if theorem.local is not None and largest is not None:
-        near = theorem.local(largest) / lipschitz
-        kept = "kept" if tau < near else "broken too"
-        words += f" (bound near a solution {near:.1e}, {kept}, for a Jacobian up to {largest:.2f})"
+    if prior.sigma_range[0] > limit**0.5:
+        words += f", which the prior does not know (from {prior.sigma_range[0]:.4f} on), or hqs"
     return words
-
-
-def _exact(prior: KnownPrior, exact: bool) -> str:
-    if exact:
-        return ""
-    return f"nobody vouches that the prox of {prior.name} is exact, so descent is not proved"
-
-
-def _no_prox(prior: KnownPrior, found: Spectrum, b: int) -> str:
-    if found.asymmetry[b] > ROUNDING:
-        return (
-            f"the prox of {prior.name} is none: its Jacobian is not symmetric, by "
-            f"{found.asymmetry[b]:.1e}"
-        )
-    if found.lowest[b] < -ROUNDING:
-        return (
-            f"the prox of {prior.name} is none: its Jacobian has the eigenvalue "
-            f"{found.lowest[b]:.1e}"
-        )
-    return ""

@@ -2,57 +2,58 @@
 
     x minimises |A x - y|^2 / (2 s_y^2) + weight * R_s(x) / s^2
 
-for noise level s_y of the measurement and a prior R_s at level s. Phase one comes down from a high
-level to s by half-quadratic splitting, which leads to a good minimum; phase two stays at s and runs
-the chosen solver until every image is at rest. Only phase two is certified. ADMM and DRS are
-over-relaxed there (`RELAXATION`), which changes neither their fixed points nor what is proved.
+for noise level s_y of the measurement and a prior R_s at level s. A learned prior is used through
+its prox: a descent of levels, then the chosen solver at the level s (`fixed_level`). A convex prior
+g(K x), total variation or wavelets, is solved by `solvers.pdhg` with A and K in one loop.
 
-An image is certified if the conditions of the solver's theorem hold, which is checked before the
-run (`premises`, `solvers.conditions`), and if afterwards neither the objective nor what the
-theorem makes fall ever rose beyond rounding and the residual ended below tol. Outside of the
-conditions a run goes ahead all the same, and `doubts` says what is lost.
+An image is certified if its run's own numbers prove it (`evidence`): the operator is linear, with
+its adjoint; one function R exists whose prox all answers of the prior were, with the values that it
+reports; the step is within the solver's theorem for that R; and the run came to rest, by the
+gradient of the objective. A run of `pdhg` is certified by its duality gap. Otherwise the run goes
+ahead all the same, and `doubts` say what is lost.
 The default s = s_y sqrt(weight) / |A| is the largest for which PGD, ADMM and DRS are proved to
 converge with a nonconvex prior, tau = s^2 < 1 / L, L = |A^T A| / (weight s_y^2). Where that is
-below the least level that the prior knows, the least is taken and the run told not certified. With
-a convex prior without certificates, TV, ADMM and DRS take a larger s (`STRIDE`).
+below the least level that the prior knows, the least is taken and the run told not certified.
 
 If R_s / s^2 is -log p, weight 1 is right and s the only choice; on held-out photographs,
 `examples/benchmarks/bench_calibration.py` prints what weight 1 loses to the best weight.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 import solvers
+from proxlab.operators.checks import check_data_term, check_operator
+from proxlab.operators.contract import QuadraticDataTerm
+from proxlab.operators.foreign import as_operator
+from proxlab.operators.noise import Weights, measurement_weights
+from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.restoration import evidence as judging
 from proxlab.restoration.data_terms import data_term, start
-from proxlab.restoration.premises import KnownPrior, Premises, premises
+from proxlab.restoration.evidence import Evidence
+from proxlab.restoration.fixed_level import ROUNDING, Run, default_sigma, run_at_level
+from proxlab.restoration.premises import (
+    KnownPrior,
+    Premises,
+    curvature_floor,
+    is_proved,
+    step_doubt,
+)
 from proxlab.restoration.settings import ALGORITHMS, Settings
-from solvers import Result, Trace
+from solvers import Result, Trace, hqs
+from solvers.certificate import Rounding, risen
 from solvers.conditions import PROVED
-from solvers.protocols import HasProxAndValue, PerImage, Selectable
-from solvers.schedules import geometric
+from solvers.primal_dual import HasComposite, condat_vu, pdhg
+from solvers.protocols import norm, per_image
 
-FIRST_LEVEL = 49 / 255
-"""Noise level at which the descent begins, as in the plug-and-play literature [Zhang21]."""
-DESCENT = 24
-"""Steps of that descent."""
-ROUNDING = 1e-6
-"""Relative error that certificates forgive, ten units in the last place of float32."""
-RELAXATION = 1.7
-"""Over-relaxation of ADMM and DRS, between 0 and 2; 1 is none. Fixed points and theorems are the
-same, and iterations two fifths fewer (`examples/benchmarks/bench_relaxation.py`). At 1.9 TV swings
-and takes longer."""
-STRIDE = 8.0
-"""Factor on the step of ADMM and DRS with TV, whose minimum is one whatever the step: at
-sqrt(1 / L) itself their residual was below 1e-4 with missing pixels still empty, 1 dB from where
-they end."""
-ASSUMED_NOISE = 0.01
-"""Noise level of a measurement whose operator knows none and whose user tells none."""
+DEFAULT = Settings()
+STEPS = 400
+"""Largest number of steps where none is told."""
+GAP_STEPS = 3000
+"""The same of `pdhg`, whose steps are short and call no network."""
 
 
 @dataclass(frozen=True)
@@ -62,55 +63,33 @@ class Restoration:
     image: Tensor
     """The restored images [B, C, H, W]."""
     trace: Trace
-    """Objective, residual and data_misfit per step and image, [K, B]; the descent comes first."""
+    """Objective, residual and data_misfit per step and image, [K, B]; the descent comes first. The
+    objective is None where the prior has no value: `evidence` has bounds on its fall."""
     stopped: list[str]
     """Per image: "tolerance" or "max_steps"."""
     certified: list[bool]
-    """Per image: the premises hold, after the descent neither objective nor merit ever rose, and
-    the residual ended below tol."""
+    """Per image: whether `evidence` proves it, so that there are no doubts."""
     doubts: list[str]
-    """Per image: why it is not certified; empty if it is."""
+    """Per image: sentences on why it is not certified; empty if it is."""
+    evidence: list[Evidence]
+    """Per image: the numbers that this rests on, and what each was compared with."""
     steps: Tensor
     """Per image: steps taken, the descent included."""
+    solver: str
+    """Name of the algorithm that ran."""
     sigma: float
     """The noise level s of the prior."""
     descent: int
     """Steps of the descent, in which the objective still changes its meaning."""
     premises: Premises
-    """Step and prior as they were known before the run, and what of it breaks a theorem."""
-
-
-class AtStep:
-    """A denoiser-type prior R_sigma as the g of a solver: g = weight * R_sigma / sigma^2.
-
-    Taking tau = sigma^2 makes prox_{tau g} the prior's own prox, once the data term is divided by
-    the weight.
-    """
-
-    def __init__(self, prior: KnownPrior):
-        self.prior = prior
-
-    def select(self, index: Tensor) -> "AtStep":
-        """The same for those images of the batch; a prior without state serves them all."""
-        return AtStep(self.prior.select(index)) if isinstance(self.prior, Selectable) else self
-
-    def prox(self, v: Tensor, tau: float | Tensor) -> Tensor:
-        """The prior's prox at sigma = sqrt(tau), [B, C, H, W] -> the same."""
-        return self.prior.prox(v, tau**0.5)
-
-    def prox_and_value(self, v: Tensor, tau: float | Tensor) -> tuple[Tensor, Tensor | None]:
-        """The prox and g there, [B]; None for a prior without a value."""
-        if not isinstance(self.prior, HasProxAndValue):
-            return self.prox(v, tau), None
-        x, r = self.prior.prox_and_value(v, tau**0.5)
-        return x, None if r is None else r / tau
+    """Step, noise and operator as they were known before the run."""
 
 
 def restore(
     y: Tensor,
     op: LinearPhysics,
     prior: KnownPrior,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULT,
     *,
     init: Tensor | None = None,
     progress: bool = False,
@@ -120,79 +99,176 @@ def restore(
     y: measurement [B, ...]; op: a deepinv LinearPhysics; prior: what keeps the contract of
     `proxlab.priors.contract`; init: first estimate [B, C, H, W], from which the solver starts
     without a descent.
-    Raises ValueError on what cannot be, solvers.Diverged with the step when iterates blow up.
-    Sources: [Fang24] for the prox, [Themelis20] for the choice of sigma, [Geman95] for splitting,
-    [Zhang21] for the descent.
+    Raises ValueError on what cannot be, an operator without a noise level and one whose A_adjoint
+    is not its adjoint among them; solvers.Diverged with the step when iterates blow up.
+    Sources: [Fang24] for the prox, [Rockafellar70] for the evidence, [Themelis20] for the choice of
+    sigma, [Geman95] for splitting, [Zhang21] for the descent, [Chambolle11] for `pdhg`.
     """
-    algorithm, weight = ALGORITHMS[settings.solver], settings.weight
+    weight = settings.weight
     if weight is None:
         weight = prior.capabilities.default_weight
-    f = data_term(y, op, noise=settings.noise, strength=1 / weight, assumed=ASSUMED_NOISE)
-    lipschitz = f.lipschitz()
-    sigma = settings.sigma
-    if sigma is None:
-        sigma = default_sigma(lipschitz, prior, algorithm)
-    if not 0 < sigma < 1:
-        raise ValueError(
-            f"sigma is in image units, expected 0 < sigma < 1, got {sigma}"
-            + ("; divide by 255?" if sigma >= 1 else "")
-        )
-    tau = sigma**2
+    noise = settings.noise
+    if isinstance(noise, str):  # "auto": `Settings` takes no other
+        noise = estimate_noise(y, op)
+    f = data_term(y, op, noise=noise, strength=1 / weight, assumed=None)
     with torch.no_grad():
-        x = start(y, op) if init is None else init
-        g = AtStep(prior)
-        descent = 0 if init is not None else min(DESCENT, settings.steps - 1)
-        first = None
-        if descent:
-            high = min(max(FIRST_LEVEL, sigma), prior.sigma_range[1])
-            levels = geometric(high, sigma, descent + 1)[:-1]
-            down = solvers.hqs(f, g, x, tau=[s**2 for s in levels])
-            first = solvers.run(down, max_steps=descent, tol=1e-12, progress=progress)
-            x = first.x
-        before = premises(algorithm, prior, tau, x, lipschitz)
-        relaxed = {"relaxation": RELAXATION} if algorithm in (solvers.admm, solvers.drs) else {}
-        # a prox by conjugate gradients is known to the tolerance of these, and so is what falls
-        short, accuracy = len(f.stopped_short), max(ROUNDING, f.tol)
-        last = solvers.run(
-            algorithm(f, g, x, tau=tau, **relaxed),
-            max_steps=settings.steps - descent,
-            tol=settings.tol,
-            rounding=accuracy,
-            progress=progress,
+        y = as_operator(op).usable(y)
+        plain = start(y, op)
+        check = check_operator(op, y, plain)
+        if check.adjoint_wrong and settings.checks.adjoint:
+            raise ValueError(
+                f"{check.adjoint_wrong}; checks=Checks(adjoint=False) runs all the same"
+            )
+        weights = measurement_weights(y, op, noise, 1 / weight)
+        lipschitz = f.lipschitz()
+        composite = isinstance(prior, HasComposite) and settings.solver in (None, "pdhg")
+        name = settings.solver or ("pdhg" if composite else "admm")
+        steps = settings.steps or (GAP_STEPS if composite else STEPS)
+        algorithm, settings = ALGORITHMS[name], replace(settings, solver=name, steps=steps)
+        sigma = settings.sigma
+        if sigma is None:
+            sigma = default_sigma(lipschitz, prior, algorithm)
+        if not 0 < sigma < 1:
+            raise ValueError(
+                f"sigma is in image units, expected 0 < sigma < 1, got {sigma}"
+                + ("; divide by 255?" if sigma >= 1 else "")
+            )
+        level = (weights.image * weight).rsqrt()
+        before = Premises(
+            sigma**2,
+            lipschitz,
+            level,
+            check,
+            check_data_term(f, op, y, plain, weights.entry),
+            curvature_floor(f, plain),
         )
-        short = len(f.stopped_short) - short
-    missed = f"the data term's prox missed its tolerance {short} times" if short else ""
-    doubts = [
-        "; ".join(filter(None, (broken, missed, seen)))
-        for broken, seen in zip(before.broken, last.doubts, strict=True)
-    ]
+        job = _Job(y, op, prior, settings, f, weights, before)
+        if composite:
+            return _by_gap(job, plain if init is None else init, progress)
+        if algorithm is pdhg:
+            raise ValueError(
+                f"pdhg solves convex priors g(K x), as tv and wavelets are; {prior.name} is none, "
+                "take admm"
+            )
+        run = run_at_level(algorithm, f, prior, sigma, settings, (plain, init), progress)
+        return _judged(job, run)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One restoration: what was asked for, and what is known before it runs."""
+
+    y: Tensor
+    op: LinearPhysics
+    prior: KnownPrior
+    settings: Settings
+    f: QuadraticDataTerm
+    weights: Weights
+    before: Premises
+
+
+def _by_gap(job: _Job, x: Tensor, progress: bool) -> Restoration:
+    """The run of a convex prior g(K x), certified by its duality gap."""
+    assert isinstance(job.prior, HasComposite)
+    settings, check = job.settings, job.before.operator
+    f, g = job.f, job.prior.composite()
+    closed = f.tol == 0  # else its prox is an inner solve, and gradients are better
+    steps = pdhg(f, g, x) if closed else condat_vu(f, g, x, lipschitz=job.before.lipschitz)
+    last = solvers.run(steps, max_steps=settings.steps or 1, tol=settings.tol, progress=progress)
+    assert last.trace.gap is not None and last.trace.objective is not None
+    found, doubts = [], []
+    for b, k in enumerate(last.steps.tolist()):
+        gap = float(last.trace.gap[k - 1, b] / last.trace.objective[k - 1, b].abs())
+        found.append(Evidence(0, 0, check.adjoint_error, check.linearity_error, gap=gap))
+        words = judging.premise_doubts(job.before) + judging.gap_doubts(gap, settings.tol)
+        doubts.append("; ".join(words))
+    return _restoration(job, None, last, found, doubts)
+
+
+def _judged(job: _Job, run: Run) -> Restoration:
+    """The run of a prior that was used through its prox, judged image by image."""
+    algorithm, f, before = ALGORITHMS[job.settings.solver or ""], job.f, job.before
+    errors = _data_errors(job, run, at_answer=algorithm is hqs)
+    merit, misfit = run.last.trace.merit, run.last.trace.data_misfit
+    found, doubts = [], []
+    for b, seen in enumerate(run.seen):
+        lipschitz = float(before.lipschitz[b])
+        met = judging.interpolated(seen, run.probes[b])
+        convex = met.convex_margin >= 0
+        t = before.tau * lipschitz
+        # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
+        flat = lipschitz / (1 + t) if algorithm is hqs else lipschitz
+        curved, monotone = judging.curvature_over(seen, flat, f.tol)
+        # what was found before the run is of f itself, and f is what L has to bound
+        curved = max(curved, float(before.curvature[b]) / lipschitz if lipschitz > 0 else 0.0)
+        gradient = seen.gradient / max(float(run.reference[b]), 1e-300)
+        k = int(run.last.steps[b])
+        found.append(
+            Evidence(
+                seen.evaluations,
+                len(seen.x),
+                before.operator.adjoint_error,
+                before.operator.linearity_error,
+                met.margin,
+                met.convex_margin,
+                met.value_margin,
+                judging.fall(seen, met) if met.margin >= 0 else None,
+                data_error=errors[b],
+                step=t,
+                step_limit=PROVED[algorithm].limit(convex),
+                curvature=curved,
+                gradient=gradient,
+            )
+        )
+        words = judging.premise_doubts(before)
+        words += judging.data_doubts(curved, monotone, errors[b], run.missed)
+        words += judging.prior_doubts(job.prior.name, met, seen)
+        words += filter(None, [step_doubt(algorithm, job.prior, before.tau, lipschitz, convex)])
+        if merit is not None and (is_proved(algorithm, t, False) or PROVED[algorithm].falls):
+            rounding = Rounding(max(ROUNDING, f.tol), judging.value_error(seen))
+            words += filter(None, [risen("the merit", merit[:k, b], misfit[:k, b], rounding)])
+        residual = float(run.last.trace.residual[k - 1, b])
+        words += judging.rest_doubts(residual, job.settings.tol, gradient)
+        doubts.append("; ".join(words))
+    return _restoration(job, run.first, run.last, found, doubts)
+
+
+def _data_errors(job: _Job, run: Run, at_answer: bool) -> list[float]:
+    """The data term's last gradient of each image against w A^T W (A x - y), by two products."""
+    point = torch.stack([one.point[-1] for one in run.seen])
+    v = torch.stack([one.v[-1] for one in run.seen])
+    x, told = (v if at_answer else point), (point - v) / job.before.tau
+    misfit = job.op.A(x) - job.y
+    if job.weights.entry is not None:
+        misfit = job.weights.entry * misfit
+    gradient = per_image(job.weights.image, x) * job.op.A_adjoint(misfit)
+    known = (1 + job.before.tau * job.before.lipschitz) * norm(x) / job.before.tau
+    allowed = (4 * job.f.tol + 8 * torch.finfo(x.dtype).eps) * known
+    error = (norm(told - gradient) - allowed).clamp(min=0)
+    return (error / norm(gradient).clamp(min=1e-300)).tolist()
+
+
+def _restoration(
+    job: _Job,
+    first: Result | None,
+    last: Result,
+    found: list[Evidence],
+    doubts: list[str],
+) -> Restoration:
+    descent = 0 if first is None else len(first.trace.residual)
     return Restoration(
         image=last.x,
         trace=last.trace if first is None else _joined(first, last),
         stopped=last.stopped,
-        certified=[not doubt for doubt in doubts],
+        certified=[not words for words in doubts],
         doubts=doubts,
+        evidence=found,
         steps=last.steps + descent,
-        sigma=sigma,
+        solver=job.settings.solver or "",  # `restore` has filled it in
+        sigma=job.before.tau**0.5,
         descent=descent,
-        premises=before,
+        premises=job.before,
     )
-
-
-def default_sigma(
-    lipschitz: PerImage, prior: KnownPrior, algorithm: Callable = solvers.pgd
-) -> float:
-    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest.
-
-    `STRIDE` times as much where the prior is convex, the algorithm takes any step, and there is no
-    certificate to lose: the envelope that proves a descent falls for steps below 1 / L alone.
-    """
-    low, high = prior.sigma_range
-    largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
-    free = prior.capabilities.convex and not prior.capabilities.exact
-    free = free and PROVED[algorithm].limit(True) == math.inf
-    stride = STRIDE if free and algorithm is not solvers.hqs else 1.0  # hqs minimises another sum
-    return min(max(0.99 * stride / largest**0.5, low), high)
 
 
 def _joined(first: Result, last: Result) -> Trace:

@@ -14,7 +14,7 @@ from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
 from proxlab.priors.classical import TV
 from proxlab.restoration import ALGORITHMS
 from proxlab.restoration.data_terms import data_term
-from proxlab.restoration.restoring import AtStep
+from proxlab.restoration.fixed_level import AtStep
 
 SIGMA, NOISE, WEIGHT = 0.05, 0.06, 8.0
 CLEAN = torch.from_numpy(camera()[96:120, 200:226]).double()[None, None] / 255

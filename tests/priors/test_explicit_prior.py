@@ -14,7 +14,7 @@ from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
 from proxlab.restoration.data_terms import data_term
-from proxlab.restoration.restoring import AtStep
+from proxlab.restoration.fixed_level import AtStep
 
 SIGMA, NOISE, STEPS = 0.1, 0.11, 12
 

@@ -14,7 +14,7 @@ from proxlab.commands.demo import demo
 from proxlab.commands.main import main
 from proxlab.images.metrics import psnr
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
-from proxlab.restoration import restoring
+from proxlab.restoration import fixed_level
 from proxlab.restoration.data_terms import data_term
 
 CLEAN = torch.from_numpy(camera()).float()[None, None, 96:160, 200:264] / 255
@@ -46,7 +46,7 @@ def test_relaxed_it_ends_at_the_same_image_in_fewer_steps(solver, monkeypatch):
     op, _ = PROBLEMS["inpaint"]
     y, prior = op(CLEAN, generator=generator()), proxlab.load("lpn-gray")
     relaxed = proxlab.restore(y, op, prior, solver)
-    monkeypatch.setattr(restoring, "RELAXATION", 1.0)
+    monkeypatch.setattr(fixed_level, "RELAXATION", 1.0)
     plain = proxlab.restore(y, op, prior, solver)
     assert relaxed.certified == plain.certified == [True]
     assert (relaxed.image - plain.image).norm() < 2e-3 * plain.image.norm()

@@ -1,0 +1,155 @@
+"""Runs of a prior at one noise level, after a descent from a high one: how `restore` uses a prox.
+
+Phase one comes down from a high level to s by half-quadratic splitting, which leads to a good
+minimum; phase two stays at s and runs the chosen solver until every image is at rest. Only phase
+two is certified. ADMM and DRS are over-relaxed there (`RELAXATION`), which changes neither their
+fixed points nor what is proved.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import solvers
+from proxlab.operators.contract import QuadraticDataTerm
+from proxlab.restoration.evidence import Probe, probed
+from proxlab.restoration.premises import KnownPrior
+from proxlab.restoration.settings import Settings
+from solvers import Result
+from solvers.conditions import PROVED
+from solvers.protocols import HasProxAndValue, PerImage, Selectable
+from solvers.schedules import geometric
+from solvers.witness import Seen, Witness, first_gradient
+
+FIRST_LEVEL = 49 / 255
+"""Noise level at which the descent begins, as in the plug-and-play literature [Zhang21]."""
+DESCENT = 24
+"""Steps of that descent."""
+ROUNDING = 1e-6
+"""Relative error that certificates forgive, ten units in the last place of float32."""
+RELAXATION = 1.7
+"""Over-relaxation of ADMM and DRS, between 0 and 2; 1 is none. Fixed points and theorems are the
+same, and iterations two fifths fewer (`examples/benchmarks/bench_relaxation.py`)."""
+STRIDE = 8.0
+"""Factor on the step of ADMM and DRS with a convex prior that has no closed form, whose minimum is
+one whatever the step: at sqrt(1 / L) itself their residual was below 1e-4 with missing pixels still
+empty."""
+
+
+class AtStep:
+    """A denoiser-type prior R_sigma as the g of a solver: g = weight * R_sigma / sigma^2.
+
+    Taking tau = sigma^2 makes prox_{tau g} the prior's own prox, once the data term is divided by
+    the weight. `values` False makes it a prior without values.
+    """
+
+    def __init__(self, prior: KnownPrior, values: bool = True):
+        self.prior, self.values = prior, values
+
+    def select(self, index: Tensor) -> "AtStep":
+        """The same for those images of the batch; a prior without state serves them all."""
+        if isinstance(self.prior, Selectable):
+            return AtStep(self.prior.select(index), self.values)
+        return self
+
+    def prox(self, v: Tensor, tau: float | Tensor) -> Tensor:
+        """The prior's prox at sigma = sqrt(tau), [B, C, H, W] -> the same."""
+        return self.prior.prox(v, tau**0.5)
+
+    def prox_and_value(self, v: Tensor, tau: float | Tensor) -> tuple[Tensor, Tensor | None]:
+        """The prox and g there, [B]; None for a prior without a value."""
+        if not self.values or not isinstance(self.prior, HasProxAndValue):
+            return self.prox(v, tau), None
+        x, r = self.prior.prox_and_value(v, tau**0.5)
+        return x, None if r is None else r / tau
+
+
+class Run(NamedTuple):
+    """Both phases of a run, and what was seen of the second."""
+
+    first: Result | None
+    """The descent; None from a first estimate of the user's."""
+    last: Result
+    seen: list[Seen]
+    """Per image: its evaluations."""
+    probes: list[Probe | None]
+    """Per image: the evaluation that tests the reported values; None where there are none."""
+    reference: PerImage
+    """Gradient of the objective at the first estimate, [B]."""
+    missed: int
+    """Calls of the data term's prox that ended above its tolerance in the second phase."""
+
+
+def run_at_level(
+    algorithm: Callable,
+    f: QuadraticDataTerm,
+    prior: KnownPrior,
+    sigma: float,
+    settings: Settings,
+    starts: tuple[Tensor, Tensor | None],
+    progress: bool = False,
+) -> Run:
+    """Descend to the level sigma, stay there until at rest, and test reported values once.
+
+    starts: the plain first estimate, and that of the user, which replaces the descent.
+    """
+    plain, own = starts
+    tau, steps = sigma**2, settings.steps or 0
+    g = AtStep(prior, settings.checks.values)
+    reference = first_gradient(f, g, plain, tau)
+    x, first = plain if own is None else own, None
+    descent = 0 if own is not None else min(DESCENT, steps - 1)
+    if descent:
+        high = min(max(FIRST_LEVEL, sigma), prior.sigma_range[1])
+        levels = geometric(high, sigma, descent + 1)[:-1]
+        down = solvers.hqs(f, g, x, tau=[s**2 for s in levels])
+        first = solvers.run(down, max_steps=descent, tol=1e-12, progress=progress)
+        x = first.x
+    relaxed = {"relaxation": RELAXATION} if algorithm in (solvers.admm, solvers.drs) else {}
+    witness = Witness(settings.checks.pairs, f.lipschitz(), reference)
+    short = len(f.stopped_short)
+    last = solvers.run(
+        algorithm(f, g, x, tau=tau, **relaxed),
+        max_steps=steps - descent,
+        tol=settings.tol,
+        # a prox by conjugate gradients is known to the tolerance of these, and so is what falls
+        rounding=max(ROUNDING, f.tol),
+        progress=progress,
+        witness=witness,
+    )
+    seen = [witness.of(b) for b in range(len(x))]
+    missed = len(f.stopped_short) - short
+    return Run(first, last, seen, _probe(g, seen, tau), reference, missed)
+
+
+def default_sigma(
+    lipschitz: PerImage, prior: KnownPrior, algorithm: Callable = solvers.pgd
+) -> float:
+    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest.
+
+    `STRIDE` times as much where the prior is convex, its prox no closed form, and the algorithm
+    takes any step.
+    """
+    low, high = prior.sigma_range
+    largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
+    free = prior.capabilities.convex and not prior.capabilities.exact
+    free = free and PROVED[algorithm].limit(True) == math.inf
+    stride = STRIDE if free and algorithm is not solvers.hqs else 1.0  # hqs minimises another sum
+    return min(max(0.99 * stride / largest**0.5, low), high)
+
+
+def _probe(g: AtStep, seen: list[Seen], tau: float) -> list[Probe | None]:
+    """One evaluation more of each image, where values were reported."""
+    if any(one.values is None for one in seen):
+        return [None] * len(seen)
+    v = torch.stack([probed(one) for one in seen])
+    whole = g.select(torch.arange(len(seen), device=v.device))
+    x, r = whole.prox_and_value(v, tau)
+    if r is None:
+        return [None] * len(seen)
+    return [
+        Probe(one, answer, tau * float(value)) for one, answer, value in zip(v, x, r, strict=True)
+    ]
