@@ -10,17 +10,17 @@ bounds from above how much lower the objective can be (`partial_gap`).
 
 from collections.abc import Generator
 from itertools import count
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from solvers.curvature import Curvature
+from solvers.duality.composite import Composite, HasComposite, HasWarmStart, partial_gap
+from solvers.duality.curvature import Curvature
+from solvers.duality.restarts import Restarts, shaped
 from solvers.protocols import (
     DataTerm,
     Image,
     PerImage,
-    Prior,
     Selectable,
     State,
     descend,
@@ -33,96 +33,17 @@ from solvers.protocols import (
 )
 from solvers.schedules import check_relaxation
 
+__all__ = ["Composite", "HasComposite", "HasWarmStart", "condat_vu", "partial_gap", "pdhg"]
+
 EVERY = 10
 """Steps between two looks at objective and gap; between them `State` repeats the last look."""
 RELAXATION = 1.9
-"""Over-relaxation of both, below 2: a third fewer steps than without on TV."""
+"""Over-relaxation of both, below 2."""
 REACH = 0.12
 """Primal over dual step of `pdhg`: pixels are expected to move by so much of their root mean
-square. The best of .02 to .5 for deblurring and inpainting with TV, within a factor of two."""
+square. The best of .06, .12, .24 and .5 on the problems of `proxlab demo`, within a third."""
 REACH_IN_METRIC = 0.04
 """The same of `condat_vu`, whose metric has taken the large steps out of it."""
-
-
-class Composite(Protocol):
-    """g(x) = h(K x), h convex and positively homogeneous: a norm of K x, as total variation is.
-
-    Images are independent. The dual variable u has the batch as its first dimension, and may have
-    any shape beyond that. It may be `Selectable`, and must be if images have weights of their own.
-    """
-
-    @property
-    def norm_squared(self) -> float:
-        """A bound on |K|^2."""
-        ...
-
-    @property
-    def radius(self) -> float | PerImage:
-        """How large an entry of u may become, positive: the weight of the norm."""
-        ...
-
-    def forward(self, x: Image) -> Tensor:
-        """K x."""
-        ...
-
-    def adjoint(self, u: Tensor) -> Image:
-        """K^T u."""
-        ...
-
-    def project(self, u: Tensor) -> Tensor:
-        """The prox of h*: u onto the dual ball, where h*(u) = 0 and <K x, u> <= g(x) for any x."""
-        ...
-
-    def value(self, x: Image) -> PerImage:
-        """g(x), float64 [B]."""
-        ...
-
-    def spectrum(self, x: Image) -> Tensor:
-        """A bound on K^T K that is diagonal in Fourier, against `torch.fft.rfft2(x)`."""
-        ...
-
-
-@runtime_checkable
-class HasComposite(Protocol):
-    """A prior whose R_sigma is sigma^2 g with one convex g = h(K x)."""
-
-    def composite(self) -> Composite:
-        """g, the same for every sigma."""
-        ...
-
-
-@runtime_checkable
-class HasWarmStart(Protocol):
-    """A prior whose prox is an iteration, which goes quicker from where the last call ended."""
-
-    def for_run(self) -> Prior:
-        """The same prior for one run on one batch, `Selectable`: it remembers, this one never."""
-        ...
-
-
-def partial_gap(
-    g: Composite,
-    x: Image,
-    u: Tensor,
-    q: Image,
-    ball: PerImage,
-    at: tuple[Image, Image] | None = None,
-) -> PerImage:
-    """Bound from above on F(x) - F(z), F = f + g, for every z with |z - x| <= ball. [B]
-
-    g(x) - <K x, u> + ball |q|, where u lies in the dual ball and q = grad f(x) + K^T u. Proof:
-    g(z) >= <K z, u> and f(z) >= f(x) + <grad f(x), z - x> by convexity; add them, and
-    F(x) - F(z) <= g(x) - <K x, u> - <q, z - x>. (Further away the bound grows with |z - x|, as F
-    is convex: at k times the distance it is k times as large.)
-    With `at` = (x', q'), f's tangent is taken at x' instead, q' = grad f(x') + K^T u, which costs
-    f(x) - f(x') - <grad f(x'), x - x'> = <x - x', q - q'> / 2, as f is quadratic, and needs |q'|
-    alone to be small. [Chambolle11, Sec. 3.1] has the partial gap.
-    """
-    slack = g.value(x) - dot(g.forward(x), u)
-    if at is None:
-        return slack + ball * norm(q)
-    near, rest = at
-    return slack + (dot(x - near, q - rest) / 2).clamp(min=0) + ball * norm(rest)
 
 
 def pdhg(
@@ -139,10 +60,11 @@ def pdhg(
     (x, u) = (x, u) + relaxation ((x', u') - (x, u)),   u_0 = 0,   0 < relaxation < 2.
 
     Converges to a minimum at any tau, a float or [B]; without one it is set by the size of the
-    images (`REACH`). f is quadratic, |A x - y|^2 / (2 s^2). Uses f.prox, f.grad, f.value. x,
-    objective, misfit, residual and gap of State belong together and are renewed at the first step
-    and at every tenth. Residual |x' - x| / |x|. Raises ValueError for tau <= 0 or a relaxation
-    outside (0, 2).
+    images (`REACH`). It starts again from the mean of its steps where that pays (`Restarts`).
+    f is quadratic, |A x - y|^2 / (2 s^2). Uses f.prox, f.grad, f.value. Looks at the first step and
+    at every tenth: x, objective, misfit and gap of State are those of the least gap seen so far,
+    and belong together. Residual |x' - x| / |x|, of the last look. Raises ValueError for tau <= 0
+    or a relaxation outside (0, 2).
     """
     check_relaxation(relaxation)
     size = _size(f, x)
@@ -150,31 +72,25 @@ def pdhg(
     s = 1 / (t * g.norm_squared)
     Kx = g.forward(x)
     u = torch.zeros_like(Kx)
-    state = None
+    means, state = Restarts.at(x, u), None
     for k in count(1):
-        moved = f.prox(descend(x, t, g.adjoint(u)), t)
+        last, moved = x, f.prox(descend(x, t, g.adjoint(u)), t)
         K_moved = g.forward(moved)
-        ahead = torch.lerp(Kx, K_moved, 2.0)
-        lifted = g.project(torch.addcmul(u, ahead, per_image(s, u)))
-        last = x
+        lifted = g.project(torch.addcmul(u, torch.lerp(Kx, K_moved, 2.0), per_image(s, u)))
         x, u = torch.lerp(x, moved, relaxation), torch.lerp(u, lifted, relaxation)
         Kx = torch.lerp(Kx, K_moved, relaxation)
+        means.add(x, u)
         if state is None or k % EVERY == 0:
-            feasible = g.project(u)
-            pull, ball = g.adjoint(feasible), torch.maximum(size, norm(x).double())
-            q = f.grad(x) + pull
-            # Where f is steep, x rounded to float32 leaves a gradient of L eps |x|; one prox from
-            # x has none. Its step makes tau |K^T u| about as large as x.
-            far = ball / guarded(norm(pull).double())
-            far = torch.minimum(torch.maximum(far, t), 1e3 * t)
-            near = f.prox(descend(x, far, pull), far)
-            at = near, (x - near) / per_image(far, x)
-            gap = torch.minimum(
-                partial_gap(g, x, feasible, q, ball), partial_gap(g, x, feasible, q, ball, at)
-            )
-            state = _state(f, g, x, relative(moved - last, x), gap)
+            x_mean, u_mean = means.means()
+            gap, gap_mean = _gap(f, g, x, u, size, t), _gap(f, g, x_mean, u_mean, size, t)
+            state = _least(state, f, g, (x, gap), (x_mean, gap_mean), relative(moved - last, x))
+            again, x, u = means.restarted(gap, gap_mean, x, u)
+            if again:
+                Kx = g.forward(x)
         index = yield state
-        f, g, x, u, Kx, t, s, size, state = _narrow(index, f, g, x, u, Kx, t, s, size, state)
+        f, g, x, u, Kx, t, s, size, means, state = _narrow(
+            index, f, g, x, u, Kx, t, s, size, means, state
+        )
 
 
 def condat_vu(
@@ -195,42 +111,79 @@ def condat_vu(
     the proximal one in the metric M - Hessian >= s K^T K, and converges as `pdhg` does. c is
     measured, and raised where a step shows it too small.
     f is quadratic; lipschitz [B] is that of its gradient. Uses f.grad, one product with A and one
-    with A^T a step, and f.value every tenth. State as in `pdhg`. Images [B, C, H, W].
+    with A^T a step, and f.value every tenth. Restarts and State as in `pdhg`. Images [B, C, H, W].
     Raises ValueError for a relaxation outside (0, 2).
     """
     check_relaxation(relaxation)
     size = _size(f, x)
     s = 1 / (_default_tau(g, size * REACH_IN_METRIC / REACH, x) * g.norm_squared)
     curvature = Curvature.measured(f.grad, x, lipschitz)
-    Kx = g.forward(x)
-    u, grad = torch.zeros_like(Kx), f.grad(x)
-    state = None
+    Kx, grad = g.forward(x), f.grad(x)
+    u = torch.zeros_like(Kx)
+    means, state = Restarts.at(x, u, grad), None
     for k in count(1):
         q = grad + g.adjoint(u)
         moved = x - curvature.solve(q, s, g.spectrum(x))
         K_moved = g.forward(moved)
-        ahead = torch.lerp(Kx, K_moved, 2.0)
-        lifted = g.project(torch.addcmul(u, ahead, per_image(s, u)))
-        last, last_grad, climb = x, grad, K_moved - Kx
+        lifted = g.project(torch.addcmul(u, torch.lerp(Kx, K_moved, 2.0), per_image(s, u)))
+        step, climb, last_grad = moved - x, K_moved - Kx, grad
         x, u = torch.lerp(x, moved, relaxation), torch.lerp(u, lifted, relaxation)
-        Kx = torch.lerp(Kx, K_moved, relaxation)
-        grad = f.grad(x)
+        Kx, grad = torch.lerp(Kx, K_moved, relaxation), f.grad(x)
+        means.add(x, u, grad)
         if state is None or k % EVERY == 0:
-            step = moved - last
             room = -dot(step, q) - s * dot(climb, climb)  # <step, (M - s K^T K) step>
             needed = dot(step, grad - last_grad) / relaxation
             curvature = curvature.raised(needed > (1 + 1e-3) * room)
-            feasible = g.project(u)
-            ball = torch.maximum(size, norm(x).double())
-            gap = partial_gap(g, x, feasible, grad + g.adjoint(feasible), ball)
-            state = _state(f, g, x, relative(step, x), gap)
+            x_mean, u_mean, grad_mean = means.means()  # grad f is affine: that of x_mean
+            gap = _gap_by_gradient(g, x, u, grad, size)
+            gap_mean = _gap_by_gradient(g, x_mean, u_mean, grad_mean, size)
+            state = _least(state, f, g, (x, gap), (x_mean, gap_mean), relative(step, x))
+            again, x, u, grad = means.restarted(gap, gap_mean, x, u, grad)
+            if again:
+                Kx = g.forward(x)
         index = yield state
-        f, g, x, u, Kx, grad, s, size, curvature, state = _narrow(
-            index, f, g, x, u, Kx, grad, s, size, curvature, state
+        f, g, x, u, Kx, grad, s, size, curvature, means, state = _narrow(
+            index, f, g, x, u, Kx, grad, s, size, curvature, means, state
         )
 
 
-def _state(f: DataTerm, g: Composite, x: Image, residual: PerImage, gap: PerImage) -> State:
+def _gap(f: DataTerm, g: Composite, x: Image, u: Tensor, size: PerImage, t: PerImage) -> PerImage:
+    """Partial gap by a prox of f. Where f is steep, x rounded to float32 leaves a gradient of
+    L eps |x|; one prox from x has none. Its step makes tau |K^T u| about as large as x."""
+    u = g.project(u)
+    pull, ball = g.adjoint(u), torch.maximum(size, norm(x).double())
+    q = f.grad(x) + pull
+    far = ball / guarded(norm(pull).double())
+    far = torch.minimum(torch.maximum(far, t), 1e3 * t)
+    near = f.prox(descend(x, far, pull), far)
+    at = near, (x - near) / per_image(far, x)
+    return torch.minimum(partial_gap(g, x, u, q, ball), partial_gap(g, x, u, q, ball, at))
+
+
+def _gap_by_gradient(g: Composite, x: Image, u: Tensor, grad: Image, size: PerImage) -> PerImage:
+    u = g.project(u)
+    ball = torch.maximum(size, norm(x).double())
+    return partial_gap(g, x, u, grad + g.adjoint(u), ball)
+
+
+def _least(
+    state: State | None,
+    f: DataTerm,
+    g: Composite,
+    now: tuple[Image, PerImage],
+    mean: tuple[Image, PerImage],
+    residual: PerImage,
+) -> State:
+    """The state of the least gap: the last one, this step's, or that of the mean."""
+    (x, gap), (x_mean, gap_mean) = now, mean
+    x = torch.where(shaped(gap_mean < gap, x), x_mean, x)
+    gap = torch.minimum(gap, gap_mean)
+    if state is not None and state.gap is not None and state.objective is not None:
+        worse = gap >= state.gap  # NaN is not: the driver is to see it
+        if worse.all():
+            return state._replace(residual=residual)
+        x = torch.where(shaped(worse, x), state.x, x)
+        gap = torch.where(worse, state.gap, gap)
     misfit = f.value(x)
     return State(x, residual, misfit + g.value(x), misfit, True, gap=gap)
 
