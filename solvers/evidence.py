@@ -126,11 +126,12 @@ def judge(found: Gram, values: Tensor | None = None) -> Interpolation:
     """`interpolation` of evaluations whose inner products are known."""
     xx, xv, vv = found.xx, found.xv, found.vv
     to_v, to_x = distances(vv), distances(xx)
-    slack = CROSS * found.unit * to_v.sqrt()
+    own = _error_of_sums(found)
+    slack = CROSS * found.unit * to_v.sqrt() + own
     cost = xv.diagonal()[:, None] - xv + slack
     margin = cycle_margin(cost, to_v / 2)
     rest = xv.mT - xx  # <v_i - x_i, x_j>
-    convex = rest.diagonal()[:, None] - rest + CROSS * found.unit * to_x.sqrt()
+    convex = rest.diagonal()[:, None] - rest + CROSS * found.unit * to_x.sqrt() + own
     low = high = xx.new_full((len(xx),), float("nan"))
     if margin >= 0:
         paths = shortest(cost)
@@ -176,16 +177,19 @@ def distances(table: Tensor) -> Tensor:
 def cycle_margin(cost: Tensor, price: Tensor) -> float:
     """Largest m for which no cycle of the complete graph has a negative sum of cost - m price.
 
-    cost, price: [K, K], price >= 0 and 0 on the diagonal alone, or nearly. inf for K = 1.
+    cost, price: [K, K], price >= 0 and 0 on the diagonal alone, or nearly. inf for K = 1, -inf for
+    costs that are no numbers.
     """
     away = price > 0
+    if not bool(cost.isfinite().all() and price.isfinite().all()):
+        return -inf
     if not away.any():
         return inf
     there_and_back = (cost + cost.mT)[away] / (price + price.mT)[away]
     high = float(there_and_back.min())
     if possible(cost - high * price):
         return high
-    low, width = high, max(1.0, abs(high)) / 64
+    low, width = min(high, 0.0), max(1.0, abs(high)) / 64  # a margin of 0 is met exactly
     while not possible(cost - low * price):
         low, width = low - width, 2 * width
     for _ in range(HALVINGS):
@@ -207,6 +211,12 @@ def shortest(cost: Tensor) -> Tensor:
     for k in range(len(paths)):
         torch.minimum(paths, paths[:, k : k + 1] + paths[k], out=paths)
     return paths
+
+
+def _error_of_sums(found: Gram) -> float:
+    """Error of an inner product in float64: it counts where the evaluations are in float64 too."""
+    x, v = (float(table.diagonal().max()) ** 0.5 for table in (found.xx, found.vv))
+    return 4 * torch.finfo(found.xx.dtype).eps * x * (x + v)
 
 
 def _value_margin(found: Gram, values: Tensor, to_x: Tensor, to_v: Tensor) -> float:
