@@ -1,6 +1,6 @@
 """Evidence of one prox: closed forms pass, with the margin that theory says; impostors do not."""
 
-from itertools import combinations, permutations
+from itertools import combinations, pairwise, permutations
 from math import cos, inf, pi, sin, tan
 
 import pytest
@@ -27,7 +27,7 @@ def normal(*shape: int) -> torch.Tensor:
 
 V = 2 * normal(14, 30)
 PATH = torch.cat(
-    [torch.lerp(a, b, torch.linspace(0, 0.9, 10).double()[:, None]) for a, b in zip(V[:3], V[1:4])]
+    [torch.lerp(a, b, torch.linspace(0, 0.9, 10).double()[:, None]) for a, b in pairwise(V[:4])]
 )
 """Ten steps from each of three points to the next: a run asks about neighbours."""
 
@@ -71,7 +71,9 @@ def test_a_map_that_is_no_gradient_is_refused_though_every_pair_of_it_is_monoton
         v.append(twisted(v[-1]))
     v = torch.stack(v)
     x = twisted(v)
-    assert all(float((a - b) @ (p - q)) > 0 for (a, p), (b, q) in combinations(zip(v, x), 2))
+    assert all(
+        float((a - b) @ (p - q)) > 0 for (a, p), (b, q) in combinations(zip(v, x, strict=True), 2)
+    )
     assert distances(x @ x.mT).le(distances(v @ v.mT)).all()
     assert interpolation(v, x).margin < -0.1
 
@@ -104,7 +106,7 @@ def least_mean_cycle(cost: torch.Tensor, price: torch.Tensor) -> float:
         for chosen in combinations(range(len(c)), size):
             for rest in permutations(chosen[1:]):
                 way = (chosen[0], *rest, chosen[0])
-                edges = list(zip(way, way[1:]))
+                edges = list(pairwise(way))
                 found = min(found, sum(c[i][j] for i, j in edges) / sum(p[i][j] for i, j in edges))
     return found
 
