@@ -119,15 +119,18 @@ class Witness:
 
     def of(self, image: int) -> Seen:
         """Evaluations of one image of the batch. Raises ValueError if there are none."""
-        chosen = [(k, p) for k in self._kept if (p := k.place(image)) is not None]
-        end = next(((k, p) for k in self._ends if (p := k.place(image)) is not None), None)
-        if end is None and self._latest is not None:
-            place = self._latest.place(image)
-            end = None if place is None else (self._latest, place)
-        if end is None:
+        chosen, ends = self._with(image, self._kept), self._with(image, self._ends)
+        if not ends and self._latest is not None:
+            ends = self._with(image, [self._latest])
+        if not ends:
             raise ValueError(f"no evaluation of image {image} was seen")
-        chosen = [pair for pair in chosen if pair[0].step < end[0].step] + [end]
+        chosen = [pair for pair in chosen if pair[0].step < ends[0][0].step] + ends[:1]
         return self._seen(chosen, image)
+
+    def _with(self, image: int, kept: Sequence[_Kept]) -> list[tuple[_Kept, int]]:
+        """Those that hold the image, with its position there."""
+        places = ((one, one.place(image)) for one in kept)
+        return [(one, place) for one, place in places if place is not None]
 
     def _seen(self, chosen: Sequence[tuple[_Kept, int]], image: int) -> Seen:
         asked = [_asked(kept.state) for kept, _ in chosen]

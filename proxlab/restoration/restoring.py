@@ -27,27 +27,17 @@ from torch import Tensor
 
 import solvers
 from proxlab.operators.checks import check_data_term, check_operator
-from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.operators.foreign import as_operator
-from proxlab.operators.noise import Weights, measurement_weights
+from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise
-from proxlab.restoration import evidence as judging
 from proxlab.restoration.data_terms import data_term, start
 from proxlab.restoration.evidence import Evidence
-from proxlab.restoration.fixed_level import ROUNDING, Run, default_sigma, run_at_level
-from proxlab.restoration.premises import (
-    KnownPrior,
-    Premises,
-    curvature_floor,
-    is_proved,
-    step_doubt,
-)
+from proxlab.restoration.fixed_level import default_sigma, run_at_level
+from proxlab.restoration.judging import Job, judged, judged_by_gap
+from proxlab.restoration.premises import KnownPrior, Premises, curvature_floor
 from proxlab.restoration.settings import ALGORITHMS, Settings
-from solvers import Result, Trace, hqs
-from solvers.certificate import Rounding, risen
-from solvers.conditions import PROVED
+from solvers import Result, Trace
 from solvers.primal_dual import HasComposite, condat_vu, pdhg
-from solvers.protocols import norm, per_image
 
 DEFAULT = Settings()
 STEPS = 400
@@ -142,7 +132,7 @@ def restore(
             check_data_term(f, op, y, plain, weights.entry),
             curvature_floor(f, plain),
         )
-        job = _Job(y, op, prior, settings, f, weights, before)
+        job = Job(y, op, prior, settings, f, weights, before)
         if composite:
             return _by_gap(job, plain if init is None else init, progress)
         if algorithm is pdhg:
@@ -151,105 +141,21 @@ def restore(
                 "take admm"
             )
         run = run_at_level(algorithm, f, prior, sigma, settings, (plain, init), progress)
-        return _judged(job, run)
+        return _restoration(job, run.first, run.last, *judged(job, run))
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One restoration: what was asked for, and what is known before it runs."""
-
-    y: Tensor
-    op: LinearPhysics
-    prior: KnownPrior
-    settings: Settings
-    f: QuadraticDataTerm
-    weights: Weights
-    before: Premises
-
-
-def _by_gap(job: _Job, x: Tensor, progress: bool) -> Restoration:
+def _by_gap(job: Job, x: Tensor, progress: bool) -> Restoration:
     """The run of a convex prior g(K x), certified by its duality gap."""
     assert isinstance(job.prior, HasComposite)
-    settings, check = job.settings, job.before.operator
-    f, g = job.f, job.prior.composite()
+    settings, f, g = job.settings, job.f, job.prior.composite()
     closed = f.tol == 0  # else its prox is an inner solve, and gradients are better
     steps = pdhg(f, g, x) if closed else condat_vu(f, g, x, lipschitz=job.before.lipschitz)
     last = solvers.run(steps, max_steps=settings.steps or 1, tol=settings.tol, progress=progress)
-    assert last.trace.gap is not None and last.trace.objective is not None
-    found, doubts = [], []
-    for b, k in enumerate(last.steps.tolist()):
-        gap = float(last.trace.gap[k - 1, b] / last.trace.objective[k - 1, b].abs())
-        found.append(Evidence(0, 0, check.adjoint_error, check.linearity_error, gap=gap))
-        words = judging.premise_doubts(job.before) + judging.gap_doubts(gap, settings.tol)
-        doubts.append("; ".join(words))
-    return _restoration(job, None, last, found, doubts)
-
-
-def _judged(job: _Job, run: Run) -> Restoration:
-    """The run of a prior that was used through its prox, judged image by image."""
-    algorithm, f, before = ALGORITHMS[job.settings.solver or ""], job.f, job.before
-    errors = _data_errors(job, run, at_answer=algorithm is hqs)
-    merit, misfit = run.last.trace.merit, run.last.trace.data_misfit
-    found, doubts = [], []
-    for b, seen in enumerate(run.seen):
-        lipschitz = float(before.lipschitz[b])
-        met = judging.interpolated(seen, run.probes[b])
-        convex = met.convex_margin >= 0
-        t = before.tau * lipschitz
-        # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
-        flat = lipschitz / (1 + t) if algorithm is hqs else lipschitz
-        curved, monotone = judging.curvature_over(seen, flat, f.tol)
-        # what was found before the run is of f itself, and f is what L has to bound
-        curved = max(curved, float(before.curvature[b]) / lipschitz if lipschitz > 0 else 0.0)
-        gradient = seen.gradient / max(float(run.reference[b]), 1e-300)
-        k = int(run.last.steps[b])
-        found.append(
-            Evidence(
-                seen.evaluations,
-                len(seen.x),
-                before.operator.adjoint_error,
-                before.operator.linearity_error,
-                met.margin,
-                met.convex_margin,
-                met.value_margin,
-                judging.fall(seen, met) if met.margin >= 0 else None,
-                data_error=errors[b],
-                step=t,
-                step_limit=PROVED[algorithm].limit(convex),
-                curvature=curved,
-                gradient=gradient,
-            )
-        )
-        words = judging.premise_doubts(before)
-        words += judging.data_doubts(curved, monotone, errors[b], run.missed)
-        words += judging.prior_doubts(job.prior.name, met, seen)
-        words += filter(None, [step_doubt(algorithm, job.prior, before.tau, lipschitz, convex)])
-        if merit is not None and (is_proved(algorithm, t, False) or PROVED[algorithm].falls):
-            rounding = Rounding(max(ROUNDING, f.tol), judging.value_error(seen))
-            words += filter(None, [risen("the merit", merit[:k, b], misfit[:k, b], rounding)])
-        residual = float(run.last.trace.residual[k - 1, b])
-        words += judging.rest_doubts(residual, job.settings.tol, gradient)
-        doubts.append("; ".join(words))
-    return _restoration(job, run.first, run.last, found, doubts)
-
-
-def _data_errors(job: _Job, run: Run, at_answer: bool) -> list[float]:
-    """The data term's last gradient of each image against w A^T W (A x - y), by two products."""
-    point = torch.stack([one.point[-1] for one in run.seen])
-    v = torch.stack([one.v[-1] for one in run.seen])
-    x, told = (v if at_answer else point), (point - v) / job.before.tau
-    misfit = job.op.A(x) - job.y
-    if job.weights.entry is not None:
-        misfit = job.weights.entry * misfit
-    gradient = per_image(job.weights.image, x) * job.op.A_adjoint(misfit)
-    known = (1 + job.before.tau * job.before.lipschitz) * norm(x) / job.before.tau
-    allowed = (4 * job.f.tol + 8 * torch.finfo(x.dtype).eps) * known
-    error = (norm(told - gradient) - allowed).clamp(min=0)
-    return (error / norm(gradient).clamp(min=1e-300)).tolist()
+    return _restoration(job, None, last, *judged_by_gap(job, last))
 
 
 def _restoration(
-    job: _Job,
+    job: Job,
     first: Result | None,
     last: Result,
     found: list[Evidence],

@@ -1,0 +1,121 @@
+"""Judging a run: its numbers as `Evidence`, and sentences on all that they fail to prove.
+
+A run through the prox is judged by the interpolation test, the step's theorem, descent and rest; a
+run of `pdhg` by its duality gap. Both rest on the checks of operator and data term before the run.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from deepinv.physics import LinearPhysics
+from torch import Tensor
+
+from proxlab.operators.contract import QuadraticDataTerm
+from proxlab.operators.noise import Weights
+from proxlab.restoration.evidence import (
+    Evidence,
+    curvature_over,
+    data_doubts,
+    fall,
+    gap_doubts,
+    interpolated,
+    premise_doubts,
+    prior_doubts,
+    rest_doubts,
+    value_error,
+)
+from proxlab.restoration.fixed_level import ROUNDING, Run
+from proxlab.restoration.premises import KnownPrior, Premises, is_proved, step_doubt
+from proxlab.restoration.settings import ALGORITHMS, Settings
+from solvers import Result, hqs
+from solvers.certificate import Rounding, risen
+from solvers.conditions import PROVED
+from solvers.protocols import norm, per_image
+
+
+@dataclass(frozen=True)
+class Job:
+    """One restoration: what was asked for, and what is known before it runs."""
+
+    y: Tensor
+    op: LinearPhysics
+    prior: KnownPrior
+    settings: Settings
+    f: QuadraticDataTerm
+    weights: Weights
+    before: Premises
+
+
+def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
+    """Evidence and doubts, in one string each, of every image of a run through the prox."""
+    algorithm, f, before = ALGORITHMS[job.settings.solver or ""], job.f, job.before
+    errors = _data_errors(job, run, at_answer=algorithm is hqs)
+    merit, misfit = run.last.trace.merit, run.last.trace.data_misfit
+    found, doubts = [], []
+    for b, seen in enumerate(run.seen):
+        lipschitz = float(before.lipschitz[b])
+        met = interpolated(seen, run.probes[b])
+        convex = met.convex_margin >= 0
+        t = before.tau * lipschitz
+        # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
+        flat = lipschitz / (1 + t) if algorithm is hqs else lipschitz
+        curved, monotone = curvature_over(seen, flat, f.tol)
+        # what was found before the run is of f itself, and f is what L has to bound
+        curved = max(curved, float(before.curvature[b]) / lipschitz if lipschitz > 0 else 0.0)
+        gradient = seen.gradient / max(float(run.reference[b]), 1e-300)
+        k = int(run.last.steps[b])
+        found.append(
+            Evidence(
+                seen.evaluations,
+                len(seen.x),
+                before.operator.adjoint_error,
+                before.operator.linearity_error,
+                met.margin,
+                met.convex_margin,
+                met.value_margin,
+                fall(seen, met) if met.margin >= 0 else None,
+                data_error=errors[b],
+                step=t,
+                step_limit=PROVED[algorithm].limit(convex),
+                curvature=curved,
+                gradient=gradient,
+            )
+        )
+        words = premise_doubts(before)
+        words += data_doubts(curved, monotone, errors[b], run.missed)
+        words += prior_doubts(job.prior.name, met, seen)
+        words += filter(None, [step_doubt(algorithm, job.prior, before.tau, lipschitz, convex)])
+        if merit is not None and (is_proved(algorithm, t, False) or PROVED[algorithm].falls):
+            rounding = Rounding(max(ROUNDING, f.tol), value_error(seen))
+            words += filter(None, [risen("the merit", merit[:k, b], misfit[:k, b], rounding)])
+        residual = float(run.last.trace.residual[k - 1, b])
+        words += rest_doubts(residual, job.settings.tol, gradient)
+        doubts.append("; ".join(words))
+    return found, doubts
+
+
+def judged_by_gap(job: Job, last: Result) -> tuple[list[Evidence], list[str]]:
+    """Evidence and doubts of every image of a run of `pdhg`, whose gap proves what it needs."""
+    assert last.trace.gap is not None and last.trace.objective is not None
+    check, found, doubts = job.before.operator, [], []
+    for b, k in enumerate(last.steps.tolist()):
+        gap = float(last.trace.gap[k - 1, b] / last.trace.objective[k - 1, b].abs())
+        found.append(Evidence(0, 0, check.adjoint_error, check.linearity_error, gap=gap))
+        words = premise_doubts(job.before) + gap_doubts(gap, job.settings.tol)
+        doubts.append("; ".join(words))
+    return found, doubts
+
+
+def _data_errors(job: Job, run: Run, at_answer: bool) -> list[float]:
+    """The data term's last gradient of each image against w A^T W (A x - y), by two products."""
+    point = torch.stack([one.point[-1] for one in run.seen])
+    v = torch.stack([one.v[-1] for one in run.seen])
+    x, told = (v if at_answer else point), (point - v) / job.before.tau
+    misfit = job.op.A(x) - job.y
+    if job.weights.entry is not None:
+        misfit = job.weights.entry * misfit
+    gradient = per_image(job.weights.image, x) * job.op.A_adjoint(misfit)
+    known = (1 + job.before.tau * job.before.lipschitz) * norm(x) / job.before.tau
+    allowed = (4 * job.f.tol + 8 * torch.finfo(x.dtype).eps) * known
+    error = (norm(told - gradient) - allowed).clamp(min=0)
+    return (error / norm(gradient).clamp(min=1e-300)).tolist()
