@@ -55,8 +55,10 @@ def read_settings(
             if problem is None or entry["parameters"] != parameters(problem):
                 continue
             if list(entry["noises"]) == list(noises or problem.levels):
-                steps = min(settings.steps, default.steps)
-                settings = dataclasses.replace(settings, steps=steps, tol=default.tol)
+                steps = [n for n in (settings.steps, default.steps) if n is not None]
+                settings = dataclasses.replace(
+                    settings, steps=min(steps, default=None), tol=default.tol
+                )
                 found[entry["prior"], problem.name] = settings
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(

@@ -17,6 +17,7 @@ from proxlab.comparison.problems import Problem
 from proxlab.images import list_images, read_image, write_image
 from proxlab.images.folders import HELD_OUT_EVERY
 from proxlab.named_priors import Prior
+from proxlab.restoration.restoring import STEPS
 
 MOST_IMAGES = 4
 """Number of images that are looked at, at most."""
@@ -56,6 +57,7 @@ def tune(
     for problem in problems:
         for name, prior in priors.items():
             free = not (prior.capabilities.exact or prior.capabilities.convex)
+            most = STEPS if default.steps is None else default.steps
 
             def mean_psnr(
                 settings: PriorSettings, name=name, prior=prior, problem=problem
@@ -69,9 +71,9 @@ def tune(
             first = dataclasses.replace(
                 default,
                 weight=prior.capabilities.default_weight,
-                steps=min(FIRST_STEPS, default.steps) if free else default.steps,
+                steps=min(FIRST_STEPS, most) if free else default.steps,
             )
-            best = uphill(mean_psnr, first, default.steps if free else None)
+            best = uphill(mean_psnr, first, most if free else None)
             if best is None:
                 continue
             chosen = "weight and steps" if free else "weight"
@@ -114,6 +116,7 @@ def _moves(
         # from the first weight each time, so that ways to a setting agree on its digits
         yield dataclasses.replace(here, weight=first.weight * 2 ** ((exponent + step) / 2))
     if most_steps is not None:
+        assert here.steps is not None  # `first` has a number, moves keep it
         for steps in (here.steps // 2, min(2 * here.steps, most_steps)):
             if steps != here.steps and steps >= LEAST_STEPS:
                 yield dataclasses.replace(here, steps=steps)
