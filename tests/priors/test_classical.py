@@ -1,4 +1,4 @@
-"""Total variation starts each image from its own last dual; no prior at all changes nothing."""
+"""Classical priors: no batch is seen, no nonsense taken, and no prior at all changes nothing."""
 
 import pytest
 import torch
@@ -12,34 +12,14 @@ from tests.images.pictures import image, relative
 CLEAN = torch.from_numpy(camera()[96:137, 200:248]).float()[None, None] / 255
 
 
-def test_a_narrowed_batch_keeps_its_duals_apart():
-    batch = torch.cat([CLEAN, CLEAN.flip(3), CLEAN.roll(7, 2)])
-    prior, twin, moved_up = (TV(max_steps=15) for _ in range(3))
-    for tv in (prior, twin, moved_up):
-        tv.prox(batch, 0.1)
-    part = prior.select(torch.tensor([0, 2])).prox(batch[::2], 0.1)
-    assert torch.equal(part, twin.prox(batch, 0.1)[::2])
-    assert not torch.equal(moved_up.prox(batch[::2], 0.1), part)
-    assert torch.equal(TV().select(torch.tensor([1])).prox(CLEAN, 0.1), TV().prox(CLEAN, 0.1))
-
-
 def test_a_restoration_does_not_see_its_batch():
     op = deblur(gaussian_kernel(1.0), 0.05)
     batch = torch.cat([0 * CLEAN + 0.5, CLEAN, CLEAN.flip(3)])
     y = op(batch, generator=torch.Generator().manual_seed(0))
-    together = proxlab.restore(y, op, TV(max_steps=15), steps=300, tol=1e-4)
-    alone = proxlab.restore(y[2:], op, TV(max_steps=15), steps=300, tol=1e-4)
+    together = proxlab.restore(y, op, TV(), steps=300, tol=1e-4)
+    alone = proxlab.restore(y[2:], op, TV(), steps=300, tol=1e-4)
     assert together.steps[2] == alone.steps[0] != together.steps[1]  # the batch was narrowed
     assert relative(together.image[2:], alone.image) < 1e-6
-
-
-def test_tv_by_hand():
-    """Two pixels apart by 1: each gives way by the weight, and no further than their mean."""
-    x = torch.tensor([[[[0.0, 1.0]]]]).double()
-    prior = TV(10.0, crit=1e-9, max_steps=5000)
-    assert float(prior.value(x, 0.1)) == pytest.approx(0.1)
-    assert prior.prox(x, 0.1).flatten().tolist() == pytest.approx([0.1, 0.9], abs=1e-5)
-    assert prior.prox(x, 0.5).flatten().tolist() == pytest.approx([0.5, 0.5], abs=1e-5)
 
 
 def test_no_prior_changes_nothing():
@@ -55,5 +35,5 @@ def test_nonsense_is_refused(prior):
             call(CLEAN, 25.0)
         with pytest.raises(ValueError, match=r"\[B, C, H, W\]"):
             call(CLEAN[0], 0.1)
-    with pytest.raises(ValueError, match="positive, got 0"):
+    with pytest.raises(ValueError, match="positive and finite, got 0"):
         TV(0.0)

@@ -49,7 +49,7 @@ def gap(a, b):
     return float((a - b).norm() / b.norm())
 
 
-@pytest.mark.parametrize("solver", ALGORITHMS)
+@pytest.mark.parametrize("solver", [name for name in ALGORITHMS if name != "pdhg"])
 @pytest.mark.parametrize("kind", [TVDenoiser, TGVDenoiser, MedianFilter, DnCNN])
 def test_all_solvers_take_them_and_doubt_them(kind, solver):
     if kind is DnCNN:
@@ -64,8 +64,21 @@ def test_all_solvers_take_them_and_doubt_them(kind, solver):
     y = op(CLEAN, generator=generator())
     result = proxlab.restore(y, op, prior, solver, sigma=SIGMA, steps=30)
     assert result.trace.objective is None and result.certified == [False]
-    assert "the prior has no value" in result.doubts[0]
+    found = result.evidence[0]
+    assert found.value_margin is None and found.evaluations > 1
+    refused = f"the answers of {prior.name} are those of no prox" in result.doubts[0]
+    assert refused == (found.margin < 0) == (found.objective_fall is None)
+    assert refused or "above" in result.doubts[0]  # else it is not at rest
     assert float(psnr(result.image, CLEAN) - psnr(y, CLEAN)) > 3
+
+
+def test_a_median_is_no_prox_and_pdhg_solves_no_denoiser():
+    op, prior = OPERATORS["inpaint"], proxlab.DenoiserPrior(MedianFilter(3))
+    y = op(CLEAN, generator=generator())
+    result = proxlab.restore(y, op, prior, "admm", sigma=SIGMA, steps=40)
+    assert result.evidence[0].margin < -0.05 and "no prox" in result.doubts[0]
+    with pytest.raises(ValueError, match=r"pdhg solves convex priors g\(K x\).*take admm"):
+        proxlab.restore(y, op, prior, "pdhg", sigma=SIGMA, steps=30)
 
 
 def theirs(prior, y, op, solver=deepinv.optim.PGD, steps=60, **words):
@@ -86,7 +99,8 @@ def test_three_roads_to_one_image(name):
     image = ours(tv(), y, op)
     plug = deepinv.optim.PnP(TVDenoiser(n_it_max=20, crit=1e-9))
     assert gap(image, theirs(plug, y, op, g_param=threshold(SIGMA))) < 1e-4
-    assert gap(image, ours(TV(WEIGHT, crit=1e-9, max_steps=20), y, op)) < 1e-4
+    # whose 20 steps a call lag behind a prox that is solved
+    assert gap(image, ours(TV(WEIGHT, accuracy=1e-3), y, op)) < 2e-2
     assert gap(image, y) > 1e-2
 
 
