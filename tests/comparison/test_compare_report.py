@@ -46,7 +46,7 @@ def test_needs_no_network_and_holds_every_restoration(made):
     assert (version["name"], version["psnr"]) == ("lpn-gray-small", row["psnr"])
     address = data["pictures"][version["picture"]]
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("L"))
-    file = np.asarray(Image.open(out / pictures(row) / "lpn-gray-small-admm.png"))
+    file = np.asarray(Image.open(out / pictures(row) / "lpn-gray-small-default.png"))
     assert np.abs(shown.astype(float) - file).mean() < 2
     assert len(version["curves"]["residual"]) == row["iterations"]
 

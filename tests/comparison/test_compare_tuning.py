@@ -167,6 +167,16 @@ def test_shipped_settings_are_used_unless_others_are_given(tmp_path, monkeypatch
     assert used(tmp_path / "c", noises=[0.03])["tuned_on"] == ""
 
 
+@pytest.mark.parametrize(
+    "stored, asked, used", [(None, None, None), (9, None, 9), (None, 4, 4), (9, 4, 4), (4, 9, 4)]
+)
+def test_the_smaller_number_of_steps_counts_where_one_is_told(stored, asked, used, tmp_path):
+    path = tmp_path / "settings.json"
+    write_settings(path, {("tv", "deblur"): PriorSettings(0.1, steps=stored)}, [Deblur()])
+    found = read_settings(path, [Deblur()], PriorSettings(steps=asked))
+    assert found["tv", "deblur"].steps == used
+
+
 def test_the_command_tunes_and_takes_the_file_it_wrote(tmp_path, capsys):
     test, train = folder_of(tmp_path / "test", 1), folder_of(tmp_path / "train", 2, side=32)
     words = f"compare --priors none --problems deblur --images {test} --steps 4 --quiet"
@@ -174,7 +184,7 @@ def test_the_command_tunes_and_takes_the_file_it_wrote(tmp_path, capsys):
     assert main([*words.split(), "--out", str(first), "--tune", str(train)]) == 0
     (row,) = read_rows(first / ROWS)
     tried = read_rows(first / "tuning" / ROWS)
-    assert row["settings"]["tuned_on"] == "weight, by PSNR on 2 images of train, admm"
+    assert row["settings"]["tuned_on"] == "weight, by PSNR on 2 images of train, default"
     means = {}
     for r in tried:
         means.setdefault(r["settings"]["weight"], []).append(r["psnr"])

@@ -1,6 +1,7 @@
 """A comparison gives every prior the same measurements, loses no finished case and repeats none."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -62,13 +63,29 @@ def test_a_row_says_what_was_asked_and_what_came_of_it():
     x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
     prior = Counts()  # copied for the case, so that it stays at 0
     row, image, plain, curves = run_case(case("counts"), Deblur(), as_prior(prior), x)
-    assert row["evaluations"] == row["iterations"] == 3 and prior.asked == 0
+    # one evaluation more tells the gradient of the objective at the first estimate
+    assert row["iterations"] == 3 and row["evaluations"] == 3 + 1 and prior.asked == 0
     assert row["psnr"] == pytest.approx(float(proxlab.metrics.psnr(image, x)))
     assert row["psnr_plain"] == pytest.approx(float(proxlab.metrics.psnr(plain, x)))
     assert curves["objective"] is None and curves["residual"][-1] == row["residual"]
     assert row["objective"] is None and row["prior_value"] is None and not row["certified"]
     assert row["seconds"] > 0 and row["stopped"] == "max_steps"
+    assert row["margin"] is None  # of one evaluation, infinite, which JSON has not
+    assert row["gap"] is None and row["value_margin"] is None and row["adjoint_error"] < 1e-4
+    assert row["solved_by"] == row["solver"] == "admm" and 0 < row["tau_lipschitz"] < 1
+    assert row["gradient_left"] > 1e-2 and "residual" in row["doubt"]
     json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize("prior, solved_by", [("tv", "pdhg"), ("lpn-gray-small", "admm")])
+def test_by_default_each_prior_is_solved_as_restore_does(prior, solved_by):
+    x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
+    asked = replace(case(prior, settings=PriorSettings(steps=30)), solver="default")
+    row = run_case(asked, Deblur(), proxlab.load(prior), x).row
+    assert row["solver"] == "default" and row["solved_by"] == solved_by
+    assert (row["gap"] is not None) == (row["margin"] is None) == (prior == "tv")
+    if prior != "tv":
+        assert row["margin"] >= 0 and row["value_margin"] >= 0 and row["certified"]
 
 
 def test_objective_is_misfit_and_prior():
@@ -91,11 +108,11 @@ def test_priors_come_by_the_door_of_restore(folder, tmp_path):
 
     priors = {"network": Shrinks(), "object": Counts()}
     first, second, *_ = compare(priors, ["deblur"], folder, tmp_path / "out", FEW)
-    assert first["psnr"] == second["psnr"] and first["evaluations"] == 3
+    assert first["psnr"] == second["psnr"] and first["evaluations"] == 4
     with pytest.raises(TypeError, match="list is no prior: it has no name"):
         compare({"nothing": []}, ["deblur"], folder, tmp_path / "other", FEW)
     assert not (tmp_path / "other").exists()
-    assert load_priors(["tv"])["tv"].max_steps < proxlab.load("tv").max_steps
+    assert list(load_priors(["tv", "none"])) == ["tv", "none"]
 
 
 def test_failures_are_rows_and_are_tried_again(folder, tmp_path):
@@ -152,13 +169,13 @@ def test_restorations_lie_beside_the_image_and_the_plain_estimate(folder, tmp_pa
     rows = compare(["none"], ["inpaint"], folder, tmp_path / "out", FEW)
     place = tmp_path / "out" / pictures(rows[1])
     assert sorted(p.name for p in place.iterdir()) == [
-        "none-admm.json",
-        "none-admm.png",
+        "none-default.json",
+        "none-default.png",
         "plain.png",
         "truth.png",
     ]
     truth = proxlab.images.read_image(place / "truth.png").pixels
-    restored = proxlab.images.read_image(place / "none-admm.png").pixels
+    restored = proxlab.images.read_image(place / "none-default.png").pixels
     assert float(proxlab.metrics.psnr(restored, truth)) == pytest.approx(rows[1]["psnr"], abs=0.1)
 
 

@@ -42,8 +42,9 @@ def test_a_recipe_makes_a_denoiser_that_restores(channels, recipe, tmp_path):
     op = deblur(gaussian_kernel(0.8), 0.05)
     y = op(CLEAN.repeat(1, channels, 1, 1), generator=torch.Generator().manual_seed(0))
     result = proxlab.restore(y, op, prior, steps=26)
-    assert result.certified == [False] and "the prior has no value" in result.doubts[0]
+    assert result.certified == [False] and "above tol" in result.doubts[0]
     assert result.trace.objective is None and result.image.isfinite().all()
+    assert result.evidence[0].value_margin is None and result.evidence[0].evaluations == 2
 
 
 def test_it_learns(tmp_path):

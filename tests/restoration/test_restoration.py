@@ -122,8 +122,9 @@ def test_gradient_methods_descend_at_their_default_and_are_doubted_beyond():
     op, _ = PROBLEMS["deblur"]
     y = op(CLEAN, generator=generator())
     limit = 0.02 * proxlab.load("lpn-gray").capabilities.default_weight ** 0.5
-    beyond = proxlab.restore(y, op, proxlab.load("lpn-gray"), "pgd", sigma=1.1 * limit, steps=26)
-    assert f"take sigma <= {0.99 * limit:.3g}" in beyond.doubts[0]
+    beyond = proxlab.restore(y, op, proxlab.load("lpn-gray"), "pgd", sigma=1.5 * limit, steps=28)
+    bound = 2 if beyond.evidence[0].convex_margin >= 0 else 1  # as the run met it
+    assert f"take sigma <= {0.99 * bound**0.5 * limit:.3g}" in beyond.doubts[0]
     result = proxlab.restore(y, op, proxlab.load("lpn-gray"), "pgd", steps=40)
     objective = result.trace.objective[result.descent + 1 :, 0]
     assert (objective.diff() <= 1e-6 * objective[0].abs()).all()
