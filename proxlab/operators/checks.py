@@ -54,15 +54,19 @@ class OperatorCheck:
     """A sentence if A_adjoint is not the adjoint of an A that passed; else empty."""
 
 
-def check_operator(op: LinearPhysics, y: Tensor, x: Image) -> OperatorCheck:
+def check_operator(
+    op: LinearPhysics, y: Tensor, x: Image, remembered: bool = True
+) -> OperatorCheck:
     """Ask op for four products, in the dtype and on the device of y [B, ...] and x [B, C, H, W].
 
     x, usually a first estimate, gives the size of images and their range. The answer is remembered
     for as long as the operator lives, by the shapes, dtype and device, and asked anew once a
     tensor, number or function that the operator holds has changed; an operator whose function reads
-    something outside of it is asked once.
+    something outside of it is asked once, unless `remembered` is False.
     Raises ValueError if A x is not of the shape of y, or A_adjoint(y) not of the shape of x.
     """
+    if not remembered:
+        return _asked(op, y, x)
     place = (x.dtype, x.device, x.shape, y.shape)
     try:
         with _lock:
@@ -134,8 +138,9 @@ def check_data_term(
 ) -> str:
     """A sentence if f is not w <A x - y, W (A x - y)> / 2, or its gradient another; else empty.
 
-    Two products. For an f of an operator's own, a closed form say, which `check_operator` does not
-    look at. y as `usable` leaves it; w = f.weight; `entry` is W, None where it is 1.
+    Two products, for an f of an operator's own, which `check_operator` does not look at. A prox
+    that claims to be a closed form is compared with f too; what an iterative one comes to is seen
+    along the run. y as `usable` leaves it; w = f.weight; `entry` is W, None where it is 1.
     """
     x = x + per_image(norm(x) / math.sqrt(x[0].numel()), x) * Draws(y).normal(x)
     rest = op.A(x) - y
@@ -148,6 +153,9 @@ def check_data_term(
         "value": _ratio((f.value(x) - value).abs(), value),
         "gradient": _share(f.grad(x) - grad, norm(grad)),
     }
+    if f.tol == 0:
+        pull = per_image(1 / f.weight, x) * f.grad(p := f.prox(x, 1 / f.weight))
+        errors["prox"] = _share(x - p - pull, norm(pull) + ROUGHNESS * norm(x))
     for name, error in errors.items():
         if not (error <= TOLERANCE).all():
             return (

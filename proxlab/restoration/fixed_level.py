@@ -43,7 +43,8 @@ class AtStep:
     """A denoiser-type prior R_sigma as the g of a solver: g = weight * R_sigma / sigma^2.
 
     Taking tau = sigma^2 makes prox_{tau g} the prior's own prox, once the data term is divided by
-    the weight. `values` False makes it a prior without values.
+    the weight. `values` False makes it a prior without values. The prior is handed a copy and its
+    answer is copied, so that a prior which writes over either changes no evidence afterwards.
     """
 
     def __init__(self, prior: KnownPrior, values: bool = True):
@@ -56,15 +57,27 @@ class AtStep:
         return self
 
     def prox(self, v: Tensor, tau: float | Tensor) -> Tensor:
-        """The prior's prox at sigma = sqrt(tau), [B, C, H, W] -> the same."""
-        return self.prior.prox(v, tau**0.5)
+        """The prior's prox at sigma = sqrt(tau), [B, C, H, W] -> the same.
+
+        Raises ValueError for an answer of another shape or dtype: evidence allows for the rounding
+        of the dtype in which answers come.
+        """
+        return self._owned(v, self.prior.prox(v.clone(), tau**0.5))
 
     def prox_and_value(self, v: Tensor, tau: float | Tensor) -> tuple[Tensor, Tensor | None]:
         """The prox and g there, [B]; None for a prior without a value."""
         if not self.values or not isinstance(self.prior, HasProxAndValue):
             return self.prox(v, tau), None
-        x, r = self.prior.prox_and_value(v, tau**0.5)
-        return x, None if r is None else r / tau
+        x, r = self.prior.prox_and_value(v.clone(), tau**0.5)
+        return self._owned(v, x), None if r is None else r / tau
+
+    def _owned(self, v: Tensor, x: Tensor) -> Tensor:
+        if (x.shape, x.dtype) != (v.shape, v.dtype):
+            raise ValueError(
+                f"{self.prior.name} turned {v.dtype} {list(v.shape)} into {x.dtype} "
+                f"{list(x.shape)}; a prior keeps shape and dtype, let it end with .to(v)"
+            )
+        return x.clone()
 
 
 class Run(NamedTuple):

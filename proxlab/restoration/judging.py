@@ -4,12 +4,14 @@ A run through the prox is judged by the interpolation test, the step's theorem, 
 run of `pdhg` by its duality gap. Both rest on the checks of operator and data term before the run.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from proxlab.operators.checks import check_operator
 from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.operators.noise import Weights
 from proxlab.restoration.evidence import (
@@ -32,6 +34,9 @@ from solvers.certificate import Rounding, risen
 from solvers.conditions import PROVED
 from solvers.protocols import norm, per_image
 
+LOOSEST_ACCURACY = 1e-4
+"""The largest relative error of the data term's prox that certifies anything."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -44,6 +49,17 @@ class Job:
     f: QuadraticDataTerm
     weights: Weights
     before: Premises
+
+
+def checked_again(job: Job, x: Tensor) -> Job:
+    """The job with the operator as it is now, after the run: one may have changed on the way.
+
+    x [B, C, H, W]: any images like those of the run.
+    """
+    now = check_operator(job.op, job.y, x, remembered=False)
+    if not (now.doubts or now.adjoint_wrong):
+        return job
+    return replace(job, before=replace(job.before, operator=now))
 
 
 def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
@@ -61,7 +77,8 @@ def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
         flat = lipschitz / (1 + t) if algorithm is hqs else lipschitz
         curved, monotone = curvature_over(seen, flat, f.tol)
         # what was found before the run is of f itself, and f is what L has to bound
-        curved = max(curved, float(before.curvature[b]) / lipschitz if lipschitz > 0 else 0.0)
+        known = float(before.curvature[b])
+        curved = max(curved, known / lipschitz if lipschitz > 0 else inf if known > 0 else 0.0)
         gradient = seen.gradient / max(float(run.reference[b]), 1e-300)
         k = int(run.last.steps[b])
         found.append(
@@ -83,6 +100,11 @@ def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
         )
         words = premise_doubts(before)
         words += data_doubts(curved, monotone, errors[b], run.missed)
+        if not f.tol <= LOOSEST_ACCURACY:
+            words.append(
+                f"the data term knows its prox to {f.tol:g} alone, which would excuse any image; "
+                f"at most {LOOSEST_ACCURACY:g} certifies"
+            )
         words += prior_doubts(job.prior.name, met, seen)
         words += filter(None, [step_doubt(algorithm, job.prior, before.tau, lipschitz, convex)])
         if merit is not None and (is_proved(algorithm, t, False) or PROVED[algorithm].falls):
@@ -94,14 +116,18 @@ def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
     return found, doubts
 
 
-def judged_by_gap(job: Job, last: Result) -> tuple[list[Evidence], list[str]]:
-    """Evidence and doubts of every image of a run of `pdhg`, whose gap proves what it needs."""
+def judged_by_gap(job: Job, last: Result, composite: str) -> tuple[list[Evidence], list[str]]:
+    """Evidence and doubts of every image of a run of `pdhg`, whose gap proves what it needs.
+
+    composite: a sentence on a g(K x) that is none, `premises.composite_doubt`.
+    """
     assert last.trace.gap is not None and last.trace.objective is not None
     check, found, doubts = job.before.operator, [], []
     for b, k in enumerate(last.steps.tolist()):
         gap = float(last.trace.gap[k - 1, b] / last.trace.objective[k - 1, b].abs())
         found.append(Evidence(0, 0, check.adjoint_error, check.linearity_error, gap=gap))
-        words = premise_doubts(job.before) + gap_doubts(gap, job.settings.tol)
+        words = premise_doubts(job.before) + [composite] * bool(composite)
+        words += gap_doubts(gap, job.settings.tol)
         doubts.append("; ".join(words))
     return found, doubts
 

@@ -10,13 +10,17 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from proxlab.operators.checks import OperatorCheck
+from proxlab.operators.checks import TOLERANCE, OperatorCheck
 from proxlab.operators.contract import QuadraticDataTerm
+from proxlab.operators.draws import Draws
 from solvers.conditions import PROVED
+from solvers.primal_dual import Composite
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
 POWER_STEPS = 4
 """Gradients that are spent on looking for curvature above L."""
+LONG = 1e4
+"""Length of a dual variable before it is projected, over the radius of its ball."""
 
 
 class Claims(Protocol):
@@ -73,6 +77,32 @@ def curvature_floor(f: QuadraticDataTerm, x: Image) -> PerImage:
         found = torch.maximum(found, (dot(d, e) / dot(d, d).clamp(min=1e-300)).double().cpu())
         d = e
     return found
+
+
+def composite_doubt(name: str, g: Composite, y: Tensor, x: Image) -> str:
+    """A sentence if g is not what a duality gap takes it for, else empty; x [B, C, H, W].
+
+    With z = x plus noise: <K z, u> = <z, K^T u>, and g(z) is the most that <K z, u> can be, which
+    it is at the projection of a long K z. One product with K, one with K^T; y decides the noise.
+    """
+    draws = Draws(y)
+    size = torch.where(norm(x) > 0, norm(x), 1.0) / x[0].numel() ** 0.5
+    z = x + per_image(size, x) * draws.normal(x)
+    Kz = g.forward(z)
+    u = Kz + per_image(norm(Kz) / Kz[0].numel() ** 0.5, Kz) * draws.normal(Kz)
+    missed = (dot(Kz, u) - dot(z, g.adjoint(u))).abs() / (norm(Kz) * norm(u))
+    radius = torch.as_tensor(g.radius, dtype=Kz.dtype, device=Kz.device)
+    far = LONG * radius * Kz[0].numel() ** 0.5 / norm(Kz)
+    value = g.value(z)
+    short = (dot(Kz, g.project(per_image(far, Kz) * Kz)) - value).abs() / value.abs()
+    errors = {"adjoint is not that of K": missed, "value is not the most on its dual ball": short}
+    for what, error in errors.items():
+        if not (error <= TOLERANCE).all():
+            return (
+                f"{name} is not the g(K x) that it says: its {what}, by {float(error.max()):.1e}, "
+                "so its duality gap proves nothing"
+            )
+    return ""
 
 
 def is_proved(algorithm: Callable, t: float, convex: bool) -> bool:

@@ -33,8 +33,8 @@ from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.restoration.data_terms import data_term, start
 from proxlab.restoration.evidence import Evidence
 from proxlab.restoration.fixed_level import default_sigma, run_at_level
-from proxlab.restoration.judging import Job, judged, judged_by_gap
-from proxlab.restoration.premises import KnownPrior, Premises, curvature_floor
+from proxlab.restoration.judging import Job, checked_again, judged, judged_by_gap
+from proxlab.restoration.premises import KnownPrior, Premises, composite_doubt, curvature_floor
 from proxlab.restoration.settings import ALGORITHMS, Settings
 from solvers import Result, Trace
 from solvers.primal_dual import HasComposite, condat_vu, pdhg
@@ -141,6 +141,7 @@ def restore(
                 "take admm"
             )
         run = run_at_level(algorithm, f, prior, sigma, settings, (plain, init), progress)
+        job = checked_again(job, plain)
         return _restoration(job, run.first, run.last, *judged(job, run))
 
 
@@ -151,7 +152,9 @@ def _by_gap(job: Job, x: Tensor, progress: bool) -> Restoration:
     closed = f.tol == 0  # else its prox is an inner solve, and gradients are better
     steps = pdhg(f, g, x) if closed else condat_vu(f, g, x, lipschitz=job.before.lipschitz)
     last = solvers.run(steps, max_steps=settings.steps or 1, tol=settings.tol, progress=progress)
-    return _restoration(job, None, last, *judged_by_gap(job, last))
+    composite = composite_doubt(job.prior.name, g, job.y, x)
+    job = checked_again(job, x)
+    return _restoration(job, None, last, *judged_by_gap(job, last, composite))
 
 
 def _restoration(
