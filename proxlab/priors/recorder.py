@@ -52,7 +52,8 @@ class Recorder(Denoiser):
     denoiser: any nn.Module called as denoiser(x, sigma) or denoiser(x), deepinv's among them.
     pairs: evaluations that are kept of an image, at most: the first, the last, the others spread,
     and 256 MiB of them at most. Only evaluations at one noise level say something of one prox:
-    where the level changes, or the shape of the batch, recording begins anew.
+    where the level changes, or the shape of the batch, recording begins anew. `proxlab.restore`
+    runs copies of a denoiser without weights, and its result has the evidence itself.
     Raises TypeError for a denoiser that is no nn.Module, ValueError for pairs < 2.
     """
 
