@@ -33,7 +33,7 @@ from solvers.protocols import float_for_sums
 
 CROSS = 2.0
 """Error of <x_i, v_i - v_j> in units in the last place times |x| |v_i - v_j|."""
-VALUE = 32.0
+VALUE = 4.0
 """Error of a reported value in units in the last place times |x|^2 / sqrt(n), n pixels."""
 INFORMATIVE = 30.0
 """Length of a difference of gradients, in units of its error, from which on it says something."""
@@ -44,7 +44,7 @@ HALVINGS = 14
 
 
 class Interpolation(NamedTuple):
-    """What K evaluations of a prox say about it, of one image."""
+    """Verdict of K evaluations of a prox, of one image."""
 
     margin: float
     """Largest m for which (v_i, x_i - m v_i) is cyclically monotone; inf if K = 1."""
@@ -77,7 +77,7 @@ class Gram(NamedTuple):
 def interpolation(
     v: Sequence[Tensor] | Tensor, x: Sequence[Tensor] | Tensor, values: Tensor | None = None
 ) -> Interpolation:
-    """What the evaluations x_i of a prox at v_i say about it; the last one is that of the result.
+    """Verdict of the evaluations x_i of a prox at v_i; the last one is that of the result.
 
     v, x: K tensors of one shape, in the dtype in which the prox ran. values: R(x_i) as the prior
     reports it, [K], in units of |x|^2: tau g. Raises ValueError unless there are as many v as x,
@@ -227,7 +227,9 @@ def _value_margin(found: Gram, values: Tensor, to_x: Tensor, to_v: Tensor) -> fl
     products = found.xv - found.xx  # <x_i - x_last, (v_j - x_j) - (v_last - x_last)>
     toward = products - products.diagonal() + found.x_rest[:, None] - found.x_rest
     surplus = values[:, None] - values + to_x / 2 - toward
-    floor = VALUE * found.value_unit + 4 * torch.finfo(values.dtype).eps * float(values.abs().max())
+    # by their spread: a constant of 1e20 would else allow for any difference
+    spread = float((values - values[-1]).abs().max())
+    floor = VALUE * found.value_unit + 4 * torch.finfo(values.dtype).eps * spread
     surplus = surplus + floor + CROSS * found.unit * to_x.sqrt()
     if not bool(surplus.isfinite().all()):
         return -inf

@@ -37,7 +37,7 @@ class Evidence:
     evaluations: int
     """Evaluations of the prior's prox at that level."""
     looked_at: int
-    """Those that were kept and tested; the first and the last are among them."""
+    """Number of those that were kept and tested; the first and the last are among them."""
     adjoint_error: float
     """Relative error of <A u, w> = <u, A^T w>."""
     linearity_error: float
@@ -101,16 +101,16 @@ class Probe:
 
 
 def probed(seen: Seen) -> Tensor:
-    """Where to ask a prior once more to test its values: v + h (v - x) at the last evaluation.
+    """Image to ask a prior about once more to test its values: v + h (v - x) at the last one.
 
-    Along v - x a value changes fastest. h is as small as rounding allows: values off by the share
-    h / 2 of their differences break an inequality there.
+    Along v - x a value changes fastest. h is about as small as rounding allows: values off by more
+    than the share h of their differences break an inequality there.
     """
     v, x = seen.v[-1], seen.x[-1]
     removed = float(torch.linalg.vector_norm((v - x).flatten(), dtype=torch.float64))
     size = float(torch.linalg.vector_norm(x.flatten(), dtype=torch.float64))
     error = VALUE * torch.finfo(x.dtype).eps / 2 * size**2 / x.numel() ** 0.5
-    share = min(max((200 * error) ** 0.5 / max(removed, 1e-300), 1e-3), 0.25)
+    share = min(max((40 * error) ** 0.5 / max(removed, 1e-300), 1e-3), 0.25)
     return v + share * (v - x)
 
 
@@ -197,6 +197,8 @@ def prior_doubts(name: str, found: Interpolation, seen: Seen) -> list[str]:
             f"interpolation test fails by {found.value_margin:.2g}, without them it passes by "
             f"{found.margin:.2g}; checks=Checks(values=False) tests the answers alone"
         ]
+    if len(seen.x) == 1:
+        return [f"{name} was asked once, which says nothing of its prox; allow more steps"]
     apart = max(float(torch.linalg.vector_norm((v - seen.v[-1]).flatten())) for v in seen.v) / max(
         float(torch.linalg.vector_norm(seen.v[-1].flatten())), 1e-300
     )
