@@ -19,6 +19,7 @@ from solvers.half_quadratic import hqs
 from solvers.least_squares import cgls, sirt
 from solvers.linear_systems import Solution, conjugate_gradient
 from solvers.multipliers import admm
+from solvers.primal_dual import condat_vu, pdhg
 from solvers.protocols import DataTerm, HasProxAndValue, HasValue, Prior, Selectable, State
 from solvers.proximal_gradient import pgd
 from solvers.spectrum import Spectrum, jacobian_spectrum
@@ -39,12 +40,14 @@ __all__ = [
     "Trace",
     "admm",
     "cgls",
+    "condat_vu",
     "conjugate_gradient",
     "drs",
     "even_grid",
     "fista",
     "hqs",
     "jacobian_spectrum",
+    "pdhg",
     "pgd",
     "power_grid",
     "proxdm",

@@ -189,7 +189,7 @@ def _least(
 
 
 def _narrow(index: Tensor | None, f: DataTerm, g: Composite, *rest):
-    """As `solvers.protocols.narrow`; the state on offer is narrowed too."""
+    """The same as `solvers.protocols.narrow`; the state on offer is narrowed too."""
     if index is None or not (isinstance(f, Selectable) and isinstance(g, Selectable)):
         return f, g, *rest
     *variables, state = rest

@@ -25,7 +25,7 @@ start hides from so small a remainder has a chance of about 1e-7."""
 FAILURE = 1e-6
 """Chance that `largest_eigenvalue` is too small."""
 SLACK = 0.05
-"""How far above the largest eigenvalue it may lie, a share."""
+"""Share by which it may lie above the largest eigenvalue."""
 FLOOR = 1e-3
 """Least entry of a vector of `perron_bound` over its largest: rounding stays small beside it."""
 

@@ -128,7 +128,7 @@ class Witness:
         return self._seen(chosen, image)
 
     def _with(self, image: int, kept: Sequence[_Kept]) -> list[tuple[_Kept, int]]:
-        """Those that hold the image, with its position there."""
+        """Evaluations that hold the image, with its position there."""
         places = ((one, one.place(image)) for one in kept)
         return [(one, place) for one, place in places if place is not None]
 

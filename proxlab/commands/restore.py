@@ -140,7 +140,7 @@ def _verdict(result: Restoration, clipped: float) -> Iterator[str]:
 
 
 def _proof(result: Restoration) -> str:
-    """What the certificate rests on, in a few words."""
+    """Numbers that the certificate rests on, in a few words."""
     found = result.evidence[0]
     if found.gap is not None:
         return f"duality gap {found.gap:.1e} of the objective"

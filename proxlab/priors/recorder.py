@@ -22,7 +22,7 @@ from solvers.witness import PAIRS, Witness
 
 
 class Recorded(NamedTuple):
-    """What the evaluations of one image say about the denoiser that made them."""
+    """Verdict of one image's evaluations on the denoiser that made them."""
 
     margin: float
     """Margin of the interpolation test: at least 0 if one function R exists whose prox they all
@@ -33,7 +33,7 @@ class Recorded(NamedTuple):
     evaluations: int
     """Evaluations since the noise level or the size of the batch last changed."""
     steps: list[int]
-    """Those that were kept and tested, counted from 1; the first and the last are among them."""
+    """Numbers of those that were kept and tested, from 1; the first and the last are among them."""
     low: Tensor
     """R(x) - R(x_last) of these is at least this, float64 [K], over all R that fit; NaN if none
     does. Divide by sigma^2 for -log p."""
@@ -96,7 +96,7 @@ class Recorder(Denoiser):
         return answer
 
     def evidence(self) -> list[Recorded]:
-        """What the evaluations say, image by image of the last batch.
+        """Verdict of the evaluations, image by image of the last batch.
 
         Raises ValueError if there were none.
         """

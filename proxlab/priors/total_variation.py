@@ -102,7 +102,7 @@ class WarmTV:
         self.prior, self._last = prior, last
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
-        """As that of `TV`."""
+        """The same as that of `TV`."""
         threshold = self.prior._threshold(v, sigma)
         u, last = None, self._last
         fits = last is not None and last[:, 0].shape == v.shape
@@ -119,7 +119,7 @@ class WarmTV:
         return x, self.prior.value(x, sigma)
 
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """As that of `TV`."""
+        """The same as that of `TV`."""
         return self.prior.value(x, sigma)
 
     def select(self, index: Tensor) -> "WarmTV":

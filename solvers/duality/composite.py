@@ -21,7 +21,7 @@ class Composite(Protocol):
 
     @property
     def radius(self) -> float | PerImage:
-        """How large an entry of u may become, positive: the weight of the norm."""
+        """Largest size of an entry of u, positive: the weight of the norm."""
         ...
 
     def forward(self, x: Image) -> Tensor:

@@ -21,7 +21,7 @@ POWERS = 12
 RAISE = 1.5
 """Factor by which it is scaled up where a step shows it too small."""
 PLACES = ((0.5, 0.5), (0.37, 0.68))
-"""Where points are put, parts of height and width."""
+"""Places of points, as parts of height and width."""
 
 
 @dataclass(frozen=True)
