@@ -1,198 +1,246 @@
-"""Certificates on Set12: 100 runs at default parameters, 10 that break a condition each.
+"""Certificates on Set12: honest runs, planted mistakes, the share of every prior, and their price.
 
-    PROXLAB_DATA=... python examples/benchmarks/bench_certificates.py
-        [--prior lpn-gray] [--out FILE.jsonl]
+    PROXLAB_DATA=... python -m examples.benchmarks.bench_certificates --out FILE.jsonl
+        [--sets honest,planted,share,cost] [--side 128] [--priors A,B] [--images 4]
 
-The 100 runs are 25 measurements by 4 solvers (pgd, admm, drs, hqs). The operators are two kernels
-of Levin et al. 2009, a Gaussian blur, and half the pixels missing, at noise 0.01, each on six or
-seven images. To save time images are cut to their middle 128 x 128 pixels (--side changes that).
-The bench counts rises beyond rounding, of the objective and of what the solver's theorem makes
-fall, and certificates. For the ten runs that leave the conditions it prints the reasons given. Last
-comes the largest eigenvalue lam of the prior's Jacobian at restorations, by Lanczos: near a
-solution tau L <= lam / (lam - 1) is enough for ADMM, and the experiments released with [Fang24]
-have tau L = 10. With --out each run is a line of a file as soon as it is done, and what the file
-holds is not run again.
+honest   100 runs of `lpn-gray` at the defaults, 25 measurements by 4 solvers: all to be certified
+planted  100 runs with a mistake each (`planted_mistakes`): none to be certified
+share    priors x deblurring, inpainting, CT x solvers on Set12: how many come to rest, how many are
+         certified, margins, and the reasons of the others
+cost     time that evidence takes of a run, 256 x 256, 64 evaluations kept
+
+Images are cut to their middle `--side` pixels. Measurements: two kernels of Levin et al. 2009, a
+Gaussian blur and half the pixels missing at noise 0.01, CT from 40 views at noise 0.75. A row of
+the file is a run; what the file holds is not run again. A part of the table may be run first.
 """
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from examples.benchmarks.planted_mistakes import MISTAKES
 from proxlab import operators
-from proxlab.checkpoints import load
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_gray
 from proxlab.jobs import restore
-from proxlab.priors.contract import Capabilities
-from proxlab.restoration import Restoration
+from proxlab.named_priors import as_prior
+from proxlab.restoration import Checks, Restoration, evidence, fixed_level, restoring
 from solvers import Diverged
-from solvers.certificate import rises
-from solvers.spectrum import jacobian_spectrum
 
 SOLVERS = ("pgd", "admm", "drs", "hqs")
-MEASUREMENTS = 25
 NOISE = 0.01
-AUTHORS = 10.0
-"""Value of tau L in the experiments released with [Fang24]."""
+PROBLEMS = ("deblur", "inpaint", "ct")
+PRIORS = (
+    "lpn-gray", "lpn-gray-small", "lpn-gray-wide", "unet-gray", "unet-gray-wide", "gs-unet-wide",
+    "crate-gray-step", "dncnn-gray", "crate-gray", "tv", "wavelets",
+)  # fmt: skip
+CONVEX = ("tv", "wavelets")
+PROVERS = (
+    (restoring, "check_operator"), (restoring, "check_data_term"), (restoring, "curvature_floor"),
+    (fixed_level, "first_gradient"), (fixed_level, "_probe"), (evidence, "interpolated"),
+    (evidence, "curvature_over"),
+)  # fmt: skip
+"""The functions that make evidence, where they are looked up."""
+Case = dict
 
 
-class NoProx:
-    """A prior that claims to be exact, and moves the image a little: its prox is no gradient."""
-
-    name, sigma_range = "twisted", (1 / 255, 1.0)
-    capabilities = Capabilities(exact=True)
-
-    def prox(self, v: Tensor, sigma: float) -> Tensor:
-        """Sum of 0.9 v and of 0.1 v moved by a pixel along both axes."""
-        return 0.9 * v + 0.1 * v.roll(1, -1)
-
-    def prox_and_value(self, v: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        """The prox, and zeros [B] for the value."""
-        return self.prox(v, sigma), v.new_zeros(len(v), dtype=torch.float64)
-
-
-def operator(kind: int, side: int, kernels: list[np.ndarray]):
-    """Operator number `kind`: 0, 1 a kernel each, 2 a Gaussian blur, 3 half the pixels missing."""
-    if kind == 3:
+def operator(problem: str, side: int, kernels: list[np.ndarray]):
+    """An operator by its name: "kernel 0", "kernel 1", "deblur", "inpaint" or "ct"."""
+    if problem == "inpaint":
         seed = torch.Generator().manual_seed(0)
         return operators.inpaint(operators.random_mask((side, side), 0.5, seed), noise=NOISE)
-    kernel = operators.gaussian_kernel(1.6) if kind == 2 else kernels[kind]
-    return operators.deblur(kernel, noise=NOISE)
+    if problem == "ct":
+        return operators.ct(side, 40, noise=0.75)
+    if problem == "deblur":
+        return operators.deblur(operators.gaussian_kernel(1.6), noise=NOISE)
+    return operators.deblur(kernels[int(problem[-1])], noise=NOISE)
 
 
-def defaults(images: int, measurements: int) -> Iterator[dict]:
-    """Cases at default parameters: pairs of image and operator, spread evenly, by the 4 solvers."""
-    for k in range(measurements):
+def honest(images: int) -> Iterator[Case]:
+    """25 measurements, spread evenly over images and operators, by the 4 solvers."""
+    names = ("kernel 0", "kernel 1", "deblur", "inpaint")
+    for k in range(25):
         for solver in SOLVERS:
-            image, kind = k % images, (k + k // images) % 4
-            yield {"set": "default", "image": image, "operator": kind, "solver": solver}
+            problem = names[(k + k // images) % 4]
+            yield {"set": "honest", "prior": "lpn-gray", "problem": problem, "solver": solver,
+                   "image": k % images}  # fmt: skip
 
 
-def broken() -> Iterator[dict]:
-    """Cases that leave the conditions, ten; `times` multiplies the default sigma."""
-    rows = [
-        ("admm", 3.0, 3), ("drs", 3.0, 3), ("admm", 3.2, 2), ("admm", 1.5, 0), ("drs", 1.5, 1),
-        ("pgd", 1.2, 2), ("pgd", 1.2, 3), ("pgd", 1.6, 0), ("fista", 1.0, 2),
-    ]  # fmt: skip
-    for image, (solver, times, kind) in enumerate(rows):
-        yield {
-            "set": "broken", "image": image, "operator": kind, "solver": solver, "times": times
-        }  # fmt: skip
-    yield {"set": "broken", "image": 9, "operator": 2, "solver": "pgd", "prior": "twisted"}
+def planted(images: int) -> Iterator[Case]:
+    """20 runs of each mistake, over problems, solvers and images."""
+    for mistake in MISTAKES:
+        for k in range(20):
+            # ct is left to hqs, whose theorem any step satisfies
+            problem = ("deblur", "inpaint", "kernel 0", "ct")[k % 4]
+            solver = "hqs" if problem == "ct" and mistake != "lipschitz" else SOLVERS[k // 4 % 4]
+            yield {"set": "planted", "prior": "lpn-gray", "problem": problem, "solver": solver,
+                   "image": k % images, "mistake": mistake}  # fmt: skip
 
 
-def once(case: dict, image: Tensor, kernels, prior) -> tuple[dict, Restoration | None]:
-    """Row of a case, and its restoration; a run that diverges has a row alone, with the doubt."""
-    side = image.shape[-1]
-    op = operator(case["operator"], side, kernels)
+def share(images: int, priors: list[str], each: int) -> Iterator[Case]:
+    """Every prior on every problem by every solver that takes it, on `each` of the images."""
+    for p, prior in enumerate(priors):
+        for q, problem in enumerate(PROBLEMS):
+            for s, solver in enumerate(("pdhg",) if prior in CONVEX else SOLVERS):
+                for k in range(images if prior in CONVEX else each):
+                    image = (k * images // each + p + q + s) % images
+                    yield {"set": "share", "prior": prior, "problem": problem, "solver": solver,
+                           "image": k if prior in CONVEX else image}  # fmt: skip
+
+
+def once(case: Case, image: Tensor, kernels: list[np.ndarray]) -> Case:
+    """Row of a case: verdict, doubts and the numbers of the evidence."""
+    op = operator(case["problem"], image.shape[-1], kernels)
     y = op(image, generator=torch.Generator().manual_seed(case["image"]))
-    sigma = None
-    if case.get("times"):
-        sigma = case["times"] * restore(y, op, prior, "hqs", steps=1).sigma
-    if case.get("prior") == "twisted":
-        prior = NoProx()
-    began = time.perf_counter()
+    prior = as_prior(case["prior"])
+    mistake = MISTAKES.get(case.get("mistake", ""))
+    if mistake is not None and mistake.prior is not None:
+        prior = mistake.prior(prior)
+    if mistake is not None and mistake.operator is not None:
+        op = mistake.operator(op)
+    solver = None if case["solver"] == "pdhg" else case["solver"]
     try:
-        result = restore(y, op, prior, case["solver"], sigma=sigma)
-    except Diverged as error:
-        step = {"tau_L": 0.9801 * case.get("times", 1.0) ** 2, "rises": 0, "merit_rises": 0}
-        lost = {"certified": False, "doubt": str(error), "steps": error.step}
-        return case | step | lost | {"seconds": time.perf_counter() - began}, None
-    after = slice(result.descent, int(result.steps))
-    row = case | {
-        "tau_L": float(result.premises.tau * result.premises.lipschitz[0]),
-        "rises": int((rises(result.trace.objective[after, 0]) > 0).sum()),
-        "merit_rises": int((rises(result.trace.merit[after, 0]) > 0).sum()),
+        result = restore(y, op, prior, solver)
+    except (Diverged, ValueError) as error:
+        return case | {"certified": False, "doubt": str(error), "rest": False}
+    return case | told(result)
+
+
+def told(result: Restoration) -> Case:
+    """What a row says of a result."""
+    found = result.evidence[0]
+    return {
         "certified": result.certified[0],
         "doubt": result.doubts[0],
-        "steps": int(result.steps),
-        "seconds": time.perf_counter() - began,
+        "rest": result.stopped[0] == "tolerance",
+        "steps": int(result.steps[0]),
+        "margin": found.margin,
+        "value_margin": found.value_margin,
+        "step": found.step,
+        "gap": found.gap,
     }
-    return row, result
 
 
-def largest(result: Restoration, prior) -> float:
-    """Largest eigenvalue of the prior's Jacobian at a restoration, from below."""
-    sigma = result.sigma
-    with torch.no_grad():
-        found = jacobian_spectrum(
-            lambda v: prior.prox(v, sigma), result.image.double(), step=1e-3 * sigma, steps=12
-        )
-    return float(found.highest[0])
+def cost(side: int, images: list[Tensor], priors: list[str]) -> None:
+    """Print the share of a run's time that evidence takes, by prior and problem."""
+    print(f"\nevidence at {side} x {side}, 64 evaluations kept: share of the run's time")
+    for name in priors:
+        for problem in PROBLEMS[:2]:
+            op = operator(problem, side, [])
+            y = op(images[0], generator=torch.Generator().manual_seed(0))
+            spent = [0.0]
+            with ExitStack() as stack:
+                for module, function in PROVERS:
+                    told_by = vars(module)[function]
+                    stack.enter_context(patch.object(module, function, _timed(told_by, spent)))
+                began = time.perf_counter()
+                # a tolerance that no run reaches: 88 evaluations, of which 64 can be kept
+                result = restore(y, op, name, "admm", steps=88, tol=1e-9, checks=Checks(pairs=65))
+                whole = time.perf_counter() - began
+            kept = result.evidence[0].looked_at
+            print(f"{name:16s}{problem:8s} kept {kept}: {spent[0]:.2f} of {whole:.2f} s, "
+                  f"{spent[0] / whole:.1%}")  # fmt: skip
 
 
-def run_cases(images: list[Tensor], kernels, name: str, out: Path | None, measurements: int):
-    """Rows of all cases; those that the file `out` holds are not run again."""
-    prior = load(name)
-    rows = [json.loads(line) for line in out.read_text().splitlines()] if _there(out) else []
-    key = ("set", "image", "operator", "solver", "times", "prior")
-    done = {tuple(row.get(k) for k in key) for row in rows}
-    for case in [*defaults(len(images), measurements), *broken()]:
-        case["image"] %= len(images)
-        if tuple(case.get(k) for k in key) in done:
-            continue
-        row, result = once(case, images[case["image"]], kernels, prior)
-        if case["set"] == "default" and case["solver"] == "admm":
-            row["largest"] = largest(result, prior)
-        rows.append(row)
-        if out:
-            with open(out, "a") as file:
-                file.write(json.dumps(row) + "\n")
-    return rows
+def _timed(function, spent: list[float]):
+    def call(*args, **kwargs):
+        began = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[0] += time.perf_counter() - began
+
+    return call
 
 
-def report(rows: list[dict]) -> None:
-    """Print counts at defaults, by solver and in all, then the reasons of the other runs."""
-    print("at defaults   runs  objective rose  merit rose  certified  steps: mean (most)")
-    for solver in (*SOLVERS, "all"):
-        mine = [r for r in rows if r["set"] == "default" and solver in (r["solver"], "all")]
-        if not mine:
-            continue
-        steps = [r["steps"] for r in mine]
-        print(
-            f"{solver:12s}{len(mine):6d}{sum(r['rises'] > 0 for r in mine):16d}"
-            f"{sum(r['merit_rises'] > 0 for r in mine):12d}"
-            f"{sum(r['certified'] for r in mine):11d}{np.mean(steps):8.0f} ({max(steps)})"
-        )
+def report(rows: list[Case]) -> None:
+    """Print what the rows say, set by set."""
+    for name in ("honest", "planted"):
+        mine = [row for row in rows if row["set"] == name]
+        if mine:
+            print(f"{name}: {sum(row['certified'] for row in mine)} of {len(mine)} certified")
+        for mistake in dict.fromkeys(row.get("mistake") for row in mine):
+            some = [row for row in mine if row.get("mistake") == mistake]
+            if mistake:
+                print(f"  {mistake}: {sum(r['certified'] for r in some)} of {len(some)} certified")
+            for row in some:
+                if row["certified"] == (name == "planted"):
+                    print(f"    {row['problem']}, {row['solver']}, image {row['image']}: "
+                          f"{row['doubt'] or 'certified'}")  # fmt: skip
+    mine = [row for row in rows if row["set"] == "share"]
+    if not mine:
+        return
+    print("\nprior            problem  runs  at rest  certified  margins (least, median)  reasons")
+    for prior in dict.fromkeys(row["prior"] for row in mine):
+        for problem in PROBLEMS:
+            some = [r for r in mine if (r["prior"], r["problem"]) == (prior, problem)]
+            if some:
+                print(_line(prior, problem, some))
+    rest = [r for r in mine if r["prior"].startswith("unet") and r["rest"]]
+    if rest:
+        print(f"U-Net runs at rest: {len(rest)}, of which {sum(r['certified'] for r in rest)} "
+              "certified")  # fmt: skip
+
+
+def _line(prior: str, problem: str, rows: list[Case]) -> str:
+    margins = sorted(r["margin"] for r in rows if r.get("margin") is not None)
+    told_margins = f"{margins[0]:.2f}, {statistics.median(margins):.2f}" if margins else ""
+    gaps = [r["gap"] for r in rows if r.get("gap") is not None]
+    told_margins = f"gap {max(gaps):.1e} at most" if gaps else told_margins
+    reasons: dict[str, int] = {}
     for row in rows:
-        if row["set"] == "default" and not row["certified"]:
-            print(f"  {row['solver']}, image {row['image']}: {row['doubt']}")
-    print("outside the conditions")
-    for row in rows:
-        if row["set"] == "broken":
-            verdict = "CERTIFIED" if row["certified"] else "not certified"
-            print(f"  {row['solver']}, tau L = {row['tau_L']:.2f}, {verdict}: {row['doubt']}")
-    lam = [r["largest"] for r in rows if "largest" in r]
-    near = [x / (x - 1) if x > 1 else np.inf for x in lam]
-    print(
-        f"largest eigenvalue of the Jacobian at {len(lam)} restorations: {min(lam):.2f} to "
-        f"{max(lam):.2f}; local bound on tau L: {min(near):.2f} to {max(near):.2f}; "
-        f"{sum(b >= AUTHORS for b in near)} of {len(lam)} allow the authors' {AUTHORS:g}"
+        for doubt in filter(None, row["doubt"].split("; ")[:1]):
+            word = "no prox" if "no prox" in doubt else " ".join(doubt.split()[:3])
+            reasons[word] = reasons.get(word, 0) + 1
+    said = ", ".join(f"{n} {word}" for word, n in reasons.items())
+    return (
+        f"{prior:17s}{problem:9s}{len(rows):4d}{sum(r['rest'] for r in rows):9d}"
+        f"{sum(r['certified'] for r in rows):11d}  {told_margins:23s}  {said}"
     )
-
-
-def _there(out: Path | None) -> bool:
-    return out is not None and out.exists()
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the bench and print its report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--prior", default="lpn-gray")
+    parser.add_argument("--sets", default="honest,planted,share,cost")
+    parser.add_argument("--priors", default=",".join(PRIORS))
     parser.add_argument("--out", type=Path, help="JSON lines; runs found there are not run again")
     parser.add_argument("--side", type=int, default=128, help="of the middle part of each image")
-    parser.add_argument("--measurements", type=int, default=MEASUREMENTS)
+    parser.add_argument("--images", type=int, default=4, help="in each cell of the shares")
+    parser.add_argument("--cost-side", type=int, default=256)
     args = parser.parse_args(argv)
-    images = [_middle(x, args.side) for x in load_gray(find_data("set12"))]
+    whole = load_gray(find_data("set12"))
+    images = [_middle(x, args.side) for x in whole]
     with np.load(find_data("kernels/levin09.npz")) as stored:
         kernels = [stored["kernel_1"], stored["kernel_5"]]
-    report(run_cases(images, kernels, args.prior, args.out, args.measurements))
+    priors, sets = args.priors.split(","), args.sets.split(",")
+    cases = [
+        *(honest(len(images)) if "honest" in sets else ()),
+        *(planted(len(images)) if "planted" in sets else ()),
+        *(share(len(images), priors, args.images) if "share" in sets else ()),
+    ]
+    there = args.out is not None and args.out.exists()
+    rows = [json.loads(line) for line in args.out.read_text().splitlines()] if there else []
+    for case in cases:
+        if any(case.items() <= row.items() for row in rows):
+            continue
+        rows.append(once(case, images[case["image"]], kernels))
+        if args.out:
+            with open(args.out, "a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+    report(rows)
+    if "cost" in sets:
+        cut = [_middle(x, args.cost_side) for x in whole[:1]]
+        cost(args.cost_side, cut, [p for p in priors if p not in CONVEX][:2])
 
 
 def _middle(x: Tensor, side: int) -> Tensor:

@@ -1,39 +1,58 @@
-"""The bench of certificates: what it counts and how it says so."""
+"""The bench of certificates: what it runs, that its mistakes are mistakes, what it counts."""
 
-import importlib.util
-from pathlib import Path
+import torch
 
-import pytest
+from examples.benchmarks import bench_certificates as bench
+from examples.benchmarks.planted_mistakes import MISTAKES
+from proxlab.images.metrics import psnr
+from proxlab.named_priors import as_prior
 
-FILE = Path(__file__).parents[2] / "examples/benchmarks/bench_certificates.py"
-
-
-@pytest.fixture
-def bench():
-    spec = importlib.util.spec_from_file_location("bench_certificates", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+RNG = torch.Generator().manual_seed(0)
+IMAGE = torch.nn.functional.interpolate(
+    torch.rand(1, 1, 8, 8, generator=RNG), 48, mode="bicubic"
+).clamp(0, 1)
 
 
-def test_a_hundred_runs_spread_evenly_and_ten_that_break_something(bench):
-    cases = list(bench.defaults(12, 25))
-    assert len(cases) == len({tuple(c.values()) for c in cases}) == 100
-    assert {c["image"] for c in cases} == set(range(12))
-    each = [sum(c["operator"] == kind for c in cases) for kind in range(4)]
-    assert min(each) >= 24 and len(list(bench.broken())) == 10
+def test_a_hundred_honest_runs_and_a_hundred_mistakes_spread_evenly():
+    for make in (bench.honest, bench.planted):
+        cases = list(make(12))
+        assert len(cases) == 100 and {c["image"] for c in cases} == set(range(12))
+        each = [sum(c["solver"] == solver for c in cases) for solver in bench.SOLVERS]
+        assert min(each) >= 10
+    assert {c["mistake"] for c in bench.planted(12)} == set(MISTAKES)
+    cells = list(bench.share(12, list(bench.PRIORS), 4))
+    assert len(cells) == len({tuple(c.items()) for c in cells}) == 9 * 3 * 4 * 4 + 2 * 3 * 12
 
 
-def test_rises_and_lost_certificates_are_counted(bench, capsys):
-    good = {
-        "set": "default", "image": 0, "operator": 0, "solver": "admm", "tau_L": 0.98, "rises": 0,
-        "merit_rises": 0, "certified": True, "doubt": "", "steps": 50, "largest": 2.0,
-    }  # fmt: skip
-    risen = good | {"image": 1, "rises": 3, "certified": False, "doubt": "objective rose"}
-    beyond = good | {"set": "broken", "certified": False, "doubt": "too long", "tau_L": 9.0}
-    bench.report([good, risen, beyond])
+def test_what_is_planted_is_small_enough_to_look_right():
+    """A mistake that ruins the image would need no certificate to be seen."""
+    prior, v = as_prior("lpn-gray"), IMAGE
+    x, r = prior.prox_and_value(v, 0.02)
+    for name in ("values", "concave", "shifted"):
+        wrong = MISTAKES[name].prior(prior)
+        wrong.prox_and_value(v + 0.01, 0.02)
+        moved, told = wrong.prox_and_value(v, 0.02)
+        assert float(psnr(moved, x)) > 15 and float((told - r).abs()) < 0.1 * float(r)
+        assert not (torch.equal(moved, x) and torch.equal(told, r))
+
+
+def test_a_run_with_a_mistake_is_a_row_that_says_why():
+    case = {"set": "planted", "prior": "lpn-gray", "problem": "deblur", "solver": "hqs", "image": 0}
+    good = bench.once(case | {"set": "honest"}, IMAGE, [])
+    bad = bench.once(case | {"mistake": "adjoint"}, IMAGE, [])
+    assert good["certified"] and good["margin"] > 0 and good["doubt"] == ""
+    assert not bad["certified"] and "adjoint" in bad["doubt"]
+
+
+def test_shares_margins_and_reasons_are_counted(capsys):
+    run = {"set": "share", "prior": "unet-gray", "problem": "ct", "solver": "admm", "image": 0,
+           "certified": True, "doubt": "", "rest": True, "margin": 0.5, "gap": None}  # fmt: skip
+    lost = run | {"image": 1, "certified": False, "doubt": "residual 1e-3 above tol; x", "rest": 0}
+    gap = run | {"prior": "tv", "margin": None, "gap": 9e-5}
+    wrong = run | {"set": "planted", "mistake": "values"}
+    bench.report([run, lost, gap, wrong])
     out = capsys.readouterr().out
-    assert "admm             2               1           0          1" in out
-    assert "admm, image 1: objective rose" in out
-    assert "admm, tau L = 9.00, not certified: too long" in out
-    assert "0 of 3 allow the authors' 10" in out
+    assert "unet-gray        ct          2        1          1  0.50, 0.50" in out
+    assert "1 residual 1e-3 above" in out and "gap 9.0e-05 at most" in out
+    assert "values: 1 of 1 certified" in out and "ct, admm, image 0: certified" in out
+    assert "U-Net runs at rest: 1, of which 1 certified" in out
