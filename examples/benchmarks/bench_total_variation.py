@@ -50,14 +50,15 @@ def new(f: QuadraticDataTerm, x: Tensor, steps: int, goal: float) -> tuple[State
     """State, steps and seconds of the primal-dual way, to the goal or to the last step."""
     g, begun = TV().composite(), time.perf_counter()
     way = pdhg(f, g, x) if f.tol == 0 else condat_vu(f, g, x, lipschitz=f.lipschitz())
-    k, state = 0, None
+    k, state, gap = 0, None, float("inf")
     with torch.no_grad():
-        while k < steps and (state is None or float(state.gap / state.objective) > goal):
+        while k < steps and gap > goal:
             state, k = next(way), k + 1
+            assert state.gap is not None and state.objective is not None
+            gap = float(state.gap / state.objective)
     way.close()
     seconds = time.perf_counter() - begun
-    assert state is not None and state.gap is not None and state.objective is not None
-    gap = float(state.gap / state.objective)
+    assert state is not None
     return state, {"steps": k, "seconds": seconds, "gap": gap}
 
 
