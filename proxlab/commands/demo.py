@@ -20,9 +20,6 @@ from proxlab.named_priors import quick_prior
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.restoration import Restoration
 
-STEPS = 200
-"""Number of steps of a restoration, at most."""
-
 
 class Scene(NamedTuple):
     """An image, how it is measured, and the learned prior that restores it."""
@@ -78,7 +75,7 @@ def demo_files(args: argparse.Namespace) -> None:
         f"{'problem':14s} {'prior':10s} {'measured':>8s} {'restored':>8s} {'SSIM':>6s}  certified"
     )
     for r in rows:
-        verdict = "yes" if r["certified"] else f"no: {r['doubt']}"
+        verdict = f"yes: {r['proof']}" if r["certified"] else f"no: {r['doubt']}"
         print(
             f"{r['problem']:14s} {r['prior']:10s} {r['psnr_measured']:8.2f} {r['psnr']:8.2f} "
             f"{r['ssim']:6.3f}  {verdict}"
@@ -88,7 +85,7 @@ def demo_files(args: argparse.Namespace) -> None:
 
 def demo(
     out: Path,
-    steps: int = STEPS,
+    steps: int | None = None,
     quiet: bool = False,
     crop: int = 256,
     overwrite: bool = False,
@@ -137,6 +134,8 @@ def _row(scene: Scene, prior: str, plain: Tensor, result: Restoration) -> dict:
         "stopped": result.stopped[0],
         "certified": result.certified[0],
         "doubt": result.doubts[0],
+        "solver": result.solver,
+        "proof": result.evidence[0].brief,
     }
 
 

@@ -131,24 +131,12 @@ def _verdict(result: Restoration, clipped: float) -> Iterator[str]:
     """Sentences on how the run ended, and on what of the image its file does not hold."""
     yield f"{int(result.steps[0])} steps of {result.solver}, stopped by {result.stopped[0]}"
     yield (
-        f"certified: yes: {_proof(result)}"
+        f"certified: yes: {result.evidence[0].brief}"
         if result.certified[0]
         else (f"certified: no: {result.doubts[0]}")
     )
     if clipped:
         yield f"{100 * clipped:.2f} % of the pixels were outside [0, 1] and clipped in the file"
-
-
-def _proof(result: Restoration) -> str:
-    """Numbers that the certificate rests on, in a few words."""
-    found = result.evidence[0]
-    if found.gap is not None:
-        return f"duality gap {found.gap:.1e} of the objective"
-    told = "" if found.value_margin is None else ", values among them"
-    return (
-        f"{found.looked_at} of {found.evaluations} evaluations are one prox{told}, margin "
-        f"{found.margin:.2g}; gradient left {found.gradient:.1e}"
-    )
 
 
 def _check_outputs(args: argparse.Namespace, source: Source, out: Path, bits: int) -> None:

@@ -209,6 +209,7 @@ def _found(result: Restoration) -> dict[str, Any]:
         "stopped": result.stopped[0],
         "certified": result.certified[0],
         "doubt": result.doubts[0],
+        "proof": evidence.brief,
         "solved_by": result.solver,
         "margin": evidence.margin,
         "value_margin": evidence.value_margin,

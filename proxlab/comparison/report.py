@@ -86,7 +86,8 @@ def _measurement(
     versions = [version("truth", TRUTH, None, "")]
     versions.append(version("no prior", PLAIN, rows[0]["psnr_plain"], "where solvers start"))
     for row in rows:
-        verdict = "certified" if row["certified"] else f"not certified: {row['doubt']}"
+        no = f"not certified: {row['doubt']}"
+        verdict = f"certified: {row['proof']}" if row["certified"] else no
         seen = "" if row.get("lpips") is None else f"LPIPS {row['lpips']:.3f}, "
         weight = row["settings"]["weight"]
         steps = f"{row['iterations']} steps of {row['solved_by']}"

@@ -64,6 +64,20 @@ class Evidence:
     gap: float | None = None
     """Duality gap over the objective, where the problem is convex and `pdhg` solves it."""
 
+    @property
+    def brief(self) -> str:
+        """What a certificate would rest on, in a few words."""
+        if self.gap is not None:
+            return f"duality gap {self.gap:.1e}"
+        if self.margin is None or self.gradient is None:
+            return "nothing"
+        told = self.margin if self.value_margin is None else min(self.margin, self.value_margin)
+        what = "one prox" if self.value_margin is None else "one prox, and its values"
+        return (
+            f"{what}, by {self.looked_at} of {self.evaluations} evaluations, margin {told:.2g}; "
+            f"gradient left {self.gradient:.1e}"
+        )
+
     def __str__(self) -> str:
         rows = [
             ("evaluations looked at", f"{self.looked_at} of {self.evaluations}", ""),
