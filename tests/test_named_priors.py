@@ -85,7 +85,8 @@ def test_a_network_of_one_level_restores(cache):
     torch.save(network.state_dict(), cache / "dncnn_sigma2_gray.pth")
     op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.0), noise=0.02)
     result = proxlab.restore(op(CLEAN), op, named_prior("deepinv:DnCNN"), steps=30)
-    assert result.sigma == 2 / 255 and "no value" in result.doubts[0]
+    assert result.sigma == 2 / 255 and result.trace.objective is None
+    assert result.evidence[0].value_margin is None and result.evidence[0].evaluations == 6
 
 
 def test_levels_of_a_batch_reach_every_channel():
@@ -149,7 +150,7 @@ def test_both_commands_take_them(here, capsys):
     words = f"compare --priors wavelets,{here}:make --problems deblur --images photographs"
     assert main(f"{words} --steps 3 --out out --device cpu".split()) == 0
     assert f"| `{here}:make` |" in capsys.readouterr().out
-    assert list(Path("out").rglob(f"{here}-make-admm.png"))  # no colon in a file's name
+    assert list(Path("out").rglob(f"{here}-make-default.png"))  # no colon in a file's name
     words = f"restore photographs/a.png deblur --blur-sigma 1 --noise 0.1 --prior {here}:half"
     assert main(f"{words} --steps 3 --out new.npy --device cpu".split()) == 0
 
