@@ -31,9 +31,10 @@ class TV:
     proved by a duality gap of at most (accuracy |v|)^2, unless max_steps come first; what is proved
     is 5 to 50 times what is lost. (In float32 the gap of photographs stays above (4e-5 |v|)^2 at
     sigma = .1, and from .2 on max_steps do come first, 2e-5 from the prox.)
-    Nothing is kept between calls (`for_run` makes a copy that does), every image is solved and stopped by itself, in the dtype of v. Every pixel depends on
-    all of the image: `proxlab.Tiled` refuses it. Raises ValueError for a weight or an accuracy
-    that is not positive and finite, and for max_steps below 1.
+    Nothing is kept between calls (`for_run` makes a copy that does); every image is solved and
+    stopped by itself, in the dtype of v. Every pixel depends on all of the image: `proxlab.Tiled`
+    refuses it. Raises ValueError for a weight or an accuracy that is not positive and finite, and
+    for max_steps below 1.
     """
 
     name = "tv"
