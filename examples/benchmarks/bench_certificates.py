@@ -83,7 +83,7 @@ def planted(images: int) -> Iterator[Case]:
             problem = ("deblur", "inpaint", "kernel 0", "ct")[k % 4]
             solver = "hqs" if problem == "ct" and mistake != "lipschitz" else SOLVERS[k // 4 % 4]
             yield {"set": "planted", "prior": "lpn-gray", "problem": problem, "solver": solver,
-                   "image": k % images, "mistake": mistake}  # fmt: skip
+                   "image": (k + k // images) % images, "mistake": mistake}  # fmt: skip
 
 
 def share(images: int, priors: list[str], each: int) -> Iterator[Case]:

@@ -16,7 +16,8 @@ IMAGE = torch.nn.functional.interpolate(
 def test_a_hundred_honest_runs_and_a_hundred_mistakes_spread_evenly():
     for make in (bench.honest, bench.planted):
         cases = list(make(12))
-        assert len(cases) == 100 and {c["image"] for c in cases} == set(range(12))
+        assert len(cases) == len({tuple(c.items()) for c in cases}) == 100
+        assert {c["image"] for c in cases} == set(range(12))
         each = [sum(c["solver"] == solver for c in cases) for solver in bench.SOLVERS]
         assert min(each) >= 10
     assert {c["mistake"] for c in bench.planted(12)} == set(MISTAKES)
