@@ -101,7 +101,7 @@ WITH_VALUES = {
 @pytest.mark.parametrize("name", WITH_VALUES)
 def test_priors_with_values(name):
     lie, why = WITH_VALUES[name]
-    result = restored(Liar("lpn-gray", lie), steps=70)
+    result = restored(Liar("lpn-gray", lie), steps=45)
     assert result.certified == [name == "honest"]
     assert why in result.doubts[0]
 
@@ -174,7 +174,8 @@ def test_a_prior_may_overwrite_its_input_and_its_last_answer(solver):
     usual = restored(honest("unet-gray"), solver=solver)
     result = restored(Silent("unet-gray", in_one_buffer(lambda x: x)), solver=solver)
     assert result.certified == [True] and torch.equal(result.image, usual.image)
-    false = restored(Silent("unet-gray", in_one_buffer(lambda x: with_noise(x, x))), solver=solver)
+    noise = in_one_buffer(lambda x: with_noise(x, x))
+    false = restored(Silent("unet-gray", noise), solver=solver, steps=60)
     assert false.certified == [False] and "those of no prox" in false.doubts[0]
 
 
@@ -253,7 +254,7 @@ def test_half_of_l_is_seen(kind, solver):
     op, y = problem(kind)
     half = Own(op, term(lipschitz=lambda f: f.f.lipschitz() / 2))
     try:
-        result = proxlab.restore(y, half, "unet-gray", solver, steps=40)
+        result = proxlab.restore(y, half, "unet-gray", solver, steps=26)
     except Diverged:  # an error is no certificate
         assert (kind, solver) == ("ct", "pgd")
         return
