@@ -9,10 +9,10 @@ from proxlab import operators
 from proxlab.jobs import restore
 from proxlab.priors.classical import TV
 from proxlab.priors.wavelets import Wavelets
-from proxlab.restoration import default_sigma, fixed_level
+from proxlab.restoration import default_sigma
 
-CLEAN = torch.from_numpy(camera()[100:148, 200:248]).float()[None, None] / 255
-MASK = operators.random_mask((48, 48), 0.5, torch.Generator().manual_seed(0))
+CLEAN = torch.from_numpy(camera()[100:132, 200:232]).float()[None, None] / 255
+MASK = operators.random_mask((32, 32), 0.5, torch.Generator().manual_seed(0))
 OP = operators.inpaint(MASK, noise=0.01)
 Y = OP(CLEAN, generator=torch.Generator().manual_seed(1))
 
@@ -32,11 +32,20 @@ def test_convex_priors_are_solved_by_pdhg_and_certified_by_their_gap(prior):
     gap = found.evidence[0].gap
     assert gap is not None and gap < 1e-4 and "duality gap" in str(found.evidence[0])
     assert found.evidence[0].margin is None and found.evidence[0].evaluations == 0
-    _, least = restored(prior, tol=1e-6)
-    assert 0 <= reached - least <= gap * reached * (1 + 1e-3)  # what the gap promises
     early, far = restored(prior, steps=12)
-    assert far > least * (1 + 1e-3) and early.certified == [False]
-    assert "duality gap" in early.doubts[0] and early.evidence[0].gap > 1e-3
+    assert far > reached * (1 + 1e-3) and early.certified == [False]
+    early_gap = early.evidence[0].gap
+    assert early_gap is not None and early_gap > 1e-3
+    assert far - reached <= early_gap * far  # what a gap promises
+    assert not far - reached <= gap * far  # planted: the gap of another image
+    assert "duality gap" in early.doubts[0]
+
+
+def test_the_gap_bounds_what_is_left_to_gain():
+    found, reached = restored()
+    _, least = restored(tol=1e-5)
+    gap = found.evidence[0].gap
+    assert gap is not None and -1e-5 * least <= reached - least <= gap * reached
 
 
 def test_a_loose_gap_certifies_nothing():
@@ -45,13 +54,10 @@ def test_a_loose_gap_certifies_nothing():
     assert "tol = 0.1 is above 0.01" in found.doubts[0]
 
 
-def test_total_variation_by_its_prox_comes_to_rest_near_the_same_minimum():
+def test_total_variation_by_its_prox_comes_near_the_same_minimum():
     _, least = restored()
-    found, reached = restored(solver="admm")
-    assert found.stopped == ["tolerance"] and found.steps[0] < 400
-    assert reached < 1.005 * least
-    small, early = restored(solver="admm", sigma=found.sigma / fixed_level.STRIDE)
-    assert early > 1.01 * least or small.stopped == ["max_steps"]  # what the stride is for
+    found, reached = restored(TV(accuracy=1e-2), "admm", steps=60)
+    assert abs(reached - least) < 5e-3 * least and found.evidence[0].margin is not None
 
 
 def test_the_longer_step_is_for_those_alone_who_lose_nothing_by_it():
