@@ -46,11 +46,6 @@ def named_prior(name: str) -> Prior:
     return load(name)
 
 
-def quick_prior(name: str) -> Prior:
-    """The prior of that name: total variation needs no short form any more."""
-    return named_prior(name)
-
-
 def _imported(name: str, place: str, attribute: str) -> Prior:
     here = str(Path.cwd())
     thing: Any

@@ -33,7 +33,7 @@ from solvers.protocols import float_for_sums
 
 CROSS = 2.0
 """Error of <x_i, v_i - v_j> in units in the last place times |x| |v_i - v_j|."""
-VALUE = 4.0
+VALUE = 12.0
 """Error of a reported value in units in the last place times |x|^2 / sqrt(n), n pixels."""
 INFORMATIVE = 30.0
 """Length of a difference of gradients, in units of its error, from which on it says something."""

@@ -55,6 +55,8 @@ class _Kept:
     """One evaluation of some images of the batch."""
 
     step: int
+    number: int
+    """Number of the evaluation, from 0."""
     images: Tensor
     state: State
 
@@ -104,18 +106,20 @@ class Witness:
         """Keep step k of the run, or not. `ending`: bool, the images that stop at this step."""
         if state.evaluation is None:
             return
-        self._count += 1
+        number, self._count = self._count, self._count + 1
         if self.reference is None:
             self.reference = self._gradient(state, images)
-        self._latest = _Kept(k, images.clone(), state)
+        self._latest = _Kept(k, number, images.clone(), state)
         if bool(ending.any()):
             places = ending.nonzero().flatten()
-            self._ends.append(_Kept(k, images[places], _some(state, places.to(state.x.device))))
-        if (self._count - 1) % self._stride == 0:
+            self._ends.append(
+                _Kept(k, number, images[places], _some(state, places.to(state.x.device)))
+            )
+        if self._chosen(number):
             self._kept.append(self._latest)
             if len(self._kept) > self._most(state) - 1:
-                self._stride *= 2
-                self._kept = self._kept[::2]
+                self._stride = max(4, 2 * self._stride)
+                self._kept = [one for one in self._kept if self._chosen(one.number)]
 
     def of(self, image: int) -> Seen:
         """Evaluations of one image of the batch. Raises ValueError if there are none."""
@@ -157,6 +161,13 @@ class Witness:
             gradient=gradients[1],
             largest=gradients[0],
         )
+
+    def _chosen(self, number: int) -> bool:
+        """Whether an evaluation is kept: of every stride two that follow each other.
+
+        Neighbours are nearest, and what a step does to the next is seen between them.
+        """
+        return number % self._stride < 2
 
     def _first_step(self) -> int:
         return self._kept[0].step

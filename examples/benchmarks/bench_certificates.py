@@ -33,7 +33,7 @@ from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_gray
 from proxlab.jobs import restore
 from proxlab.named_priors import as_prior
-from proxlab.restoration import Checks, Restoration, evidence, fixed_level, restoring
+from proxlab.restoration import Checks, Restoration, fixed_level, judging, restoring
 from solvers import Diverged
 
 SOLVERS = ("pgd", "admm", "drs", "hqs")
@@ -46,8 +46,8 @@ PRIORS = (
 CONVEX = ("tv", "wavelets")
 PROVERS = (
     (restoring, "check_operator"), (restoring, "check_data_term"), (restoring, "curvature_floor"),
-    (fixed_level, "first_gradient"), (fixed_level, "_probe"), (evidence, "interpolated"),
-    (evidence, "curvature_over"),
+    (fixed_level, "first_gradient"), (fixed_level, "_probe"), (judging, "check_operator"),
+    (judging, "interpolated"), (judging, "curvature_over"), (judging, "_data_errors"),
 )  # fmt: skip
 """The functions that make evidence, where they are looked up."""
 Case = dict

@@ -31,7 +31,6 @@ from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_gray
 from proxlab.images.metrics import psnr
 from proxlab.jobs import restore
-from proxlab.named_priors import quick_prior
 from proxlab.restoration import Restoration
 from solvers.certificate import rises
 
@@ -46,7 +45,7 @@ def restored(name: str, y: Tensor, op, problem: tuple[str, float], weight: float
     """Restoration of one image, by a prior at its defaults or by TV at the problem's weight."""
     if name == "tv":
         weight = weight or TV_WEIGHTS[problem]
-        return restore(y, op, quick_prior("tv"), solver="admm", steps=STEPS, weight=weight)
+        return restore(y, op, "tv", weight=weight)
     return restore(y, op, load(name), steps=STEPS, weight=weight)
 
 

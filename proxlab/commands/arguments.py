@@ -64,7 +64,9 @@ def check_usage(args: argparse.Namespace) -> None:
     if lacking:
         args.usage_error(lacking)
     if args.simulate and args.noise == AUTO:
-        args.usage_error("--simulate adds noise: --noise is a number there, auto is for measurements")
+        args.usage_error(
+            "--simulate adds noise: --noise is a number there, auto is for measurements"
+        )
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:

@@ -16,7 +16,6 @@ from proxlab.commands.device import device
 from proxlab.images.files import check_folder, check_writable, writing
 from proxlab.images.metrics import psnr, ssim
 from proxlab.jobs import restore
-from proxlab.named_priors import quick_prior
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.restoration import Restoration
 
@@ -109,7 +108,7 @@ def demo(
         if isinstance(learned, nn.Module):
             learned.to(device)
         results = []
-        for name, prior in (("tv", quick_prior("tv")), (scene.prior, learned)):
+        for name, prior in (("tv", load("tv")), (scene.prior, learned)):
             result = restore(y.to(device), op, prior, steps=steps, progress=not quiet)
             result = replace(result, image=result.image.cpu())
             rows.append(_row(scene, name, plain, result))

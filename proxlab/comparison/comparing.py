@@ -21,7 +21,7 @@ from proxlab.comparison.team import gather, part
 from proxlab.images import list_images, read_image, write_image
 from proxlab.images.files import check_folder, write_json
 from proxlab.images.reading import read_shape
-from proxlab.named_priors import Prior, as_prior, quick_prior
+from proxlab.named_priors import Prior, as_prior, named_prior
 
 PLAIN, TRUTH = "plain", "truth"
 """Names of two pictures beside the restorations: the estimate without a prior, and the image."""
@@ -140,14 +140,14 @@ def label(row: Row) -> str:
 
 
 def load_priors(names: Sequence[str]) -> dict[str, Prior]:
-    """Priors (`quick_prior`) by the names that they have in the rows: as given, of a file its stem.
+    """Priors by the names that they have in the rows: as given, of a file its stem.
 
     Raises ValueError for a name that is not known, and for two priors of one name.
     """
     called = [Path(n).stem if str(n).endswith(".safetensors") else str(n) for n in names]
     if twice := {n for n in called if called.count(n) > 1}:
         raise ValueError(f"two priors are called {', '.join(sorted(twice))}; rename a file")
-    return {name: quick_prior(given) for name, given in zip(called, names, strict=True)}
+    return {name: named_prior(given) for name, given in zip(called, names, strict=True)}
 
 
 def find_problem(problem: str | Problem) -> Problem:

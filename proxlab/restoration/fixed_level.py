@@ -8,7 +8,7 @@ fixed points nor what is proved.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from proxlab.restoration.premises import KnownPrior
 from proxlab.restoration.settings import Settings
 from solvers import Result
 from solvers.conditions import PROVED
+from solvers.duality.composite import HasWarmStart
 from solvers.protocols import HasProxAndValue, PerImage, Selectable
 from solvers.schedules import geometric
 from solvers.witness import Seen, Witness, first_gradient
@@ -111,7 +112,9 @@ def run_at_level(
     """
     plain, own = starts
     tau, steps = sigma**2, settings.steps or 0
-    g = AtStep(prior, settings.checks.values)
+    # a prox that is an iteration starts where the last call of this run ended
+    used = cast(KnownPrior, prior.for_run()) if isinstance(prior, HasWarmStart) else prior
+    g = AtStep(used, settings.checks.values)
     reference = first_gradient(f, g, plain, tau)
     x, first = plain if own is None else own, None
     descent = 0 if own is not None else min(DESCENT, steps - 1)

@@ -34,6 +34,8 @@ from solvers.certificate import Rounding, risen
 from solvers.conditions import PROVED
 from solvers.protocols import norm, per_image
 
+CHANGED = 1e-3
+"""Relative change of |A u| by which an operator is another one after the run."""
 LOOSEST_ACCURACY = 1e-4
 """The largest relative error of the data term's prox that certifies anything."""
 
@@ -54,9 +56,15 @@ class Job:
 def checked_again(job: Job, x: Tensor) -> Job:
     """The job with the operator as it is now, after the run: one may have changed on the way.
 
-    x [B, C, H, W]: any images like those of the run.
+    x [B, C, H, W]: the images that it was checked with before.
     """
-    now = check_operator(job.op, job.y, x, remembered=False)
+    now, then = check_operator(job.op, job.y, x, remembered=False), job.before.operator
+    if not abs(now.seen - then.seen) <= CHANGED * then.seen:  # of the same draw
+        said = (
+            f"A has changed during the run: |A u| of one image was {then.seen:.3g} |u| and is "
+            f"{now.seen:.3g} |u| now"
+        )
+        now = replace(now, doubts=(*now.doubts, said))
     if not (now.doubts or now.adjoint_wrong):
         return job
     return replace(job, before=replace(job.before, operator=now))

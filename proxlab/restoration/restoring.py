@@ -134,7 +134,7 @@ def restore(
         )
         job = Job(y, op, prior, settings, f, weights, before)
         if composite:
-            return _by_gap(job, plain if init is None else init, progress)
+            return _by_gap(job, (plain, init), progress)
         if algorithm is pdhg:
             raise ValueError(
                 f"pdhg solves convex priors g(K x), as tv and wavelets are; {prior.name} is none, "
@@ -145,15 +145,17 @@ def restore(
         return _restoration(job, run.first, run.last, *judged(job, run))
 
 
-def _by_gap(job: Job, x: Tensor, progress: bool) -> Restoration:
+def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], progress: bool) -> Restoration:
     """The run of a convex prior g(K x), certified by its duality gap."""
     assert isinstance(job.prior, HasComposite)
     settings, f, g = job.settings, job.f, job.prior.composite()
+    plain, own = starts
+    x = plain if own is None else own
     closed = f.tol == 0  # else its prox is an inner solve, and gradients are better
     steps = pdhg(f, g, x) if closed else condat_vu(f, g, x, lipschitz=job.before.lipschitz)
     last = solvers.run(steps, max_steps=settings.steps or 1, tol=settings.tol, progress=progress)
     composite = composite_doubt(job.prior.name, g, job.y, x)
-    job = checked_again(job, x)
+    job = checked_again(job, plain)
     return _restoration(job, None, last, *judged_by_gap(job, last, composite))
 
 

@@ -124,8 +124,11 @@ def _of_values(make: Callable[[], Any], v: Tensor) -> Iterator[str]:
             yield "the prox that comes with a value is another"
         if r is not None and (r.shape, r.dtype) != (v.shape[:1], torch.float64):
             yield f"values are float64 [B], got {r.dtype} {list(r.shape)}"
+        # where nothing vouches for a prox, another v may have the same output, and another value
+        vouched = prior.capabilities.exact or prior.capabilities.convex
         if (
-            isinstance(prior, HasLevelValue)
+            vouched
+            and isinstance(prior, HasLevelValue)
             and gap(make().value(z, sigma)[:, None], r[:, None]) > INVERTED
         ):
             yield "the value of an output is another than the one that came with it"

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 import proxlab
 from proxlab.checkpoints import KINDS, models
-from proxlab.named_priors import quick_prior
 from proxlab.priors.adopted import adopted
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.classical import CLASSICAL
@@ -22,6 +21,7 @@ from proxlab.priors.gradient_step import GradientStep
 from proxlab.priors.lpn.icnn import ImageICNN, ImageICNNConfig, VectorICNN, VectorICNNConfig
 from proxlab.priors.lpn.log_density import LogDensityConfig, LogDensityPotential
 from proxlab.priors.lpn.network import LPN
+from proxlab.priors.total_variation import TV
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from proxlab.tiled import Tiled
 from tests.images.pictures import image
@@ -46,7 +46,7 @@ BUILT = {
     "iteration of deepinv": lambda: adopted(deepinv.models.MedianFilter()),
     "network of deepinv": lambda: adopted(deepinv.models.DnCNN(1, 1, 3, nf=4, pretrained=None)),
     "network": lambda: adopted(nn.Conv2d(1, 1, 3, padding=1)),
-    "quick tv": lambda: quick_prior("tv"),
+    "warm tv": lambda: TV().for_run(),
     "tiled": lambda: Tiled(LPN(potential()), 4),
     "tiled beyond its reach": lambda: Tiled("tv", 4, reach=2),
 }

@@ -45,7 +45,7 @@ def test_it_keeps_the_first_the_last_and_some_between(pairs, length):
         assert torch.equal(x, states[k - 1][0])
     if length > 2 * pairs > 4:  # spread: no gap is much wider than an even one
         gaps = torch.tensor(seen.steps).diff()
-        assert gaps.max() <= 4 * length / pairs and len(seen.steps) > pairs / 2
+        assert gaps.max() <= 4 * length / (pairs - 1) and len(seen.steps) > pairs / 2
     if length < pairs:
         assert seen.steps == list(range(1, length + 1))
 
