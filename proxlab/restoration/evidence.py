@@ -66,7 +66,7 @@ class Evidence:
 
     @property
     def brief(self) -> str:
-        """What a certificate would rest on, in a few words."""
+        """Numbers that a certificate would rest on, in a few words."""
         if self.gap is not None:
             return f"duality gap {self.gap:.1e}"
         if self.margin is None or self.gradient is None:
