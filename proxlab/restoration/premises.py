@@ -64,14 +64,14 @@ class Premises:
     """Curvature of the data term as a few steps of the power method find it, from below, [B]."""
 
 
-def curvature_floor(f: QuadraticDataTerm, x: Image) -> PerImage:
+def curvature_floor(f: QuadraticDataTerm, x: Image, steps: int = POWER_STEPS) -> PerImage:
     """A bound on L of f's gradient from below, [B], by the power method from x [B, C, H, W].
 
     What a data term says of its L is a bound from above, and this is what betrays one that is not.
     """
     base, d = f.grad(x), torch.where(x.abs().flatten(1).amax(1).view(-1, 1, 1, 1) > 0, x, 1.0)
     found = torch.zeros(len(x), dtype=torch.float64)
-    for _ in range(POWER_STEPS):
+    for _ in range(steps):
         d = d * per_image(norm(x).clamp(min=1.0) / norm(d).clamp(min=1e-30), d)
         e = f.grad(x + d) - base
         found = torch.maximum(found, (dot(d, e) / dot(d, d).clamp(min=1e-300)).double().cpu())
