@@ -37,8 +37,8 @@ VALUE = 12.0
 """Error of a reported value in units in the last place times |x|^2 / sqrt(n), n pixels."""
 INFORMATIVE = 30.0
 """Length of a difference of gradients, in units of its error, from which on it says something."""
-CHUNK = 2**22
-"""Numbers that are held in float64 at once."""
+CHUNK = 2**18
+"""Numbers that are held in float64 at once: they fit a cache."""
 HALVINGS = 14
 """Bisections of a margin: it is known to 1e-4."""
 
@@ -159,7 +159,8 @@ def gram(v: Sequence[Tensor] | Tensor, x: Sequence[Tensor] | Tensor) -> Gram:
         size += xs.square().sum(1)
         last = vs[-1] - xs[-1]
         both = torch.cat([xs - xs[-1], vs - vs[-1]])
-        table += both @ both.mT
+        table[:count] += both[:count] @ both.mT
+        table[count:, count:] += both[count:] @ both[count:].mT
         rest += both[:count] @ last
     table, rest = table.cpu().double(), rest.cpu().double()
     largest = float(size.max().sqrt())
