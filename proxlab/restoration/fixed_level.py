@@ -6,7 +6,6 @@ two is certified. ADMM and DRS are over-relaxed there (`RELAXATION`), which chan
 fixed points nor what is proved.
 """
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
@@ -19,7 +18,6 @@ from proxlab.restoration.evidence import Probe, probed
 from proxlab.restoration.premises import KnownPrior
 from proxlab.restoration.settings import Settings
 from solvers import Result
-from solvers.conditions import PROVED
 from solvers.duality.composite import HasWarmStart
 from solvers.protocols import HasProxAndValue, PerImage, Selectable
 from solvers.schedules import geometric
@@ -34,10 +32,6 @@ ROUNDING = 1e-6
 RELAXATION = 1.7
 """Over-relaxation of ADMM and DRS, between 0 and 2; 1 is none. Fixed points and theorems are the
 same, and iterations two fifths fewer (`examples/benchmarks/bench_relaxation.py`)."""
-STRIDE = 8.0
-"""Factor on the step of ADMM and DRS with a convex prior that has no closed form, whose minimum is
-one whatever the step: at sqrt(1 / L) itself their residual was below 1e-4 with missing pixels still
-empty."""
 
 
 class AtStep:
@@ -108,7 +102,8 @@ def run_at_level(
 ) -> Run:
     """Descend to the level sigma, stay there until at rest, and test reported values once.
 
-    starts: the plain first estimate, and that of the user, which replaces the descent.
+    starts: the plain first estimate, and that of the user, which replaces the descent; nor is there
+    one for a prior that says it is convex.
     """
     plain, own = starts
     tau, steps = sigma**2, settings.steps or 0
@@ -117,7 +112,9 @@ def run_at_level(
     g = AtStep(used, settings.checks.values)
     reference = first_gradient(f, g, plain, tau)
     x, first = plain if own is None else own, None
-    descent = 0 if own is not None else min(DESCENT, steps - 1)
+    # a convex prior has one minimum, to which a descent of levels does not help
+    direct = own is not None or prior.capabilities.convex
+    descent = 0 if direct else min(DESCENT, steps - 1)
     if descent:
         high = min(max(FIRST_LEVEL, sigma), prior.sigma_range[1])
         levels = geometric(high, sigma, descent + 1)[:-1]
@@ -141,20 +138,11 @@ def run_at_level(
     return Run(first, last, seen, _probe(g, seen, tau), reference, missed)
 
 
-def default_sigma(
-    lipschitz: PerImage, prior: KnownPrior, algorithm: Callable = solvers.pgd
-) -> float:
-    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest.
-
-    `STRIDE` times as much where the prior is convex, its prox no closed form, and the algorithm
-    takes any step.
-    """
+def default_sigma(lipschitz: PerImage, prior: KnownPrior) -> float:
+    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest."""
     low, high = prior.sigma_range
     largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
-    free = prior.capabilities.convex and not prior.capabilities.exact
-    free = free and PROVED[algorithm].limit(True) == math.inf
-    stride = STRIDE if free and algorithm is not solvers.hqs else 1.0  # hqs minimises another sum
-    return min(max(0.99 * stride / largest**0.5, low), high)
+    return min(max(0.99 / largest**0.5, low), high)
 
 
 def _probe(g: AtStep, seen: list[Seen], tau: float) -> list[Probe | None]:

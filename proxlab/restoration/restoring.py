@@ -117,7 +117,7 @@ def restore(
         algorithm, settings = ALGORITHMS[name], replace(settings, solver=name, steps=steps)
         sigma = settings.sigma
         if sigma is None:
-            sigma = default_sigma(lipschitz, prior, algorithm)
+            sigma = default_sigma(lipschitz, prior)
         if not 0 < sigma < 1:
             raise ValueError(
                 f"sigma is in image units, expected 0 < sigma < 1, got {sigma}"
