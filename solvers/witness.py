@@ -127,7 +127,10 @@ class Witness:
         if not ends and self._latest is not None:
             ends = self._with(image, [self._latest])
         if not ends:
-            raise ValueError(f"no evaluation of image {image} was seen")
+            raise ValueError(
+                f"no evaluation of image {image} was seen; an algorithm tells of them in the "
+                "`evaluation` of its State (docs/adding/solver.md)"
+            )
         chosen = [pair for pair in chosen if pair[0].step < ends[0][0].step] + ends[:1]
         return self._seen(chosen, image)
 

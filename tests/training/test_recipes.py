@@ -139,7 +139,7 @@ OF_PHOTOGRAPHS = [
 
 @pytest.mark.parametrize("recipe", OF_PHOTOGRAPHS)
 def test_the_command_knows_the_recipes(recipe, photos, slices, tmp_path, capsys):
-    data = slices if recipe == "lpn-ct" else photos
+    data = slices if recipe in ("lpn-ct", "unet-ct") else photos
     words = f"train {recipe} --quiet --device cpu --data {data} --out {tmp_path / 'run'}"
     assert main([*words.split(), "--steps", "6"]) == 1
     shape = r"\(3, 36, 40\)" if recipe.endswith("color") else r"\(36, 40\)"

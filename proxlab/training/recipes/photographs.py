@@ -18,8 +18,10 @@ from proxlab.training.recipes.denoising import Denoising, untrained, untrained_l
 GRAY_CRATE = Denoising(open_gray, untrained(CrateDenoiser))
 GRAY_LPN = Denoising(open_gray, untrained_lpn)
 GRAY_UNET = Denoising(open_gray, untrained(UNetDenoiser))
-CT_LPN = Denoising(
-    load_ct, untrained_lpn, data="ct/train", levels=(0.5, 2, 5, 15), hounsfield=HOUNSFIELD
+CT_LEVELS = (0.5, 2, 5, 15)
+CT_LPN = Denoising(load_ct, untrained_lpn, data="ct/train", levels=CT_LEVELS, hounsfield=HOUNSFIELD)
+CT_UNET = Denoising(
+    load_ct, untrained(UNetDenoiser), data="ct/train", levels=CT_LEVELS, hounsfield=HOUNSFIELD
 )
 
 lpn_gray = Recipe(
@@ -62,6 +64,13 @@ lpn_ct = Recipe(
     "CT slices, -1024 to 3071 Hounsfield units mapped to [0, 1]; squared loss",
     CT_LPN,
     MixtureConfig(),
+    TrainConfig(sigma_range=(0.001, 0.1)),
+)
+unet_ct = Recipe(
+    "unet-ct",
+    "CT slices, -1024 to 3071 Hounsfield units mapped to [0, 1]; unconstrained network",
+    CT_UNET,
+    UNetConfig(channels=1),
     TrainConfig(sigma_range=(0.001, 0.1)),
 )
 unet_gray = Recipe(
