@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from proxlab import checkpoints
+from proxlab.images import HOUNSFIELD
+from proxlab.images.folders import load_ct
 from proxlab.images.metrics import NOISE_LEVELS
 from proxlab.images.stored import open_color, open_gray
 from proxlab.priors.crate.denoiser import CrateDenoiser
@@ -115,4 +117,13 @@ gs_unet_color = Recipe[str | Path, TrainConfig](
     Denoising(open_color, gradient_step, finish=curvatures),
     "unet-color",
     TrainConfig(steps=12_000, learning_rate=1e-3, clip=CLIP),
+)
+gs_unet_ct = Recipe[str | Path, TrainConfig](
+    "gs-unet-ct",
+    "CT slices, gradient step on the potential of {start}, squared loss",
+    Denoising(
+        load_ct, gradient_step, data="ct/train", levels=(0.5, 2, 5, 15), hounsfield=HOUNSFIELD
+    ),
+    "unet-ct",
+    TrainConfig(steps=6_000, learning_rate=1.5e-3, clip=CLIP, sigma_range=(0.001, 0.1)),
 )
