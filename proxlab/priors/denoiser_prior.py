@@ -21,8 +21,8 @@ class DenoiserPrior(Denoiser):
     """prox(v, sigma) = denoiser(v, sigma), plug and play [Venkatakrishnan13].
 
     A denoiser is the prox of some R at best, and nobody knows the value of R: restorations with it
-    have no objective, and are not certified for that reason. (For deepinv's total variation with
-    its value take `proxlab.load("tv")`.)
+    trace no objective, and are certified where their own evaluations prove that they were one prox
+    (`Restoration.evidence`). (For total variation with its value take `proxlab.load("tv")`.)
 
     `argument` turns sigma, in image units, into what the denoiser is to be handed: a threshold
     `lambda s: 8 * s**2` for TVDenoiser, say; sigma itself if None. `sigma_range` are the levels

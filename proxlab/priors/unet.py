@@ -2,7 +2,7 @@
 
 It is a small DRUNet of deepinv [Zhang21] around a skip connection, with the noise level as one more
 input channel. It is trained as an LPN is and denoises better; it is the prox of nothing, has no
-value, and nothing is certified with it.
+value; its runs are certified where their own evaluations prove one prox.
 """
 
 from dataclasses import dataclass
