@@ -1,8 +1,8 @@
 """A U-Net, the unconstrained rival of learned proximal networks, of their size and their time.
 
 It is a small DRUNet of deepinv [Zhang21] around a skip connection, with the noise level as one more
-input channel. It is trained as an LPN is and denoises better; it is the prox of nothing, has no
-value; its runs are certified where their own evaluations prove one prox.
+input channel. It is trained as an LPN is and denoises better. It has no value, and nothing makes it
+a prox; a run of it is certified where its own evaluations prove that they were one.
 """
 
 from dataclasses import dataclass
