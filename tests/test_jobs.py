@@ -53,11 +53,18 @@ def test_an_array_is_a_measurement(problem):
     assert torch.equal(run(problem, "tv"), run((y.numpy(), op), "tv"))
 
 
+class Unchanged:
+    """A prox that changes nothing, without a claim to be convex, so that a descent precedes it."""
+
+    def prox(self, v, sigma):
+        return v
+
+
 def test_a_network_is_a_prior_with_sigma_or_without(problem):
     assert torch.allclose(run(problem, Shrinking()), run(problem, Ridge()), atol=1e-6)
     constant = torch.nn.Conv2d(1, 1, 3, padding=1, bias=False)
     torch.nn.init.dirac_(constant.weight)
-    assert torch.allclose(run(problem, constant), run(problem, "none", weight=1.0), atol=1e-6)
+    assert torch.allclose(run(problem, constant), run(problem, Unchanged()), atol=1e-6)
     assert as_prior(Shrinking()).capabilities == proxlab.DenoiserPrior(MedianFilter(3)).capabilities
 
 
