@@ -40,10 +40,10 @@ def restore(
     in its own units, a number or one an image, that of the operator if None, or "auto" for an
     estimate, which `premises.noise` of the result tells; weight: of the prior, its own default if
     None; sigma: noise level of the prior at the end, image units, by `default_sigma` if None; pdhg
-    asks for no prox, and there it changes nothing; steps: at most so many, those of the descent included, 400 if None and 3000 of pdhg; tol:
-    relative residual at which an image stops, for pdhg the duality gap over the objective; init:
-    first estimate [B, C, H, W], from which the solver starts without a descent; checks: what the
-    evidence rests on; progress: whether to draw a bar.
+    asks for no prox, and there it changes nothing; steps: at most so many, those of the descent
+    included, 400 if None and 3000 of pdhg; tol: relative residual at which an image stops, for pdhg
+    the duality gap over the objective; init: first estimate [B, C, H, W], from which the solver
+    starts without a descent; checks: what the evidence rests on; progress: whether to draw a bar.
     Raises ValueError or TypeError on what cannot be, an operator that knows no noise level and an
     A_adjoint that is no adjoint among them, solvers.Diverged with the step when iterates blow up.
     Sources: see `proxlab.restoration.restoring`.
