@@ -37,7 +37,7 @@ from proxlab.restoration import Checks, Restoration, fixed_level, judging, resto
 from solvers import Diverged
 
 SOLVERS = ("pgd", "admm", "drs", "hqs")
-NOISE = 0.01
+NOISE, COST_SIDE = 0.01, 256
 PROBLEMS = ("deblur", "inpaint", "ct")
 PRIORS = (
     "lpn-gray", "lpn-gray-small", "lpn-gray-wide", "unet-gray", "unet-gray-wide", "gs-unet-wide",
@@ -130,13 +130,14 @@ def told(result: Restoration) -> Case:
     }
 
 
-def cost(side: int, images: list[Tensor], priors: list[str]) -> None:
+def cost(image: Tensor, priors: list[str]) -> None:
     """Print the share of a run's time that evidence takes, by prior and problem."""
+    side = image.shape[-1]
     print(f"\nevidence at {side} x {side}, 64 evaluations kept: share of the run's time")
     for name in priors:
         for problem in PROBLEMS[:2]:
             op = operator(problem, side, [])
-            y = op(images[0], generator=torch.Generator().manual_seed(0))
+            y = op(image, generator=torch.Generator().manual_seed(0))
             spent = [0.0]
             with ExitStack() as stack:
                 for module, function in PROVERS:
@@ -216,9 +217,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="JSON lines; runs found there are not run again")
     parser.add_argument("--side", type=int, default=128, help="of the middle part of each image")
     parser.add_argument("--images", type=int, default=4, help="in each cell of the shares")
-    parser.add_argument("--cost-side", type=int, default=256)
-    args = parser.parse_args(argv)
-    whole = load_gray(find_data("set12"))
+    args, whole = parser.parse_args(argv), load_gray(find_data("set12"))
     images = [_middle(x, args.side) for x in whole]
     with np.load(find_data("kernels/levin09.npz")) as stored:
         kernels = [stored["kernel_1"], stored["kernel_5"]]
@@ -239,8 +238,7 @@ def main(argv: list[str] | None = None) -> None:
                 file.write(json.dumps(rows[-1]) + "\n")
     report(rows)
     if "cost" in sets:
-        cut = [_middle(x, args.cost_side) for x in whole[:1]]
-        cost(args.cost_side, cut, [p for p in priors if p not in CONVEX][:2])
+        cost(_middle(whole[0], COST_SIDE), [p for p in priors if p not in CONVEX][:2])
 
 
 def _middle(x: Tensor, side: int) -> Tensor:

@@ -21,6 +21,9 @@ from proxlab.operators.noise import Weights
 from proxlab.priors.contract import Prior
 from solvers.protocols import Image, PerImage
 
+MakeTerm = Callable[[LinearPhysics, Tensor, Weights, Accuracy], QuadraticDataTerm]
+"""(operator, y, weights, accuracy) -> a data term."""
+
 
 class Planted(NamedTuple):
     """A mistake, in the prior or in the operator; the other one is as it should be."""
@@ -79,26 +82,26 @@ def _shifted(v: Tensor, x: Tensor, r: Tensor, sigma: float) -> tuple[Tensor, Ten
     return moved, r
 
 
-class Louder(LinearPhysics):
-    """An operator whose A_adjoint is 1.01 times that of another."""
+class Changed(LinearPhysics):
+    """An operator with A_adjoint `times` that of another, and a data term made by `term`."""
 
-    def __init__(self, op: LinearPhysics):
+    def __init__(self, op: LinearPhysics, times: float, term: MakeTerm):
         super().__init__(noise_model=op.noise_model)
-        self.op = op
+        self.op, self.times, self.term = op, times, term
 
     def A(self, x: Tensor, **kwargs) -> Tensor:
         return self.op.A(x)
 
     def A_adjoint(self, y: Tensor, **kwargs) -> Tensor:
-        return 1.01 * self.op.A_adjoint(y)
+        return self.times * self.op.A_adjoint(y)
 
     def usable(self, y: Tensor) -> Tensor:
         """y, as the operator leaves it."""
         return as_operator(self.op).usable(y)
 
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
-        """Conjugate gradients with the wrong adjoint."""
-        return LinearData(y, self, weights, accuracy)
+        """The data term that was planted."""
+        return self.term(self, y, weights, accuracy)
 
     def first_estimate(self, y: Tensor) -> Image:
         """That of the operator."""
@@ -122,37 +125,22 @@ class Halved:
         return Halved(self.f.select(index))
 
 
-class Longer(LinearPhysics):
-    """An operator whose data term reports half of its L."""
+def _louder(op: LinearPhysics) -> LinearPhysics:
+    """A^T times 1.01, and conjugate gradients with it."""
+    return Changed(op, 1.01, lambda mine, y, w, accuracy: LinearData(y, mine, w, accuracy))
 
-    def __init__(self, op: LinearPhysics):
-        super().__init__(noise_model=op.noise_model)
-        self.op = op
 
-    def A(self, x: Tensor, **kwargs) -> Tensor:
-        return self.op.A(x)
-
-    def A_adjoint(self, y: Tensor, **kwargs) -> Tensor:
-        return self.op.A_adjoint(y)
-
-    def usable(self, y: Tensor) -> Tensor:
-        """y, as the operator leaves it."""
-        return as_operator(self.op).usable(y)
-
-    def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
-        """The operator's, its L halved."""
-        return Halved(as_operator(self.op).data_term(y, weights, accuracy))
-
-    def first_estimate(self, y: Tensor) -> Image:
-        """That of the operator."""
-        return as_operator(self.op).first_estimate(y)
+def _longer(op: LinearPhysics) -> LinearPhysics:
+    """The operator's own data term, its L halved."""
+    own = as_operator(op)
+    return Changed(op, 1.0, lambda _, y, w, accuracy: Halved(own.data_term(y, w, accuracy)))
 
 
 MISTAKES: dict[str, Planted] = {
     "values": Planted(prior=lambda prior: Wrong(prior, _Values())),
     "concave": Planted(prior=lambda prior: Wrong(prior, _concave)),
     "shifted": Planted(prior=lambda prior: Wrong(prior, _shifted)),
-    "adjoint": Planted(operator=Louder),
-    "lipschitz": Planted(operator=Longer),
+    "adjoint": Planted(operator=_louder),
+    "lipschitz": Planted(operator=_longer),
 }
 """The mistakes by name."""
