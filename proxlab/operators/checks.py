@@ -21,7 +21,6 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.operators.draws import Draws
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
@@ -98,7 +97,7 @@ def _asked(op: LinearPhysics, y: Tensor, x: Image) -> OperatorCheck:
     w = Au + per_image(norm(Au) / norm(noise), Au) * noise
     back = _shaped("A_adjoint(y)", op.A_adjoint(w), x)
 
-    bent = _share(Amixed - Au - per_image(chosen.to(size), Av) * Av, norm(Au) + norm(Av))
+    bent = share(Amixed - Au - per_image(chosen.to(size), Av) * Av, norm(Au) + norm(Av))
     linearity = bent[chosen].max().item()
     independence = bent[~chosen].max().item() if len(x) > 1 else 0.0
     alone, together = _adjoint_errors(u, v, Au, Av, w, back, size)
@@ -108,13 +107,13 @@ def _asked(op: LinearPhysics, y: Tensor, x: Image) -> OperatorCheck:
     bends = linearity > TOLERANCE
     if bends and mixed:  # perhaps only because of the others; change them too
         Amixed, chosen = op.A(u + v), torch.ones_like(chosen)
-        linearity = _share(Amixed - Au - Av, norm(Au) + norm(Av)).max().item()
+        linearity = share(Amixed - Au - Av, norm(Au) + norm(Av)).max().item()
         bends = linearity > TOLERANCE
     seen = (norm(Au) / norm(u)).min().item()
     doubts = []
     if not (norm(Au) + norm(Av)).min() > 0:
         doubts.append("A sees nothing: A u is 0 for a random image u; nothing can be restored")
-    again = _share(op.A(u) - Au, norm(Au)).max().item() if bends or mixed else 0.0
+    again = share(op.A(u) - Au, norm(Au)).max().item() if bends or mixed else 0.0
     if not again <= TOLERANCE:
         doubts.append(
             f"A answers the same images differently, by {again:.1e} of the answer's size; noise "
@@ -132,40 +131,6 @@ def _asked(op: LinearPhysics, y: Tensor, x: Image) -> OperatorCheck:
     return OperatorCheck(alone, linearity, independence, seen, tuple(doubts), wrong)
 
 
-@torch.no_grad()
-def check_data_term(
-    f: QuadraticDataTerm, op: LinearPhysics, y: Tensor, x: Image, entry: Tensor | None = None
-) -> str:
-    """A sentence if f is not w <A x - y, W (A x - y)> / 2, or its gradient another; else empty.
-
-    Two products, for an f of an operator's own, which `check_operator` does not look at. A prox
-    that claims to be a closed form is compared with f too; what an iterative one comes to is seen
-    along the run. y as `usable` leaves it; w = f.weight; `entry` is W, None where it is 1.
-    """
-    x = x + per_image(norm(x) / math.sqrt(x[0].numel()), x) * Draws(y).normal(x)
-    rest = op.A(x) - y
-    weighted = rest if entry is None else entry * rest
-    value, grad = (
-        f.weight * dot(rest, weighted) / 2,
-        per_image(f.weight, x) * op.A_adjoint(weighted),
-    )
-    errors = {
-        "value": _ratio((f.value(x) - value).abs(), value),
-        "gradient": _share(f.grad(x) - grad, norm(grad)),
-    }
-    if f.tol == 0:
-        pull = per_image(1 / f.weight, x) * f.grad(p := f.prox(x, 1 / f.weight))
-        errors["prox"] = _share(x - p - pull, norm(pull) + ROUGHNESS * norm(x))
-    for name, error in errors.items():
-        if not (error <= TOLERANCE).all():
-            return (
-                f"the data term of {type(op).__name__} has a {name} that differs from that of "
-                f"w |A x - y|^2 / 2 by {_worst([error.max()]):.1e} of its size; leave out its "
-                "data_term, and conjugate gradients take the place"
-            )
-    return ""
-
-
 def _adjoint_errors(
     u: Image, v: Image, Au: Tensor, Av: Tensor, w: Tensor, back: Image, size: PerImage
 ) -> tuple[float, float]:
@@ -178,9 +143,9 @@ def _adjoint_errors(
     large = norm(Au) * norm(w)
     small = size * norm(back) + norm(Av) * norm(w) / math.sqrt(w[0].numel())
     pairs = ((of_u, large), (of_v, small))
-    alone = [_ratio(gap.abs(), scale).max() for gap, scale in pairs]
-    together = [_ratio(gap.sum().abs(), scale.norm()) for gap, scale in pairs]
-    return _worst(alone), _worst(together)
+    alone = [ratio(gap.abs(), scale).max() for gap, scale in pairs]
+    together = [ratio(gap.sum().abs(), scale.norm()) for gap, scale in pairs]
+    return worst(alone), worst(together)
 
 
 def _not_linear(
@@ -188,8 +153,8 @@ def _not_linear(
 ) -> str:
     """Why A (u + v) is not A u + A v: one more product tells a constant apart."""
     offset = op.A(torch.zeros_like(u))
-    if norm(offset).max() > 0 and not _share(bent + offset, norm(Au))[chosen].max() > TOLERANCE:
-        size = _share(offset, norm(Au)).max().item()
+    if norm(offset).max() > 0 and not share(bent + offset, norm(Au))[chosen].max() > TOLERANCE:
+        size = share(offset, norm(Au)).max().item()
         return (
             f"A is affine, not linear: A(0) is {size:.1e} of the size of A u; restore y - A(0) "
             "with x -> A(x) - A(0)"
@@ -209,18 +174,20 @@ def _adjoint_sentence(error: float) -> str:
     )
 
 
-def _share(gap: Tensor, scale: PerImage) -> PerImage:
-    return _ratio(norm(gap), scale)
+def share(gap: Tensor, scale: PerImage) -> PerImage:
+    """|gap| / scale of each image."""
+    return ratio(norm(gap), scale)
 
 
-def _ratio(gap: Tensor, scale: Tensor) -> Tensor:
+def ratio(gap: Tensor, scale: Tensor) -> Tensor:
     """gap / scale, 0 where both are 0."""
     return torch.where(gap > 0, gap / scale, 0 * gap)
 
 
-def _worst(errors: list[Tensor]) -> float:
-    worst = torch.stack(errors).max().item()
-    return math.inf if math.isnan(worst) else worst
+def worst(errors: list[Tensor]) -> float:
+    """The largest of them; infinite if one is NaN."""
+    largest = torch.stack(errors).max().item()
+    return math.inf if math.isnan(largest) else largest
 
 
 def _shaped(what: str, made: Tensor, like: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 import solvers
-from proxlab.operators.checks import check_data_term, check_operator
+from proxlab.operators.checks import check_operator
+from proxlab.operators.data_term_checks import check_data_term
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise

@@ -7,8 +7,8 @@ import torch
 from deepinv import physics as dp
 
 from proxlab import operators
-from proxlab.operators.checks import check_data_term
 from proxlab.operators.contract import Accuracy, Operator
+from proxlab.operators.data_term_checks import check_data_term
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import PhotonCounts, Weights, measurement_weights
