@@ -124,7 +124,8 @@ def _settings(priors: list[str], rows: list[Row]) -> list[str]:
     for row in rows:
         s = row["settings"]
         weight = "its own" if s["weight"] is None else f"{s['weight']:.3g}"
-        used[row["prior"]][f"weight {weight}, at most {s['steps']} steps"] = None
+        most = "steps as usual" if s["steps"] is None else f"at most {s['steps']} steps"
+        used[row["prior"]][f"weight {weight}, {most}"] = None
         if s["tuned_on"]:
             chosen.setdefault(s["tuned_on"], {})[f"`{row['prior']}`"] = None
     lines = [f"`{prior}` {' or '.join(found)}" for prior, found in used.items()]

@@ -88,3 +88,11 @@ def test_columns_are_problems_and_noises_and_latex_has_them_too():
     said = latex(rows({"a": BASE, "b_c": BASE}) + more)
     assert said.count(r"\textbf{29.44}") == 2 and said.count(r"\textbf{26.44}") == 2
     assert r"b\_c" in said and "noise 0.03" in said and said.count("&") == 6
+
+
+def test_a_number_of_steps_that_nobody_told_is_said_in_words():
+    untold = rows({"a": BASE})
+    for row in untold:
+        row["settings"]["steps"] = None
+    assert "- `a` weight 0.25, steps as usual" in markdown(untold)
+    assert "None" not in markdown(untold)

@@ -211,3 +211,12 @@ def test_the_command_tunes_and_takes_the_file_it_wrote(tmp_path, capsys):
     (entry,) = json.loads((tmp_path / "noisy" / "settings.json").read_text())
     assert entry["noises"] == [0.05]
     assert settings.SHIPPED.exists()
+
+
+def test_shipped_settings_hold_what_was_chosen_and_nothing_else():
+    """A number of steps that was only a default once would cut other solvers short."""
+    entries = json.loads(settings.SHIPPED.read_text())
+    assert {entry["prior"] for entry in entries} > {"tv", "crate-gray"}
+    for entry in entries:
+        said = entry["settings"]["tuned_on"]
+        assert (entry["settings"]["steps"] is not None) == said.startswith("weight and steps")
