@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from solvers.protocols import Evaluation, Image, PerImage, State, dot, norm, select
+from solvers.protocols import Evaluation, Image, PerImage, State, norm, select
 
 PAIRS = 64
 """Evaluations that are kept of an image: the first, the last, the others spread."""
@@ -190,17 +190,6 @@ class Witness:
     def _most(self, state: State) -> int:
         each = 3 * state.x.numel() * state.x.element_size()
         return max(3, min(self.pairs, MOST_BYTES // max(each, 1)))
-
-
-def first_gradient(f, g, x: Image, tau: float) -> PerImage:
-    """Norm of the gradient of f + g near x [B, ...], [B] in float64: by a step of `pgd` from there.
-
-    It is what a run's own gradients are compared with, so that neither a good start nor a small tau
-    makes them look small.
-    """
-    p = g.prox(x - tau * f.grad(x), tau)
-    change = p - x
-    return dot(change, change).sqrt().double().cpu() / tau
 
 
 def _asked(state: State) -> Evaluation:

@@ -2,8 +2,10 @@
 
 Phase one comes down from a high level to s by half-quadratic splitting, which leads to a good
 minimum; phase two stays at s and runs the chosen solver until every image is at rest. Only phase
-two is certified. ADMM and DRS are over-relaxed there (`RELAXATION`), which changes neither their
-fixed points nor what is proved.
+two is certified. Before both, one step of proximal gradient descent at s measures the gradient at
+the first estimate, which rest is compared with; the descent goes on from where it leads. ADMM and
+DRS are over-relaxed in phase two (`RELAXATION`), which changes neither their fixed points nor what
+is proved.
 """
 
 from collections.abc import Callable
@@ -21,12 +23,12 @@ from solvers import Result
 from solvers.duality.composite import HasWarmStart
 from solvers.protocols import HasProxAndValue, PerImage, Selectable
 from solvers.schedules import geometric
-from solvers.witness import Seen, Witness, first_gradient
+from solvers.witness import Seen, Witness
 
 FIRST_LEVEL = 49 / 255
 """Noise level at which the descent begins, as in the plug-and-play literature [Zhang21]."""
 DESCENT = 24
-"""Steps of that descent."""
+"""Steps of that descent, the one at s before it among them."""
 ROUNDING = 1e-6
 """Relative error that certificates forgive, ten units in the last place of float32."""
 RELAXATION = 1.7
@@ -78,8 +80,8 @@ class AtStep:
 class Run(NamedTuple):
     """Both phases of a run, and what was seen of the second."""
 
-    first: Result | None
-    """The descent; None from a first estimate of the user's."""
+    first: list[Result]
+    """The step that measures and the descent; empty from a first estimate of the user's."""
     last: Result
     seen: list[Seen]
     """Per image: its evaluations."""
@@ -110,20 +112,28 @@ def run_at_level(
     # a prox that is an iteration starts where the last call of this run ended
     used = cast(KnownPrior, prior.for_run()) if isinstance(prior, HasWarmStart) else prior
     g = AtStep(used, settings.checks.values)
-    reference = first_gradient(f, g, plain, tau)
-    x, first = plain if own is None else own, None
+    look = Witness()
+    measured = solvers.run(
+        solvers.pgd(f, g, plain, tau=tau), max_steps=1, tol=settings.tol, witness=look
+    )
+    assert look.reference is not None
+    x, first = plain if own is None else own, []
     # a convex prior has one minimum, to which a descent of levels does not help
     direct = own is not None or prior.capabilities.convex
     descent = 0 if direct else min(DESCENT, steps - 1)
     if descent:
+        # above 1 / L that step may lead far away
+        short = (tau * f.lipschitz() <= 1).to(x.device).view(-1, 1, 1, 1)
+        x, first = torch.where(short, measured.x, x), [measured]
+    if descent > 1:
         high = min(max(FIRST_LEVEL, sigma), prior.sigma_range[1])
-        levels = geometric(high, sigma, descent + 1)[:-1]
+        levels = geometric(high, sigma, descent)[:-1]
         down = solvers.hqs(f, g, x, tau=[s**2 for s in levels])
-        first = solvers.run(down, max_steps=descent, tol=1e-12, progress=progress)
-        x = first.x
+        first.append(solvers.run(down, max_steps=descent - 1, tol=1e-12, progress=progress))
+        x = first[-1].x
     relaxed = {"relaxation": RELAXATION} if algorithm in (solvers.admm, solvers.drs) else {}
-    witness = Witness(settings.checks.pairs, f.lipschitz(), reference)
-    short = len(f.stopped_short)
+    witness = Witness(settings.checks.pairs, f.lipschitz(), look.reference)
+    missed = len(f.stopped_short)
     last = solvers.run(
         algorithm(f, g, x, tau=tau, **relaxed),
         max_steps=steps - descent,
@@ -134,8 +144,8 @@ def run_at_level(
         witness=witness,
     )
     seen = [witness.of(b) for b in range(len(x))]
-    missed = len(f.stopped_short) - short
-    return Run(first, last, seen, _probe(g, seen, tau), reference, missed)
+    missed = len(f.stopped_short) - missed
+    return Run(first, last, seen, _probe(g, seen, tau), look.reference, missed)
 
 
 def default_sigma(lipschitz: PerImage, prior: KnownPrior) -> float:

@@ -157,20 +157,20 @@ def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], progress: bool) -> R
     last = solvers.run(steps, max_steps=settings.steps or 1, tol=settings.tol, progress=progress)
     composite = composite_doubt(job.prior.name, g, job.y, x)
     job = checked_again(job, plain)
-    return _restoration(job, None, last, *judged_by_gap(job, last, composite))
+    return _restoration(job, [], last, *judged_by_gap(job, last, composite))
 
 
 def _restoration(
     job: Job,
-    first: Result | None,
+    first: list[Result],
     last: Result,
     found: list[Evidence],
     doubts: list[str],
 ) -> Restoration:
-    descent = 0 if first is None else len(first.trace.residual)
+    descent = sum(len(phase.trace.residual) for phase in first)
     return Restoration(
         image=last.x,
-        trace=last.trace if first is None else _joined(first, last),
+        trace=_joined([*(phase.trace for phase in first), last.trace]),
         stopped=last.stopped,
         certified=[not words for words in doubts],
         doubts=doubts,
@@ -183,16 +183,18 @@ def _restoration(
     )
 
 
-def _joined(first: Result, last: Result) -> Trace:
-    """The traces of both phases, one after the other."""
-    one, two = first.trace, last.trace
+def _joined(traces: list[Trace]) -> Trace:
+    """The traces of all phases, one after the other; a single one as it is, with its gap."""
+    if len(traces) == 1:
+        return traces[0]
 
-    def known(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-        return None if a is None or b is None else torch.cat([a, b])
+    def known(parts: list[Tensor | None]) -> Tensor | None:
+        there = [part for part in parts if part is not None]
+        return torch.cat(there) if len(there) == len(parts) else None
 
     return Trace(
-        objective=known(one.objective, two.objective),
-        residual=torch.cat([one.residual, two.residual]),
-        data_misfit=torch.cat([one.data_misfit, two.data_misfit]),
-        merit=known(one.merit, two.merit),
+        objective=known([trace.objective for trace in traces]),
+        residual=torch.cat([trace.residual for trace in traces]),
+        data_misfit=torch.cat([trace.data_misfit for trace in traces]),
+        merit=known([trace.merit for trace in traces]),
     )
