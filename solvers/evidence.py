@@ -37,7 +37,7 @@ VALUE = 12.0
 """Error of a reported value in units in the last place times |x|^2 / sqrt(n), n pixels."""
 INFORMATIVE = 30.0
 """Length of a difference of gradients, in units of its error, from which on it says something."""
-CHUNK = 2**18
+CHUNK = 2**19
 """Numbers that are held in float64 at once: they fit a cache."""
 HALVINGS = 14
 """Bisections of a margin: it is known to 1e-4."""
@@ -146,27 +146,27 @@ def judge(found: Gram, values: Tensor | None = None) -> Interpolation:
 def gram(v: Sequence[Tensor] | Tensor, x: Sequence[Tensor] | Tensor) -> Gram:
     """Inner products of the evaluations, in float64, a few pixels of all of them at a time."""
     count, pixels = len(v), v[0].numel()
-    flat = [[one.detach().reshape(-1) for one in many] for many in (x, v)]
-    exact = float_for_sums(x[0])
-    table = torch.zeros(2 * count, 2 * count, dtype=exact, device=x[0].device)
-    rest = torch.zeros(count, dtype=exact, device=x[0].device)
-    size = torch.zeros(count, dtype=exact, device=x[0].device)
+    flat = [one.detach().reshape(-1) for one in (*x, *v)]
+    exact, device = float_for_sums(x[0]), x[0].device
+    by_x = torch.zeros(count, 2 * count, dtype=exact, device=device)
+    vv = torch.zeros(count, count, dtype=exact, device=device)
+    rest = torch.zeros(count, dtype=exact, device=device)
+    size = torch.zeros(count, dtype=exact, device=device)
     step = max(1, CHUNK // (2 * count))
     for start in range(0, pixels, step):
-        xs, vs = (
-            torch.stack([one[start : start + step] for one in many]).to(exact) for many in flat
-        )
-        size += xs.square().sum(1)
+        both = torch.stack([one[start : start + step] for one in flat]).to(exact)
+        xs, vs = both[:count], both[count:]
+        size += torch.linalg.vector_norm(xs, dim=1).square()
         last = vs[-1] - xs[-1]
-        both = torch.cat([xs - xs[-1], vs - vs[-1]])
-        table[:count] += both[:count] @ both.mT
-        table[count:, count:] += both[count:] @ both[count:].mT
-        rest += both[:count] @ last
-    table, rest = table.cpu().double(), rest.cpu().double()
+        xs -= xs[-1].clone()
+        vs -= vs[-1].clone()
+        by_x.addmm_(xs, both.mT)
+        vv.addmm_(vs, vs.mT)
+        rest.addmv_(xs, last)
+    by_x, vv, rest = (table.cpu().double() for table in (by_x, vv, rest))
     largest = float(size.max().sqrt())
     unit = torch.finfo(x[0].dtype).eps / 2 * largest
-    xx, xv, vv = table[:count, :count], table[:count, count:], table[count:, count:]
-    return Gram(xx, xv, vv, rest, unit, unit * largest / sqrt(pixels))
+    return Gram(by_x[:, :count], by_x[:, count:], vv, rest, unit, unit * largest / sqrt(pixels))
 
 
 def distances(table: Tensor) -> Tensor:
