@@ -30,7 +30,7 @@ class TV:
     Each channel is an image of its own. The prox p at v lies within accuracy |v| of the true one,
     proved by a duality gap of at most (accuracy |v|)^2, unless max_steps come first; what is proved
     is 5 to 50 times what is lost. (In float32 the gap of photographs stays above (4e-5 |v|)^2 at
-    sigma = .1, and from .2 on max_steps do come first, 2e-5 from the prox.)
+    sigma = .1, and from .2 on max_steps do come first, less than 1e-5 from the prox.)
     Nothing is kept between calls (`for_run` makes a copy that does); every image is solved and
     stopped by itself, in the dtype of v. Every pixel depends on all of the image: `proxlab.Tiled`
     refuses it. Raises ValueError for a weight or an accuracy that is not positive and finite, and
@@ -43,7 +43,7 @@ class TV:
     """Not exact: to `accuracy`, not to rounding. The default weight is near the best for blur and
     missing pixels on training images."""
 
-    def __init__(self, weight: float = TV_WEIGHT, accuracy: float = 5e-5, max_steps: int = 3000):
+    def __init__(self, weight: float = TV_WEIGHT, accuracy: float = 5e-5, max_steps: int = 6000):
         if not 0 < weight < math.inf:
             raise ValueError(f"the weight of total variation is positive and finite, got {weight}")
         if not 0 < accuracy < math.inf or max_steps < 1:
