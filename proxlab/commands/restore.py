@@ -18,7 +18,7 @@ from proxlab.images import write_image
 from proxlab.images.dicom import check_source
 from proxlab.images.files import check_writable, write_json
 from proxlab.images.hounsfield import SCALED, write_slice
-from proxlab.images.metrics import psnr, ssim
+from proxlab.images.metrics import has_ssim, psnr, ssim
 from proxlab.images.reading import WRITABLE
 from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
@@ -110,11 +110,15 @@ def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
     x, before = measured.clean, measured.plain
     if x is None:
         return
-    scores = [f"{float(psnr(image, x)):.2f} dB", f"{float(ssim(image, x)):.3f}"]
+    told = f"{float(psnr(image, x)):.2f} dB"
     if before is not None:
-        scores[0] = f"{float(psnr(before, x)):.2f} -> {scores[0]}"
-        scores[1] = f"{float(ssim(before, x)):.3f} -> {scores[1]}"
-    yield f"PSNR {scores[0]}, SSIM {scores[1]}"
+        told = f"{float(psnr(before, x)):.2f} -> {told}"
+    if not has_ssim(x):
+        yield f"PSNR {told}, no SSIM: the image is too small for its window"
+    elif before is None:
+        yield f"PSNR {told}, SSIM {float(ssim(image, x)):.3f}"
+    else:
+        yield f"PSNR {told}, SSIM {float(ssim(before, x)):.3f} -> {float(ssim(image, x)):.3f}"
     if measured.plain_is and before is not None:
         yield f"before: {measured.plain_is}"
 

@@ -9,15 +9,41 @@ from proxlab.images.folders import as_floats
 
 NOISE_LEVELS = (5, 15, 25, 50)
 """Noise levels at which photographs are denoised, of 255."""
+SMALLEST_SIDE = 11
+"""Side of the smallest image that the window of SSIM fits into, pixels."""
 
 
 def psnr(x: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, [B], peak 1. Nothing is clipped; infinite if equal."""
+    """Peak signal-to-noise ratio in dB, [B], peak 1, of images of any size.
+
+    Nothing is clipped; infinite if equal, NaN for an image with a NaN. Raises ValueError for images
+    of other shapes than the truth's.
+
+        psnr(torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.1))     # 20 dB
+    """
+    _check_shapes(x, truth)
     return -10 * (x - truth).double().square().flatten(1).mean(1).log10()
 
 
+def has_ssim(x: Tensor) -> bool:
+    """Whether images [B, C, H, W] are large enough for `ssim`."""
+    return min(x.shape[-2:]) >= SMALLEST_SIDE
+
+
 def ssim(x: Tensor, truth: Tensor) -> Tensor:
-    """Structural similarity [B], Gaussian weights of width 1.5 [Wang04], by scikit-image."""
+    """Structural similarity [B], Gaussian weights of width 1.5 [Wang04], by scikit-image.
+
+    Raises ValueError for images of other shapes than the truth's, and for images that its window of
+    11 x 11 pixels does not fit into, of which there is no SSIM (`has_ssim`).
+
+        ssim(torch.ones(1, 1, 16, 16), torch.ones(1, 1, 16, 16))         # 1
+    """
+    _check_shapes(x, truth)
+    if not has_ssim(x):
+        raise ValueError(
+            f"SSIM takes images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, got "
+            f"{x.shape[-2]} x {x.shape[-1]}; PSNR takes any"
+        )
     from skimage.metrics import structural_similarity
 
     return torch.tensor(
@@ -59,3 +85,12 @@ def denoising_psnr(
             values.append(float(psnr(estimate, clean)))
         figures[f"{level:g}"] = round(sum(values) / len(values), 3)
     return figures
+
+
+def _check_shapes(x: Tensor, truth: Tensor) -> None:
+    # one image would be compared with each of the others, or a row with each row, without a word
+    if x.shape != truth.shape or x.ndim != 4:
+        raise ValueError(
+            f"images [B, C, H, W] are compared with a truth of their shape, got {list(x.shape)} "
+            f"and {list(truth.shape)}"
+        )
