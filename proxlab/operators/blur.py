@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from deepinv.physics import Blur, GaussianNoise, LinearPhysics
 from torch import Tensor
 
-from proxlab.operators.arguments import check_finite, check_image, column, filled, real_tensor
+from proxlab.operators.arguments import (
+    check_finite,
+    check_image,
+    column,
+    filled,
+    real_tensor,
+    unchanged,
+)
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.circular import CircularData
 from proxlab.operators.data_terms.linear import LinearData
@@ -99,8 +106,7 @@ def deblur(
         # deepinv 0.5 has no adjoint for a mirrored kernel of one row or column
         rows, columns = (int(n == 1) for n in kernel.shape)
         kernel = F.pad(kernel, (columns, columns, rows, rows))
-    # by FFT: faster from 9 x 9 on, and the direct adjoint of one channel is ten times slower
-    return PaddedBlur(kernel[None, None], padding=boundary, use_fft=True, noise_model=noise_model)
+    return PaddedBlur(kernel[None, None], boundary, noise_model)
 
 
 class CircularBlur(LinearPhysics):
@@ -114,6 +120,7 @@ class CircularBlur(LinearPhysics):
     def __init__(self, kernel: Tensor, noise_model: GaussianNoise):
         super().__init__()
         self.set_noise_model(noise_model)
+        self.forw = self.sensor_model = unchanged
         self.register_buffer("kernel", kernel)
         self._kept: tuple[Any, Tensor, Tensor] | None = None
 
@@ -183,6 +190,12 @@ class PaddedBlur(Blur):
     """deepinv's Blur with "valid" or "reflect" edges, for images of any float dtype and device."""
 
     filter: Tensor
+
+    def __init__(self, kernel: Tensor, boundary: str, noise_model: GaussianNoise):
+        """`kernel` is [1, 1, h, w]."""
+        # by FFT: faster from 9 x 9 on, and the direct adjoint of one channel is ten times slower
+        super().__init__(kernel, padding=boundary, use_fft=True, noise_model=noise_model)
+        self.forw = self.sensor_model = unchanged
 
     def forward(self, x: Tensor, **kwargs) -> Tensor:
         return super().forward(check_finite(x), **kwargs)

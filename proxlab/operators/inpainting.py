@@ -6,10 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from deepinv.physics import Inpainting, LinearPhysics
+from deepinv.physics import GaussianNoise, Inpainting, LinearPhysics
 from torch import Tensor
 
-from proxlab.operators.arguments import check_finite, check_image, column, filled, real_tensor
+from proxlab.operators.arguments import (
+    check_finite,
+    check_image,
+    column,
+    filled,
+    real_tensor,
+    unchanged,
+)
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.mask import MaskData
@@ -100,14 +107,20 @@ def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
     a single 1, on a bad noise; the operator itself refuses images of another size than the mask.
     """
     mask = checked_mask(mask)
-    size: Any = tuple(mask.shape)  # deepinv takes [C, H, W] and says tuple[int]
-    return MaskedPixels(size, mask[None], noise_model=Noise(checked_noise(noise)))
+    return MaskedPixels(mask, Noise(checked_noise(noise)))
 
 
 class MaskedPixels(Inpainting):
     """deepinv's Inpainting, which here refuses images that its mask would broadcast over."""
 
     mask: Tensor
+
+    def __init__(self, mask: Tensor, noise_model: GaussianNoise):
+        """`mask` is [1 or C, H, W]."""
+        size: Any = tuple(mask.shape)  # deepinv takes [C, H, W] and says tuple[int]
+        super().__init__(size, mask[None], noise_model=noise_model)
+        self.forw = self.sensor_model = unchanged
+        self._U = self._U_adjoint = self._V = self._V_adjoint = unchanged
 
     def fitted(self, x: Tensor) -> Tensor:
         """The mask [1, 1 or C, H, W] for images like x, in their dtype and on their device."""

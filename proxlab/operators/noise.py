@@ -14,7 +14,7 @@ import torch
 from deepinv.physics import GaussianNoise, LinearPhysics, NoiseModel, ZeroNoise
 from torch import Tensor
 
-from proxlab.operators.arguments import positive
+from proxlab.operators.arguments import positive, unchanged
 from solvers.protocols import PerImage, per_image
 
 LEAST_COUNT = 0.5
@@ -42,6 +42,7 @@ class PhotonCounts(NoiseModel):
         for name, number in (("photons", photons), ("attenuation", attenuation)):
             if not 0 < number < math.inf:
                 raise ValueError(f"{name} is positive and finite, got {number}")
+        self.noise_model = unchanged
         self.photons, self.attenuation = float(photons), float(attenuation)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None, **kwargs) -> Tensor:
@@ -63,6 +64,7 @@ class Noise(GaussianNoise):
 
     def __init__(self, sigma: float):
         super().__init__(torch.tensor(sigma, dtype=torch.float64))
+        self.noise_model = unchanged
 
     def forward(self, x, sigma=None, seed=None, generator=None, **kwargs):
         """x + std * n; a CPU generator gives the same n on every device."""

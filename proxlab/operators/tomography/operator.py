@@ -18,7 +18,7 @@ import torch
 from deepinv.physics import LinearPhysics, NoiseModel
 from torch import Tensor
 
-from proxlab.operators.arguments import check_finite, check_image
+from proxlab.operators.arguments import check_finite, check_image, unchanged
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.first_estimates import best_multiple
@@ -93,11 +93,16 @@ class Tomography(LinearPhysics):
     def __init__(self, scan: Scan, noise_model: NoiseModel, model: Literal["strip", "line"]):
         super().__init__()
         self.set_noise_model(noise_model)
+        self.forw = self.sensor_model = unchanged
         if model not in ("strip", "line"):
             raise ValueError(f"model is 'strip' or 'line', got {model!r}")
         self.scan = scan
         self.model = footprints.strips if model == "strip" else footprints.lines
         self._matrices: dict[tuple[torch.dtype, torch.device], ProjectionMatrix] = {}
+
+    def __getstate__(self) -> dict:
+        """State without the matrices, which may be large: a copy shares or builds its own."""
+        return self.__dict__ | {"_matrices": {}}
 
     def forward(self, x: Tensor, **kwargs) -> Tensor:
         return super().forward(check_finite(x), **kwargs)
