@@ -1,4 +1,4 @@
-"""Progress bars, for every loop of both packages; they are drawn on a terminal alone."""
+"""Progress bars, for every loop of both packages: drawn for whoever asked for one."""
 
 import sys
 
@@ -25,8 +25,13 @@ class NoBar:
         """Nothing."""
 
 
+def on_terminal() -> bool:
+    """Whether a person may be reading along: what a program asks that was not told itself."""
+    return _open() and sys.stderr.isatty()
+
+
 def progress_bar(
-    wanted: bool,
+    wanted: bool | None,
     total: int | None = None,
     *,
     unit: str = "step",
@@ -34,7 +39,10 @@ def progress_bar(
     label: str | None = None,
     leave: bool = True,
 ) -> tqdm | NoBar:
-    """A bar for a `with`, drawn if `wanted` and stderr is a terminal; each `update()` counts one.
+    """A bar for a `with`, drawn on stderr if `wanted`; each `update()` counts one.
+
+    Whatever stderr is: in a notebook, and in many an editor, it is no terminal. Programs that write
+    to log files as well want it `on_terminal()`. A stderr that is closed is left alone.
 
     total: how many units there are, None if that is not known; unit: what one is called; done:
     units of an earlier run; label: text before the bar; leave: whether the bar stays when all is
@@ -43,6 +51,10 @@ def progress_bar(
         with progress_bar(True, len(images), unit="image") as bar:
             bar.update()
     """
-    if not (wanted and sys.stderr.isatty()):
+    if not (wanted and _open()):
         return NoBar()
     return tqdm(total=total, unit=unit, initial=done, desc=label, leave=leave)
+
+
+def _open() -> bool:
+    return sys.stderr is not None and not sys.stderr.closed

@@ -20,7 +20,7 @@ from proxlab.comparison.table import latex, markdown
 from proxlab.comparison.team import gather, own_device, team
 from proxlab.comparison.tuning import tune
 from proxlab.images.files import writing
-from solvers.progress import NoBar, progress_bar
+from solvers.progress import NoBar, on_terminal, progress_bar
 
 Number = TypeVar("Number", int, float)
 
@@ -57,7 +57,7 @@ def compare_files(args: Namespace) -> None:
                 "noise; choose them with --tune, or leave out --settings"
             )
         plan = replace(plan, settings=settings)
-    with progress_bar(not args.quiet and ours.rank == 0, unit="case") as bar:
+    with progress_bar(not args.quiet and ours.rank == 0 and on_terminal(), unit="case") as bar:
         run = replace(run, watch=lambda row: _seen(row, failed, bar))
         rows = compare(priors, problems, args.images, args.out, plan, run)
     if ours.rank > 0:

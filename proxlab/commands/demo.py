@@ -18,6 +18,7 @@ from proxlab.images.metrics import psnr, ssim
 from proxlab.jobs import restore
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.restoration import Restoration
+from solvers.progress import on_terminal
 
 
 class Scene(NamedTuple):
@@ -107,9 +108,9 @@ def demo(
         learned = load(scene.prior)
         if isinstance(learned, nn.Module):
             learned.to(device)
-        results = []
+        results, shown = [], not quiet and on_terminal()
         for name, prior in (("tv", load("tv")), (scene.prior, learned)):
-            result = restore(y.to(device), op, prior, steps=steps, progress=not quiet)
+            result = restore(y.to(device), op, prior, steps=steps, progress=shown)
             result = replace(result, image=result.image.cpu())
             rows.append(_row(scene, name, plain, result))
             results.append(result)

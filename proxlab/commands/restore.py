@@ -25,6 +25,7 @@ from proxlab.named_priors import named_prior
 from proxlab.priors.crate.completion import Completion
 from proxlab.restoration import Restoration
 from proxlab.tiled import Tiled
+from solvers.progress import on_terminal
 
 
 def restore_file(args: argparse.Namespace) -> None:
@@ -53,7 +54,7 @@ def restore_file(args: argparse.Namespace) -> None:
         sigma=args.sigma,
         steps=args.steps,
         tol=args.tol,
-        progress=not args.quiet,
+        progress=not args.quiet and on_terminal(),
         weight=args.weight,
         noise=measured.noise,
         init=None if first is None else _filled(first.to(where), y, op, measured.noise),

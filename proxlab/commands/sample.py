@@ -14,6 +14,7 @@ from proxlab.images import write_image
 from proxlab.images.files import check_writable, writing
 from proxlab.sampling import batches
 from solvers import even_grid
+from solvers.progress import on_terminal
 
 MOST_IN_A_PICTURE = 10_000
 """Number of images that are put into one picture at most."""
@@ -45,7 +46,7 @@ def sample_file(args: argparse.Namespace) -> None:
         kind=args.kind,
         seed=args.seed,
         batch=args.batch,
-        progress=not args.quiet,
+        progress=not args.quiet and on_terminal(),
     )
     if suffix == ".npy":
         _write_array(args, model.shape, parts)

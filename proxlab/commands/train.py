@@ -14,6 +14,7 @@ from proxlab.training import processes
 from proxlab.training.config import Run
 from proxlab.training.recipe import Recipe
 from proxlab.training.recipes.names import RECIPES
+from solvers.progress import on_terminal
 
 
 def train_recipe(args: Namespace) -> None:
@@ -30,7 +31,9 @@ def train_recipe(args: Namespace) -> None:
         recipe.config, **{name: value for name, value in told.items() if value is not None}
     )
     with processes.joined(device(args.device)) as place:
-        run = Run(args.minutes, args.resume, progress=not args.quiet, device=place)
+        run = Run(
+            args.minutes, args.resume, progress=not args.quiet and on_terminal(), device=place
+        )
         path = recipe(args.data, out, config=config, start=args.start, run=run)
         first = processes.rank() == 0
     if first and not args.quiet:

@@ -21,7 +21,7 @@ from torch import Tensor
 from proxlab.operators.tomography import footprints
 from proxlab.operators.tomography.scan import ParallelBeam, Scan
 from proxlab.operators.tomography.symmetry import ViewPlan, plan
-from solvers.progress import progress_bar
+from solvers.progress import on_terminal, progress_bar
 
 COLUMNS, PIXELS = 16, 2**21
 """Columns that are multiplied at a time, at most, and their pixels in all; a turned image is a
@@ -148,7 +148,7 @@ def _stored(scan: Scan, plan: ViewPlan, model: Model, dtype: torch.dtype) -> csr
     partial = replace(scan, angles=plan.stored)
     kind = np.float64 if dtype == torch.float64 else np.float32
     counts, indices, values = [np.zeros(1, np.int64)], [], []
-    long = expected_entries(scan, len(plan.stored), model) > SHOWN
+    long = expected_entries(scan, len(plan.stored), model) > SHOWN and on_terminal()
     label, views = "projection matrix", len(plan.stored)
     with progress_bar(long, views, unit="view", label=label, leave=False) as bar:
         for view in range(len(plan.stored)):
