@@ -1,7 +1,7 @@
 """Checks of the images and noise levels that a prior is given, in the same words for all."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def check_images(v: Tensor) -> None:
@@ -18,6 +18,16 @@ def check_channels(name: str, v: Tensor, channels: int) -> None:
         raise ValueError(
             f"{name} knows colour images [B, {channels}, H, W], got {list(v.shape)}; "
             "use a gray model such as lpn-gray, which takes any number of channels"
+        )
+
+
+def check_weights(name: str, v: Tensor, network: nn.Module) -> None:
+    """Raises ValueError for images of another dtype or on another device than the weights."""
+    weights = next(network.parameters(), None)
+    if weights is not None and (v.dtype, v.device) != (weights.dtype, weights.device):
+        raise ValueError(
+            f"{name} has weights in {weights.dtype} on {weights.device}, got images in "
+            f"{v.dtype} on {v.device}; move one with .to(...)"
         )
 
 
@@ -47,13 +57,19 @@ def up_to(n: int, multiple: int) -> int:
 
 
 def network_images(
-    name: str, v: Tensor, sigma: float | Tensor, known: tuple[float, float], channels: int
+    name: str,
+    v: Tensor,
+    sigma: float | Tensor,
+    known: tuple[float, float],
+    channels: int,
+    network: nn.Module,
 ) -> tuple[Tensor, Tensor]:
     """Images [n, channels, H, W] as a network of so many channels takes them, and levels [n].
 
-    A network of one channel takes every channel as an image. Raises ValueError as the three above.
+    A network of one channel takes every channel as an image. Raises ValueError as the four above.
     """
     check_images(v)
     check_channels(name, v, channels)
+    check_weights(name, v, network)
     s = noise_levels(name, v, sigma, known, v.dtype).repeat_interleave(v.shape[1] // channels)
     return v.reshape(-1, channels, *v.shape[2:]), s

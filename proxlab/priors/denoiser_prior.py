@@ -13,7 +13,7 @@ import torch
 from deepinv.models import Denoiser
 from torch import Tensor
 
-from proxlab.priors.arguments import check_images, noise_levels
+from proxlab.priors.arguments import check_images, check_weights, noise_levels
 from proxlab.priors.contract import Capabilities
 
 
@@ -77,11 +77,7 @@ class DenoiserPrior(Denoiser):
         if weights is None:
             rows = zip(v.split(1), levels, self._own(v), strict=True)
             return torch.cat([self._shaped(one, d(one, self._handed(s))) for one, s, d in rows])
-        if (v.dtype, v.device) != (weights.dtype, weights.device):
-            raise ValueError(
-                f"{self.name} has weights in {weights.dtype} on {weights.device}, got images in "
-                f"{v.dtype} on {v.device}; move one with .to(...)"
-            )
+        check_weights(self.name, v, self.denoiser)
         if len(set(levels)) == 1:  # a number suits every network of deepinv, a tensor most
             return self._shaped(v, self.denoiser(v, self._handed(levels[0])))
         each = torch.tensor([self._handed(s) for s in levels], dtype=v.dtype, device=v.device)

@@ -74,7 +74,7 @@ class DnCNNDenoiser(Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, and for one without three channels where `channels` is 3.
         """
-        x, _ = network_images(self.name, v, sigma, self.sigma_range, self.channels)
+        x, _ = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         return self.network(x).view_as(v)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:

@@ -99,7 +99,7 @@ class UNetDenoiser(Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, and for one without three channels where `channels` is 3.
         """
-        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
+        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         return (x + self._noise(x, s)).view_as(v)
 
     def squared_noise(self, v: Tensor, sigma: float | Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class UNetDenoiser(Denoiser):
         add up to that of the image, and the border is no sharper or softer than the middle.
         Raises as `prox`.
         """
-        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
+        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         rows, columns = (_mirrored(n, v.device) for n in x.shape[-2:])
         squares = self.network(x[..., rows[:, None], columns], s).square()
         total = squares.new_zeros(*x.shape[:-2], len(rows), x.shape[-1])

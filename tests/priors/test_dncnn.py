@@ -30,6 +30,16 @@ def test_takes_every_size_and_colours_one_by_one(model):
         DnCNNDenoiser(DnCNNConfig(channels=3, depth=3, width=4)).prox(v[:, :1], 0.1)
 
 
+def test_images_of_another_dtype_than_the_weights_are_refused(model):
+    v = torch.rand(1, 1, 9, 14).double()
+    unet = checkpoints.load("gs-unet")
+    for prior in (model, unet, unet.network, CrateDenoiser(CrateConfig())):
+        with pytest.raises(ValueError, match=r"has weights in torch\.float32 .*; move one with"):
+            prior.prox(v, 0.1)
+    assert model.double().prox(v, 0.1).dtype == torch.float64
+    model.float()
+
+
 def test_is_saved_and_loaded(model, tmp_path):
     path = checkpoints.save(tmp_path / "dncnn-test", model, {})
     v = torch.rand(1, 1, 20, 24)

@@ -145,7 +145,7 @@ class CrateDenoiser(Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, and for one without three channels where `channels` is 3.
         """
-        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
+        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         noise = self.image(self.tokens(x, s), s, x.shape[2:])
         return (x - s.view(-1, 1, 1, 1) * noise).view_as(v)
 
@@ -154,7 +154,7 @@ class CrateDenoiser(Denoiser):
 
         A network of one channel takes every channel as an image. Raises as `prox`.
         """
-        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels)
+        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         tokens, level = self.tokens(x, s), _features(s)
         for layer in self.encoder:
             assert isinstance(layer, EncoderLayer)
