@@ -11,6 +11,7 @@ from torch import Tensor
 from proxlab.checkpoints import load_diffusion
 from proxlab.commands.device import device
 from proxlab.images import write_image
+from proxlab.images.decoders.npy import write_npy_parts
 from proxlab.images.files import check_writable, writing
 from proxlab.sampling import batches
 from solvers import even_grid
@@ -74,10 +75,5 @@ def picture(samples: Tensor) -> Tensor:
 def _write_array(args: argparse.Namespace, shape: tuple[int, ...], parts: Iterator[Tensor]) -> None:
     """Write images as float32 [n, C, H, W], part by part, so that memory holds one batch."""
     with writing(args.out, args.overwrite) as path:
-        stored = np.lib.format.open_memmap(path, "w+", np.float32, (args.n, *shape))
-        first = 0
-        for part in parts:
-            stored[first : first + len(part)] = part.cpu().numpy()
-            first += len(part)
-        stored.flush()
-        del stored
+        arrays = (part.cpu().numpy() for part in parts)
+        write_npy_parts(path, (args.n, *shape), np.float32, arrays)

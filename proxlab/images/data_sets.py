@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from proxlab.images.admission import check_bytes, regular_file
 from proxlab.images.folders import HELD_OUT_EVERY
 
 CIFAR_SIDE = 32
+MOST_IMAGE = 2**20
+"""Bytes of the largest file of one of its images: a PNG of them has some 2,000."""
 
 _DNCNN = "from folder testsets of https://github.com/cszn/DnCNN"
 SOURCES = {
@@ -96,6 +99,7 @@ def load_cifar10(part: Literal["train", "held-out", "test"], path: Path | None =
 
     if path is None:
         path = find_data("cifar10_test.zip" if part == "test" else "cifar10_train.zip")
+    regular_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(n for n in archive.namelist() if n.endswith((".jpg", ".png")))
@@ -104,14 +108,15 @@ def load_cifar10(part: Literal["train", "held-out", "test"], path: Path | None =
                 names = [n for i, n in enumerate(names) if (i % HELD_OUT_EVERY == 0) == held_out]
             images = np.empty((len(names), CIFAR_SIDE, CIFAR_SIDE, 3), dtype=np.uint8)
             for image, name in zip(images, names, strict=True):
-                pixels = np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB"))
-                if pixels.shape != image.shape:
+                check_bytes(f"{name} of {path}", archive.getinfo(name).file_size, MOST_IMAGE)
+                picture = Image.open(io.BytesIO(archive.read(name)), formats=("PNG", "JPEG"))
+                if picture.size != (CIFAR_SIDE, CIFAR_SIDE):
                     raise ValueError(
-                        f"{name} of {path} has {pixels.shape[0]} x {pixels.shape[1]} pixels, "
+                        f"{name} of {path} has {picture.height} x {picture.width} pixels, "
                         f"expected {CIFAR_SIDE} x {CIFAR_SIDE}; give CIFAR-10"
                     )
-                image[:] = pixels
-    except (zipfile.BadZipFile, IsADirectoryError) as error:
+                image[:] = np.asarray(picture.convert("RGB"))
+    except zipfile.BadZipFile as error:
         raise ValueError(f"{path} is not a zip of CIFAR-10 images ({error})") from error
     if not names:
         raise ValueError(f"{path} holds no .jpg or .png; give a zip of CIFAR-10's class folders")

@@ -1,6 +1,7 @@
 """Failures of a decoder, told in one sentence; its remarks wait until it is over."""
 
 import contextlib
+import errno
 import logging
 import sys
 import threading
@@ -8,12 +9,28 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
+from proxlab.images.admission import Unreadable
 from proxlab.images.shards import ImageFile
+
+_TROUBLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.EIO,
+    errno.ESTALE,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ETIMEDOUT,
+)
+"""Errors of a system that cannot read a file; others (EINVAL) come of offsets in damaged ones."""
 
 
 @contextlib.contextmanager
 def decoding(path: ImageFile) -> Iterator[None]:
     """Turn whatever a decoder raises into a ValueError of one sentence, and drop its remarks then.
+
+    The sentence calls the file damaged, unless the fault is another: `Unreadable`, which is passed
+    on, too little memory, a package that is missing, a disk that cannot be read.
 
     Remarks of a decoder that succeeds go where the caller sends warnings: under `python -W error`
     the first one is raised, as what it is and not as damage of the file.
@@ -22,12 +39,25 @@ def decoding(path: ImageFile) -> Iterator[None]:
         # On damaged input decoders raise whatever they stumble over: struct.error, KeyError, ...
         try:
             yield
+        except Unreadable:
+            raise
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(
-                f"{path} cannot be decoded, it may be damaged or cut short ({reason}); "
-                "copy it again, or save it anew as PNG, TIFF or npy"
-            ) from error
+            raise ValueError(f"{path} {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """What was the matter, and the remedy."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return f"does not fit into the memory that is free ({reason}); cut it into parts"
+    if isinstance(error, ImportError):
+        return f"cannot be decoded without a package that is missing ({reason}); install it"
+    if isinstance(error, OSError) and error.errno in _TROUBLE:
+        return f"cannot be read: {error.strerror}; check the disk and the rights"
+    return (
+        f"cannot be decoded, it may be damaged or cut short ({reason}); "
+        "copy it again, or save it anew as PNG, TIFF or npy"
+    )
 
 
 @contextlib.contextmanager

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 
 from proxlab.images.decoder_failures import decoding
+from proxlab.images.decoders.dicom_data import (
+    check_stored,
+    padded_pixels,
+    pydicom_for,
+    read_data_set,
+)
 from proxlab.images.files import writing
 from proxlab.images.shards import ImageFile
 
@@ -28,8 +34,12 @@ SPOKE_OF_OLD_PIXELS = (
 """Elements that are true of the old pixels alone, a signature among them; a copy has none."""
 
 
-def read_hounsfield(path: ImageFile) -> np.ndarray:
-    """CT values of a DICOM slice, Hounsfield units, float64 [H, W, 1].
+def read_hounsfield(path: ImageFile) -> tuple[np.ndarray, np.ndarray]:
+    """CT values of a DICOM slice, Hounsfield units, float64 [H, W, 1], and where they are padding.
+
+    Padding, the second array, bool, are pixels that no ray went through, of the stored value
+    PixelPaddingValue, or between that and PixelPaddingRangeLimit (DICOM PS3.3, C.7.5.1.1.2). Their
+    CT values mean nothing.
 
     Raises ValueError if pydicom is missing, and for a file that is damaged or not CT, or that has
     no Hounsfield scale, several frames, colours, or a compression that pydicom cannot undo here.
@@ -37,7 +47,9 @@ def read_hounsfield(path: ImageFile) -> np.ndarray:
     data = _slice(path)
     with decoding(path):
         stored = data.pixel_array
-    return (stored * float(data.RescaleSlope) + float(data.RescaleIntercept))[:, :, None]
+        padding = padded_pixels(path, data, stored)
+    units = stored * float(data.RescaleSlope) + float(data.RescaleIntercept)
+    return units[:, :, None], padding[:, :, None]
 
 
 def write_hounsfield(
@@ -86,19 +98,19 @@ def _copy(data: Any, source: Path, levels: np.ndarray) -> bytes:
     data["PixelData"].is_undefined_length = False
     file = io.BytesIO()
     with decoding(source):  # what was only carried along is looked at here
-        _pydicom(source).dcmwrite(file, data, enforce_file_format=True)
+        pydicom_for(source).dcmwrite(file, data, enforce_file_format=True)
     return file.getvalue()
 
 
 def _slice(path: ImageFile) -> Any:
     """The data set of a CT slice; refused here for whatever can be told without its pixels."""
-    pydicom = _pydicom(path)
+    data = read_data_set(path)
     with decoding(path):
-        data: Any = pydicom.dcmread(path)
         modality, kind = data.get("Modality"), data.get("PhotometricInterpretation", "")
         frames, samples = int(data.get("NumberOfFrames") or 1), data.get("SamplesPerPixel", 1)
         scale = [data.get("RescaleSlope"), data.get("RescaleIntercept")]
-        unit, syntax = data.get("RescaleType", "HU"), data.file_meta.get("TransferSyntaxUID")
+        # Empty or absent, CT values are in Hounsfield units (DICOM PS3.3, C.8.2.1).
+        unit = str(data.get("RescaleType") or "HU").strip()
         # A scale may be there and empty, or not a number.
         scaled = None not in scale and scale[0] != 0 and np.isfinite([*map(float, scale)]).all()
     if modality != "CT" or not scaled or unit != "HU":
@@ -108,32 +120,8 @@ def _slice(path: ImageFile) -> Any:
         raise ValueError(f"{path} has {frames} frames, expected one slice; save one of them")
     if samples != 1 or not kind.startswith("MONOCHROME"):
         raise ValueError(f"{path} has colours ({kind}), expected CT values; save them as gray")
-    if syntax is not None and not _decodable(syntax):
-        raise ValueError(
-            f"{path} is compressed ({syntax.name}), which pydicom cannot undo here; install the "
-            "decoder that pydicom names for it, or save the slice uncompressed"
-        )
+    check_stored(path, data)
     return data
-
-
-def _pydicom(path: ImageFile) -> Any:
-    try:
-        import pydicom
-    except ImportError:
-        raise ValueError(
-            f"{path} is DICOM, and pydicom is not installed; pip install proxlab[dicom]"
-        ) from None
-    return pydicom
-
-
-def _decodable(syntax: Any) -> bool:
-    # the place that pydicom documents; it lacks an __all__
-    from pydicom.pixels import get_decoder  # pyright: ignore[reportPrivateImportUsage]
-
-    try:
-        return get_decoder(syntax).is_available
-    except NotImplementedError:  # no decoder exists
-        return False
 
 
 def _rename(data: Any) -> None:

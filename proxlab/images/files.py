@@ -1,11 +1,16 @@
 """Files written whole or not at all: under a temporary name beside their place, then renamed."""
 
 import contextlib
+import errno
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+from proxlab.images.temporary_files import temporary_file
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk, a quota or a limit of file sizes that is reached."""
 
 
 @contextlib.contextmanager
@@ -21,20 +26,23 @@ def writing(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
             np.savez(temporary, image=image)
 
     Raises FileExistsError if `path` exists and `overwrite` is false; ValueError if it is a folder
-    or a device, or if its folder is missing or cannot be written to.
+    or a device, or if its folder is missing or cannot be written to; OSError with a sentence if the
+    disk becomes full.
     """
     target = Path(path).resolve()
     _check_place(path, target, overwrite)
-    temporary = target.with_name(f".tmp-{secrets.token_hex(6)}{target.suffix}")
-    try:
-        _create(path, temporary)
-        yield temporary
+    with contextlib.ExitStack() as stack:
+        temporary = _enter(stack, path, target.parent, target.suffix)
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise OSError(
+                f"cannot write {path}: {error.strerror} ({target.parent}); nothing of it was kept: "
+                "free some space, or choose another folder"
+            ) from error
         os.replace(temporary, target)
-    finally:
-        # After the rename there is nothing to remove; after a failure its exception matters more
-        # than one from the cleaning up.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def check_writable(path: str | Path, overwrite: bool = False) -> None:
@@ -70,22 +78,17 @@ def write_json(path: str | Path, obj: object, overwrite: bool = False) -> None:
 
 
 def _try(path: str | Path, folder: Path) -> None:
-    temporary = folder / f".tmp-{secrets.token_hex(6)}"
-    try:
-        _create(path, temporary)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with contextlib.ExitStack() as stack:
+        _enter(stack, path, folder)
 
 
-def _create(path: str | Path, temporary: Path) -> None:
+def _enter(stack: contextlib.ExitStack, path: str | Path, folder: Path, suffix: str = "") -> Path:
+    """A temporary file for as long as the stack lasts."""
     try:
-        # Created by the plain open, not by mkstemp, so that the user's umask decides who may read
-        # the result.
-        temporary.open("xb").close()
+        return stack.enter_context(temporary_file(folder, suffix))
     except OSError as error:
         raise ValueError(
-            f"cannot write {path}: {error.strerror} in folder {temporary.parent}; "
+            f"cannot write {path}: {error.strerror} in folder {folder}; "
             "choose a folder that you may write to"
         ) from None
 

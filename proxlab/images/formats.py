@@ -1,6 +1,7 @@
 """Stored image files, decoded to arrays of exactly the values they hold, and encoded from them."""
 
 import contextlib
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -9,19 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from proxlab.images.admission import Unreadable, check_values
 from proxlab.images.decoder_failures import decoding
+from proxlab.images.decoders.kinds import kind_of
+from proxlab.images.decoders.npy import read_npy, write_npy
+from proxlab.images.decoders.tiff import read_deep_tiff
 from proxlab.images.shards import ImageFile
 
 
 def stored_pixels(path: ImageFile) -> np.ndarray:
     """Pixels as the file holds them, [H, W, C], C = 1 or 3, checked for what no reader accepts."""
-    kind = path.suffix.lower()
+    kind = kind_of(path)
     if kind == ".npy":
         stored = read_npy(path)
     elif kind in (".tif", ".tiff"):
         stored = _read_tiff(path)
+    elif kind == ".dcm":
+        raise ValueError(f"{path} is DICOM, and no mask, kernel or photograph; save it as PNG")
     else:
-        stored = _read_pillow(path)
+        stored = _read_pillow(path, kind)
     # Files of the other byte order have types that compare unequal to np.uint16.
     stored, shape = stored.astype(stored.dtype.newbyteorder("="), copy=False), stored.shape
     if stored.ndim == 4 and shape[0] == 1 and shape[1] in (1, 3):
@@ -51,54 +58,57 @@ def check_numbers(path: str | ImageFile, array: np.ndarray) -> None:
         raise ValueError(f"{path} holds {bad} values NaN or infinite; replace them first")
 
 
-def read_npy(path: ImageFile) -> np.ndarray:
-    """The array of an npy file. Raises ValueError if it is damaged or holds Python objects."""
-    # Not np.load, which takes any unknown content for a pickle and says so.
-    with decoding(path), path.open("rb") as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
 @contextlib.contextmanager
-def open_picture(path: ImageFile) -> Iterator[Any]:
-    """A PNG, JPEG or TIFF file as Pillow's image, of which only the header is read yet."""
-    from PIL import Image, UnidentifiedImageError
+def open_picture(path: ImageFile, kind: str) -> Iterator[Any]:
+    """A PNG, JPEG or TIFF file as Pillow's image, of which only the header is read yet.
 
-    with path.open("rb") as file:
-        try:
-            image = Image.open(file, formats=("PNG", "JPEG", "TIFF"))
-        except UnidentifiedImageError:
-            raise ValueError("no PNG, JPEG or TIFF file") from None
-        with image:
-            yield image
+    Raises ValueError for one of more than `admission.MOST_VALUES` values.
+    """
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    # Not Image.open, which decides on the size first, by limits of its own.
+    readers = {".png": PngImageFile, ".tif": TiffImageFile, ".tiff": TiffImageFile}
+    with path.open("rb") as file, readers.get(kind, JpegImageFile)(file) as image:
+        check_values(path, (image.height, image.width, len(image.getbands())))
+        yield image
 
 
 def encode(path: Path, kind: str, array: np.ndarray) -> None:
     """Write [H, W] or [H, W, 3], of the type that the file is to hold, as suffix `kind` says."""
     if kind == ".npy":
-        with path.open("wb") as file:
-            np.save(file, array)
-    elif kind in (".tif", ".tiff"):
+        write_npy(path, array)
+    elif kind == ".png" and array.dtype == np.uint16:
+        path.write_bytes(_deep_png(array))
+    else:
+        # In memory first: what encoders make of a full disk tells nobody what is the matter.
+        path.write_bytes(_encoded(kind, array))
+
+
+def _encoded(kind: str, array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    if kind in (".tif", ".tiff"):
         import tifffile
 
         photometric = "rgb" if array.ndim == 3 else "minisblack"
-        tifffile.imwrite(path, array, photometric=photometric, metadata=None)
-    elif kind == ".png" and array.dtype == np.uint16:
-        path.write_bytes(_deep_png(array))
+        tifffile.imwrite(buffer, array, photometric=photometric, metadata=None)
     else:
         from PIL import Image
 
         options = {} if kind == ".png" else {"quality": 95, "subsampling": 0}
-        Image.fromarray(array).save(path, "PNG" if kind == ".png" else "JPEG", **options)
+        Image.fromarray(array).save(buffer, "PNG" if kind == ".png" else "JPEG", **options)
+    return buffer.getvalue()
 
 
-def _read_pillow(path: ImageFile) -> np.ndarray:
+def _read_pillow(path: ImageFile, kind: str) -> np.ndarray:
     """Pixels of PNG, JPEG, and TIFF of at most 8 bits a channel: [H, W] or [H, W, 3]."""
     from PIL.PngImagePlugin import PngImageFile
 
     with decoding(path):
         with path.open("rb") as file:
             head = file.read(26)
-        with open_picture(path) as image:
+        with open_picture(path, kind) as image:
             image.load()
             mode, key = image.mode, image.info.get("transparency")
             # A second picture in a JPEG (MPO) is a preview; in a PNG it is an animation.
@@ -135,45 +145,25 @@ def _read_deep_png(path: ImageFile) -> np.ndarray:
     """
     halves = []
     for order in ("B", "L"):
-        with open_picture(path) as image:
+        with open_picture(path, ".png") as image:
             (tile,) = image.tile
             if tile.args not in ("RGB;16B", "RGBA;16B"):
-                raise ValueError(f"16-bit samples of kind {tile.args} are not supported")
+                raise Unreadable(
+                    f"{path} holds 16-bit samples of kind {tile.args}, which no reader here keeps "
+                    "whole; save it without the alpha channel"
+                )
             image.tile = [tile._replace(args=tile.args[:-1] + order)]
             halves.append(np.asarray(image).astype(np.uint16))
     return halves[0] * 256 + halves[1]
 
 
 def _read_tiff(path: ImageFile) -> np.ndarray:
-    """Pixels of a TIFF, [H, W] or [H, W, 3]; not all by Pillow, which cuts 16-bit colours to 8."""
-    import tifffile
-
-    with decoding(path), path.open("rb") as file, tifffile.TiffFile(file) as tiff:
-        pages, page = len(tiff.pages), tiff.pages.first
-        photometric, depth, axes = int(page.photometric), page.bitspersample, page.axes
-        tag = page.tags.get("Orientation")
-        turn = int(tag.value) if tag is not None else 1
-        signed = page.dtype is not None and page.dtype.kind == "i"
-        shallow = depth <= 8 and not signed
-        stored = page.asarray() if pages == 1 and not shallow else np.empty(0)
-    if pages != 1:
-        raise ValueError(f"{path} holds {pages} pages; save one of them as a file of its own")
-    if shallow:
-        return _read_pillow(path)
-    white_is_zero = photometric == 0 and stored.dtype.str[1:] == "u2"
-    if photometric not in (1, 2) and not white_is_zero:
-        raise ValueError(
-            f"{path} has colours of TIFF kind {photometric}, not gray or RGB; convert it first"
-        )
-    if axes not in ("YX", "YXS", "SYX") or depth not in (16, 32, 64) or signed:
-        raise ValueError(
-            f"{path} holds {axes} data of {depth} bits ({stored.dtype}); save it as gray or RGB of "
-            "8 or 16 bits, or float in [0, 1]"
-        )
-    if axes == "SYX":
-        stored = stored.transpose(1, 2, 0)
-    stored = 65535 - stored if white_is_zero else stored
-    return _upright(_opaque(path, stored.reshape(*stored.shape[:2], -1)), turn)
+    """Pixels of a TIFF, [H, W, C], upright, without an alpha channel, 0 black."""
+    deep = read_deep_tiff(path)
+    if deep is None:
+        return _read_pillow(path, ".tif")
+    stored = deep.pixels if deep.white is None else deep.white - deep.pixels
+    return _upright(_opaque(path, stored.reshape(*stored.shape[:2], -1)), deep.turn)
 
 
 def _unless_gray(rgba: np.ndarray) -> np.ndarray:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from proxlab.images.decoder_failures import decoding
-from proxlab.images.formats import check_numbers, read_npy, stored_pixels
-from proxlab.images.reading import READABLE, existing
+from proxlab.images.admission import MOST_TEXT, check_bytes
+from proxlab.images.decoders.kinds import READABLE
+from proxlab.images.decoders.npy import read_npy, read_npz
+from proxlab.images.formats import check_numbers, stored_pixels
+from proxlab.images.reading import existing
 
 
 def read_kernel(path: str | Path) -> np.ndarray:
@@ -26,10 +28,9 @@ def read_kernel(path: str | Path) -> np.ndarray:
     file = existing(text, (".npy", ".npz", ".png", ".tif", ".tiff", ".txt", ".csv"))
     kind = file.suffix.lower()
     if kind in (".txt", ".csv"):
-        with decoding(file):
-            kernel = np.loadtxt(file, delimiter="," if kind == ".csv" else None, ndmin=2)
+        kernel = _read_table(file)
     elif kind == ".npz":
-        kernel = _read_npz(file, name)
+        kernel = read_npz(file, name)
     elif kind == ".npy":
         kernel = read_npy(file)
     else:
@@ -72,9 +73,7 @@ def read_angles(path: str | Path) -> np.ndarray:
     if kind == ".npy":
         angles = read_npy(file)
     else:
-        with decoding(file), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a file without numbers, which is refused below
-            angles = np.loadtxt(file, delimiter="," if kind == ".csv" else None, ndmin=2)
+        angles = _read_table(file)
         angles = angles.ravel() if 1 in angles.shape else angles
     if angles.ndim != 1 or angles.size == 0:
         raise ValueError(f"{path} has shape {angles.shape}; angles are one row of degrees")
@@ -82,15 +81,20 @@ def read_angles(path: str | Path) -> np.ndarray:
     return angles.astype(np.float64)
 
 
-def _read_npz(path: Path, name: str | None) -> np.ndarray:
-    with decoding(path), np.load(path, allow_pickle=False) as arrays:
-        names = list(arrays.files)
-        wanted = names[0] if name is None and len(names) == 1 else name
-        kernel = arrays[wanted] if wanted in names else None
-    if kernel is None:
-        fault = f"no array {name!r}" if name is not None else f"{len(names)} arrays"
-        raise ValueError(f"{path} holds {fault}; pick one as {path}:NAME of {', '.join(names)}")
-    return kernel
+def _read_table(path: Path) -> np.ndarray:
+    """Numbers of a text file, [rows, columns]: between commas in csv, else between spaces."""
+    check_bytes(path, path.stat().st_size, MOST_TEXT)
+    commas = path.suffix.lower() == ".csv"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a file without numbers, which callers refuse
+            return np.loadtxt(path, delimiter="," if commas else None, ndmin=2)
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{path} is no table of numbers ({reason}); separate them by "
+            f"{'commas' if commas else 'spaces'}, as many in each line"
+        ) from None
 
 
 def _one_plane(path: Path, stored: np.ndarray) -> np.ndarray:

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from proxlab.images.admission import regular_file
 from proxlab.images.decoder_failures import decoding
+from proxlab.images.decoders.kinds import READABLE, first_bytes, kind_of
 from proxlab.images.dicom import read_hounsfield, write_hounsfield
 from proxlab.images.files import writing
 from proxlab.images.formats import encode, open_picture, stored_pixels
 from proxlab.images.shards import ImageFile, Member
 
-READABLE = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
 WRITABLE = {
     ".png": (8, 16),
     ".jpg": (8,),
@@ -51,12 +52,15 @@ class LoadedImage(NamedTuple):
     bits: int
     """Depth of the file: 8, 16, or 32 for floats; pass it on to `write_image`."""
     kind: str
-    """Suffix of the file, lower case: ".png"."""
+    """Suffix that the content goes by, lower case: the file's own, if that is right: ".png"."""
     source: ImageFile
     scale: tuple[float, float]
     """Values of the file that became 0 and 1: (0, 255), or Hounsfield units for DICOM."""
     clipped: float
     """Fraction of the pixels that were outside `scale` and clipped; nonzero only for DICOM."""
+    padded: float = 0.0
+    """Fraction of the pixels that DICOM marks as padding, no part of the patient: they are 0, air.
+    They do not count as clipped."""
 
 
 def read_image(
@@ -74,17 +78,22 @@ def read_image(
     Integers are divided by their largest value. 1-bit images become 0 and 1; palettes are expanded
     to the colours they stand for, to gray if all are gray; an alpha channel is dropped if opaque;
     the orientation tag of cameras is obeyed. npy: [H, W], [H, W, C], [C, H, W] or [1, C, H, W].
-    DICOM: stored values to Hounsfield units, HOUNSFIELD to [0, 1], clipped outside (`clipped`).
+    DICOM: stored values to Hounsfield units, HOUNSFIELD to [0, 1], clipped outside (`clipped`);
+    what the file marks as padding becomes 0, air (`padded`). What a file is, its first bytes say,
+    not its name (`decoders.kinds`).
 
     Raises ValueError if there is no such file, and for one that is damaged, or has CMYK colours,
-    transparent pixels, several pages, another data type, NaN or infinity, or floats outside [0, 1].
+    transparent pixels, several pages, another data type, NaN or infinity, or floats outside [0, 1],
+    or more than `admission.MOST_VALUES` values. A FIFO or device is not opened.
     """
-    path = path if isinstance(path, Member) else existing(path, READABLE)
-    kind, clipped = path.suffix.lower(), 0.0
+    path = path if isinstance(path, Member) else Path(path)
+    kind, clipped, padded = kind_of(path), 0.0, 0.0
     if kind == ".dcm":
-        stored, bits, scale = read_hounsfield(path), 16, HOUNSFIELD
-        clipped = float(((stored < scale[0]) | (stored > scale[1])).mean())
-        stored = stored.clip(*scale)
+        bits, scale = 16, HOUNSFIELD
+        stored, padding = read_hounsfield(path)
+        outside = (stored < scale[0]) | (stored > scale[1])
+        clipped, padded = float((outside & ~padding).mean()), float(padding.mean())
+        stored = np.where(padding, scale[0], stored.clip(*scale))
     else:
         stored = stored_pixels(path)
         if stored.dtype.kind != "f" and stored.dtype not in (np.uint8, np.uint16):
@@ -107,7 +116,7 @@ def read_image(
     elif gray is False and pixels.shape[2] == 1:
         pixels = pixels.repeat(3, axis=2)
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
-    return LoadedImage(torch.from_numpy(planes), bits, kind, path, scale, clipped)
+    return LoadedImage(torch.from_numpy(planes), bits, kind, path, scale, clipped, padded)
 
 
 def read_shape(path: ImageFile) -> tuple[int, int, int]:
@@ -116,15 +125,14 @@ def read_shape(path: ImageFile) -> tuple[int, int, int]:
     Palettes, TIFF, npy and DICOM are decoded for it. Raises as `read_image`, as far as a header
     shows the fault.
     """
-    if not isinstance(path, Member):
-        existing(path, READABLE)
-    if path.suffix.lower() in (".png", ".jpg", ".jpeg"):
-        with decoding(path), open_picture(path) as image:
-            mode, kind, (width, height) = image.mode, image.format, image.size
+    kind = kind_of(path)
+    if kind in (".png", ".jpg", ".jpeg"):
+        with decoding(path), open_picture(path, kind) as image:
+            mode, (width, height) = image.mode, image.size
             # Pillow would decode a whole PNG to look for an orientation behind its pixels.
-            known = kind != "PNG" or "exif" in image.info
+            known = kind != ".png" or "exif" in image.info
             turn = image.getexif().get(0x0112, 1) if known else 1
-        if kind != "TIFF" and mode in _CHANNELS:
+        if mode in _CHANNELS:
             sides = (width, height) if turn in (5, 6, 7, 8) else (height, width)
             return _CHANNELS[mode], *sides
     _, channels, height, width = read_image(path).pixels.shape
@@ -151,7 +159,7 @@ def write_image(
     """
     kind = Path(path).suffix.lower()
     if kind == ".dcm":
-        if source is None or source.suffix.lower() != ".dcm":
+        if source is None or kind_of(source) != ".dcm":
             raise ValueError(
                 f"cannot write {path}: DICOM is written only as a copy of the DICOM file that the "
                 f"image came from, got {source or 'none'}; use .png or .npy"
@@ -200,24 +208,14 @@ def list_images(folder: str | Path) -> list[Path]:
 def existing(path: str | Path, suffixes: tuple[str, ...]) -> Path:
     """The path of a file that can be opened, is not empty and has one of the suffixes.
 
-    Raises ValueError otherwise.
+    Raises ValueError otherwise; what is no ordinary file is not opened.
     """
-    path = Path(path)
-    try:
-        if not path.exists():
-            raise ValueError(f"{path} does not exist; check the name")
-        if not path.is_file():
-            what = "a folder" if path.is_dir() else "not an ordinary file"
-            raise ValueError(f"{path} is {what}; name one image file")
-        if path.suffix.lower() not in suffixes:
-            raise ValueError(
-                f"{path} is of unknown type {path.suffix!r}; supported are {', '.join(suffixes)}"
-            )
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise ValueError(f"{path} is empty (0 bytes); copy it again")
-    except OSError as error:
-        raise ValueError(f"{path} cannot be opened: {error.strerror}; check the rights") from None
+    path = regular_file(path)
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(
+            f"{path} is of unknown type {path.suffix!r}; supported are {', '.join(suffixes)}"
+        )
+    first_bytes(path)
     return path
 
 

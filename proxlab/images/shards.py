@@ -12,6 +12,8 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
+from proxlab.images.admission import regular_file
+
 
 class Member(NamedTuple):
     """File inside an uncompressed tar file; it has what decoders use of a `Path`."""
@@ -64,8 +66,10 @@ def list_members(shard: Path, suffixes: tuple[str, ...]) -> list[Member]:
     """The image files of a shard, those with one of the `suffixes`, in the order they lie there.
 
     Raises ValueError for a file that is no tar file, compressed, damaged or cut short, and for a
-    shard without any image, with two images of one sample, an empty image or a link.
+    shard without any image, with two images of one sample, an empty image or a link. What is no
+    ordinary file is not opened.
     """
+    regular_file(shard)
     try:
         tar = tarfile.open(shard, "r:")  # noqa: SIM115  (closed below, errors told apart)
     except tarfile.TarError as error:

@@ -1,5 +1,6 @@
 """The file that a training run is kept in, to go on from after it was stopped."""
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from proxlab.images.admission import regular_file
 from proxlab.images.files import writing
 
 ENTRIES = {"config", "step", "minutes", "model", "average", "optimiser"}
@@ -46,7 +48,10 @@ class StateFile:
             "optimiser": self.optimiser.state_dict(),
         }
         with writing(self.path, overwrite=True) as temporary:
-            torch.save(state, temporary)
+            # In memory first: torch's own writer tells nobody that a disk is full.
+            buffer = io.BytesIO()
+            torch.save(state, buffer)
+            temporary.write_bytes(buffer.getbuffer())
 
     def restore(self) -> Done:
         """Read the file into model, optimiser and average, in place.
@@ -71,6 +76,7 @@ def _read(path: Path) -> dict:
 
     Raises ValueError for another content, on which torch raises whatever it stumbles over.
     """
+    regular_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -33,7 +33,7 @@ BAD = [
     (f"x.png {SCAN} --fan 10,20", r"the source, 10 from the axis, would pass through"),
     (f"x.png {SCAN} --fan 0,20", r"source_to_axis of a fan beam is a length, .* got 0"),
     ("x.png ct --simulate --noise 1 --angles-file no.txt", r"no\.txt does not exist; check"),
-    ("x.png ct --simulate --noise 1 --angles-file words.txt", r"words\.txt cannot be decoded"),
+    ("x.png ct --simulate --noise 1 --angles-file words.txt", r"words\.txt is no table of numbers"),
     ("x.png ct --simulate --noise 1 --angles-file empty.txt", r"empty\.txt has shape \(0,.*\)"),
     ("x.png ct --simulate --noise 1 --angles-file x.npy", r"x\.npy has shape \(32, 32\); angles"),
     ("x.png ct --simulate --noise 1 --angles-file radians.npy", r"seem to be in radians"),

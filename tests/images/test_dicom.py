@@ -8,6 +8,7 @@ import torch
 
 from proxlab.images import read_image, write_image
 from proxlab.images.dicom import check_source
+from tests.images.pictures import names
 
 
 def save_dicom(path, values, modality="CT", slope=1, intercept=-1024, **fields):
@@ -211,11 +212,12 @@ def test_values_are_clipped_to_the_bits_and_that_is_said(tmp_path):
         ("a.dcm", (1, 1, 2, 3), r"the image is \[2, 3\], the slice .* \[2, 2\]; write it as"),
         ("a.dcm", (1, 3, 2, 2), r"the image is \[2, 2, 3\]"),
         ("a.png", (1, 1, 2, 2), r"only as a copy of the DICOM file .*a\.png; use \.png"),
-        ("no.dcm", (1, 1, 2, 2), r"No such file"),
+        ("no.dcm", (1, 1, 2, 2), r"does not exist; check the name"),
     ],
 )
 def test_copies_that_cannot_be(tmp_path, name, shape, match):
     save_dicom(tmp_path / "a.dcm", np.zeros((2, 2)))
+    write_image(tmp_path / "a.png", torch.zeros(1, 1, 2, 2))
     with pytest.raises(ValueError, match=match):
         write_image(tmp_path / "b.dcm", torch.zeros(shape), source=tmp_path / name)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.dcm"]
+    assert names(tmp_path) == ["a.dcm", "a.png"]

@@ -1,10 +1,10 @@
 """A file is written whole or not at all, whatever interrupts it."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from proxlab.images import write_image
 from proxlab.images.files import write_json, writing
@@ -32,11 +32,12 @@ def test_an_interrupted_write_leaves_nothing_and_an_old_file_unharmed(tmp_path, 
 
 
 def test_an_encoder_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
-    def interrupted(self, path, *args, **options):
-        path.write_bytes(b"half")
+    def interrupted(path, data):
+        with path.open("wb") as file:
+            file.write(data[:4])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Image.Image, "save", interrupted)
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_image(tmp_path / "a.png", torch.zeros(1, 1, 4, 4))
     assert names(tmp_path) == []

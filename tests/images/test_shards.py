@@ -168,9 +168,9 @@ def test_a_bad_member_is_named(tmp_path):
     assert images[0].shape == images[2].shape == (30, 40)
     with pytest.raises(ValueError, match=r"b.jpg in .*s.tar cannot be decoded.*\(image file is tr"):
         images[1]
-    for content in (b"a note", b"GIF89a" + bytes(99)):
+    for content, said in ((b"a note", "it begins with b'a note'"), (b"GIF89a", "holds a GIF file")):
         path = write_shard(tmp_path / "t.tar", {"a.jpg": whole, "d.png": content})
-        with pytest.raises(ValueError, match=r"d.png in .*t.tar cannot.*\(no PNG, JPEG or TIFF"):
+        with pytest.raises(ValueError, match=f"d.png in .*t.tar .*{said}"):
             open_gray(path)
 
 

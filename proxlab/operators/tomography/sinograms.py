@@ -5,8 +5,8 @@ The JSON holds the fields of `tomography.scan.Scan`, lengths in one unit of the 
 that unit.
 """
 
-import json
 import math
+import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from proxlab.images.admission import read_json
+from proxlab.images.decoders.npy import read_npy, write_npy
 from proxlab.images.files import check_writable, write_json, writing
-from proxlab.images.formats import check_numbers, read_npy
+from proxlab.images.formats import check_numbers
 from proxlab.images.reading import existing
 from proxlab.operators.tomography.scan import FanBeam, ParallelBeam, Scan
 
@@ -72,8 +74,7 @@ def write_sinogram(
     kind = next(name for name, beam in BEAMS.items() if isinstance(scan.beam, beam))
     card = asdict(scan) | {"beam": {"kind": kind} | asdict(scan.beam), "noise": noise}
     with writing(path, overwrite) as temporary:
-        with temporary.open("wb") as file:
-            np.save(file, array)
+        write_npy(temporary, array)
         # Before the sinogram: alone it does no harm, a sinogram without it means another thing.
         write_json(beside(path), card | ({} if unit is None else {"unit": unit}), overwrite)
 
@@ -105,13 +106,13 @@ def read_sinogram(path: str | Path) -> tuple[Tensor, Scan | None]:
 def read_geometry(path: str | Path) -> Geometry | None:
     """Geometry of the sinogram `path`, None without a JSON beside it; ValueError if it is bad."""
     card_path = beside(path)
-    if not card_path.exists():
+    if not os.path.lexists(card_path):
         return None
     remedy = "write it anew, or remove it and tell the geometry by options"
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
+        card = read_json(card_path)
     except ValueError as error:
-        raise ValueError(f"{card_path} is not JSON ({error}); {remedy}") from None
+        raise ValueError(f"{error}; {remedy}") from None
     card = card if isinstance(card, dict) else {}
     lacking = [f.name for f in fields(Scan) if f.name not in card]
     if lacking:
