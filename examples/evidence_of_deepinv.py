@@ -13,7 +13,6 @@ good one: see the decibels.
 
 import argparse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import deepinv
 import torch
@@ -38,11 +37,11 @@ RANDOM: dict[str, Callable[[], Denoiser]] = {
 
 
 def deepinv_network(name: str) -> tuple[Denoiser, str]:
-    """A denoiser of deepinv's and what its weights are: published if they are at hand."""
+    """A denoiser of deepinv's and what its weights are: published if known and at hand."""
     if name == "MedianFilter":
         return Lerp(MedianFilter(3), 2.0), "twice its step"
-    file = Path(torch.hub.get_dir()) / "checkpoints" / PRETRAINED[name].files[1]
-    if file.exists():
+    weights = PRETRAINED[name].weights(name, 1)
+    if weights.sha256 and weights.path.exists():
         return pretrained(name).denoiser, "published weights"
     with torch.random.fork_rng():
         torch.manual_seed(0)

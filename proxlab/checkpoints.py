@@ -10,6 +10,7 @@ row for every kind of model.
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ from proxlab.images.files import write_json, writing
 from proxlab.model_kinds import KINDS, USES, Use
 from proxlab.priors.classical import CLASSICAL
 from proxlab.priors.contract import Prior
+from proxlab.priors.deepinv_denoisers import bm3d, pretrained
 from proxlab.priors.lpn.network import LPN
 
 SHIPPED = Path(__file__).parent / "weights"
+FOREIGN = "deepinv"
+"""Word before the colon in the names of deepinv's pretrained networks."""
 
 
 def save(path: str | Path, model: nn.Module, about: dict, overwrite: bool = False) -> Path:
@@ -57,16 +61,26 @@ def save(path: str | Path, model: nn.Module, about: dict, overwrite: bool = Fals
     return path
 
 
-def load(name: str | Path) -> Prior:
-    """A prior by name: a shipped model, "tv", "wavelets", "none", or a path to a .safetensors file.
+def load(name: str | Path, sha256: str | Collection[str] = ()) -> Prior:
+    """A prior by name, or by the path of a .safetensors file.
+
+        load("lpn-gray")            # a shipped model; `models` lists them
+        load("tv")                  # classical: also "wavelets", "none"; "bm3d" with its package
+        load("deepinv:DnCNN")       # a pretrained network of deepinv, DnCNN-color for colour
 
     An unconstrained network (`UNetDenoiser`, `CrateDenoiser`) is a denoiser without a value.
+    sha256: of a file of weights that is let in although others wrote it; for networks of deepinv
+    whose own sha256 is not known here (`proxlab.priors.deepinv_denoisers`).
 
     Raises ValueError for an unknown name, and for a file that is not a prior of this package, is
-    corrupted, or does not match its JSON.
+    corrupted, or does not match its JSON; of foreign weights, for a file of another sha256.
     """
     if name in CLASSICAL:
         return CLASSICAL[str(name)].make()
+    place, colon, rest = str(name).partition(":")
+    if name == "bm3d" or (place == FOREIGN and colon):
+        allowed = [sha256] if isinstance(sha256, str) else sha256
+        return pretrained(rest, allowed) if colon else bm3d()
     prior = _load(name, "prior", tuple(CLASSICAL))
     assert isinstance(prior, Prior)  # as all models of that use are
     return prior
@@ -134,7 +148,7 @@ def _path_of(name: str | Path, use: Use, kinds: list[str], others: tuple[str, ..
     if path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt"):
         raise ValueError(f"{path} may be a pickle, which can run code; give a .safetensors file")
     names = ", ".join([*others, *(n for n, card in models().items() if card["kind"] in kinds)])
-    more = "; the commands know bm3d, deepinv:NAME and MODULE:ATTRIBUTE too" * (use == "prior")
+    more = ", bm3d, deepinv:NAME; the commands know MODULE:ATTRIBUTE too" * (use == "prior")
     raise ValueError(
         f"no {use} is called {name!r}; known are {names}, or a .safetensors file{more}"
     )

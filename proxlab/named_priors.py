@@ -1,21 +1,20 @@
 """The door for priors: a name that a person types, or an object that a script brings.
 
-lpn-gray, tv, wavelets, none, model.safetensors    names and files that `proxlab.load` knows
-bm3d                                               BM3D, if its package is there
-deepinv:DRUNet, deepinv:DRUNet-color               a pretrained network of deepinv
-mymodule:make_prior                                your own, from a module that Python finds
+lpn-gray, tv, none, model.safetensors, bm3d, deepinv:DRUNet    names and files of `proxlab.load`
+mymodule:make_prior                       your own, from a module that Python finds
 
 `restore`, `compare` and `Tiled` all take priors through `as_prior`.
 """
 
 import sys
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from proxlab.checkpoints import load
+from proxlab.checkpoints import FOREIGN, load
 from proxlab.priors.adopted import HasProx, adopted
 from proxlab.priors.contract import Prior
 
@@ -30,20 +29,17 @@ def as_prior(prior: object) -> Prior:
     return adopted(prior)
 
 
-def named_prior(name: str) -> Prior:
+def named_prior(name: str, allowed: Collection[str] = ()) -> Prior:
     """The prior of that name. Raises ValueError where there is none.
 
     `module:attribute` runs the module, which may lie in the working folder; the attribute is a
     prior or a network, or a class or function that gives one when called without arguments.
+    allowed: sha256 of files of foreign weights that are let in besides those known here.
     """
     place, colon, rest = name.partition(":")
-    if name == "bm3d" or (place == "deepinv" and colon):
-        from proxlab.priors.deepinv_denoisers import bm3d, pretrained
-
-        return pretrained(rest) if colon else bm3d()
-    if colon and not name.endswith(".safetensors"):
+    if colon and place != FOREIGN and not name.endswith(".safetensors"):
         return _imported(name, place, rest)
-    return load(name)
+    return load(name, allowed)
 
 
 def _imported(name: str, place: str, attribute: str) -> Prior:

@@ -16,11 +16,22 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "solvers": (),
     "proxlab.machine": (),
+    "proxlab.foreign_weights": (),
     "proxlab.images": (),
     "proxlab.operators": ("proxlab.images", "solvers"),
-    "proxlab.diffusion": ("proxlab.images", "proxlab.machine", "solvers"),
+    "proxlab.diffusion": (
+        "proxlab.foreign_weights",
+        "proxlab.images",
+        "proxlab.machine",
+        "solvers",
+    ),
     "proxlab.restoration": ("proxlab.operators", "solvers"),
-    "proxlab.priors": ("proxlab.operators", "proxlab.machine", "solvers"),
+    "proxlab.priors": (
+        "proxlab.foreign_weights",
+        "proxlab.operators",
+        "proxlab.machine",
+        "solvers",
+    ),
     "proxlab.model_kinds": ("proxlab.priors", "proxlab.diffusion"),
     "proxlab.checkpoints": (
         "proxlab.model_kinds",
@@ -42,6 +53,7 @@ ROOMS = {
         "solvers",
     ),
     "proxlab.comparison": (
+        "proxlab.foreign_weights",
         "proxlab.named_priors",
         "proxlab.restoration",
         "proxlab.operators",

@@ -1,5 +1,6 @@
 """Names of the commands lead to priors, or to a sentence that says what is missing. No network."""
 
+import hashlib
 import importlib.util
 import socket
 import urllib.error
@@ -8,7 +9,7 @@ from pathlib import Path
 import deepinv
 import pytest
 import torch
-from deepinv.models import DnCNN, DRUNet
+from deepinv.models import DnCNN, DRUNet, FFDNet
 from PIL import Image
 from skimage.data import camera
 
@@ -63,12 +64,19 @@ def here(tmp_path, monkeypatch):
     return module
 
 
+def stored(network, cache, channels=1):
+    """sha256 of the file of the network, as that of DnCNN in the cache."""
+    path = cache / PRETRAINED["DnCNN"].files[channels][0]
+    torch.save(network.state_dict(), path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_weights_in_the_cache_are_found(cache, channels):
     torch.manual_seed(channels)
     network = DnCNN(channels, channels, pretrained=None)
-    torch.save(network.state_dict(), cache / PRETRAINED["DnCNN"].files[channels])
-    prior = named_prior("deepinv:DnCNN" + "-color" * (channels == 3))
+    known = stored(network, cache, channels)
+    prior = named_prior("deepinv:DnCNN" + "-color" * (channels == 3), [known])
     x = torch.rand(2, 3, 20, 22)
     each = torch.cat([network.eval()(x[:, c : c + channels]) for c in range(0, 3, channels)], 1)
     assert torch.allclose(prior.prox(x, 2 / 255), each, atol=1e-6)
@@ -82,9 +90,9 @@ def test_weights_in_the_cache_are_found(cache, channels):
 def test_a_network_of_one_level_restores(cache):
     network = DnCNN(1, 1, pretrained=None)
     network.load_state_dict({k: 0.3 * p for k, p in network.state_dict().items()})
-    torch.save(network.state_dict(), cache / "dncnn_sigma2_gray.pth")
+    known = stored(network, cache)
     op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.0), noise=0.02)
-    result = proxlab.restore(op(CLEAN), op, named_prior("deepinv:DnCNN"), steps=30)
+    result = proxlab.restore(op(CLEAN), op, named_prior("deepinv:DnCNN", [known]), steps=30)
     assert result.sigma == 2 / 255 and result.trace.objective is None
     assert result.evidence[0].value_margin is None and result.evidence[0].evaluations == 6
 
@@ -98,22 +106,37 @@ def test_levels_of_a_batch_reach_every_channel():
         assert torch.allclose(found[i, 1], alone[0, 0], atol=1e-5)
 
 
+DOWNLOADED = {
+    "DRUNet": lambda c: DRUNet(c, c, pretrained="download"),
+    "GSDRUNet": lambda c: deepinv.models.GSDRUNet(
+        in_channels=c, out_channels=c, pretrained="download"
+    ),
+    "FFDNet": lambda c: FFDNet(
+        n_conv_layers=12 if c == 3 else 15, nf=96 if c == 3 else 64, img_channels=c
+    ),
+    "DnCNN": lambda c: DnCNN(c, c, pretrained="download"),
+}
+"""How deepinv's users have them."""
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", PRETRAINED)
 def test_files_are_those_that_deepinv_asks_for(kind, channels, monkeypatch):
     asked = []
 
     def load(url, file_name, **words):
-        asked.append(file_name)
+        asked.append((file_name, url.removesuffix("?download=true")))
         raise deepinv.utils.DownloadError("none here")
 
     for module in ("drunet", "GSPnP", "ffdnet", "dncnn"):
         monkeypatch.setattr(f"deepinv.models.{module}.load_state_dict_from_url", load)
     if kind == "GSDRUNet":  # not built, and the others on no device: they are large
         monkeypatch.setattr("deepinv.models.drunet.DRUNet", lambda **words: torch.nn.Identity())
-    with torch.device("meta"), pytest.raises(ValueError, match="none here"):
-        pretrained(kind + "-color" * (channels == 3))
-    assert asked == [PRETRAINED[kind].files[channels]]
+    with torch.device("meta"), pytest.raises(deepinv.utils.DownloadError):
+        DOWNLOADED[kind](channels)
+    ours = PRETRAINED[kind]
+    assert asked == [(ours.files[channels][0], ours.address(channels))]
+    assert ours.weights(kind, channels).file == ours.files[channels][0]
 
 
 def test_a_gradient_step_leaves_its_input_alone():
@@ -130,15 +153,15 @@ def test_weights_that_cannot_be_had_are_a_sentence(cache, here, capsys):
     words = "restore photographs/a.png deblur --blur-sigma 1 --noise 0.1 --prior deepinv:DnCNN"
     assert main([*words.split(), "--device", "cpu"]) == 1
     said = capsys.readouterr().err
-    assert f"weights of deepinv:DnCNN are not at {where} and cannot be fetched; put the" in said
+    assert f"weights of deepinv:DnCNN are not at {where} and cannot be fetched; put https" in said
     assert "no network here" in said and said.count("\n") == 1
     for spoilt in (b"", b"no weights"):
         where.write_bytes(spoilt)
-        with pytest.raises(ValueError, match="does not hold the weights .*; remove it"):
+        with pytest.raises(ValueError, match="let in by their sha256: .*; remove it"):
             pretrained("DnCNN")
-    torch.save(DnCNN(1, 1, depth=3, nf=4, pretrained=None).state_dict(), where)
+    another = stored(DnCNN(1, 1, depth=3, nf=4, pretrained=None), cache)
     with pytest.raises(ValueError, match="does not hold the weights .*; remove it"):
-        pretrained("DnCNN")
+        pretrained("DnCNN", [another])
 
 
 @pytest.mark.parametrize("attribute", ["half", "make", "Half"])
@@ -150,7 +173,7 @@ def test_both_commands_take_them(here, capsys):
     words = f"compare --priors wavelets,{here}:make --problems deblur --images photographs"
     assert main(f"{words} --steps 3 --out out --device cpu".split()) == 0
     assert f"| `{here}:make` |" in capsys.readouterr().out
-    assert list(Path("out").rglob(f"{here}-make-default.png"))  # no colon in a file's name
+    assert list(Path("out").rglob(f"{here}-make-*-default.png"))  # no colon in a file's name
     words = f"restore photographs/a.png deblur --blur-sigma 1 --noise 0.1 --prior {here}:half"
     assert main(f"{words} --steps 3 --out new.npy --device cpu".split()) == 0
 
@@ -176,7 +199,10 @@ def test_what_is_no_prior_is_refused(here, rest, said):
     "name, said",
     [
         ("deepinv:SwinIR", "as 'SwinIR'; known are DRUNet, GSDRUNet, FFDNet, DnCNN, each"),
-        ("lpn-grey", "known are tv, wavelets, none, .*safetensors file; the commands know bm3d"),
+        (
+            "lpn-grey",
+            "known are tv, wavelets, none, .*safetensors file, bm3d, deepinv:NAME; the com",
+        ),
         ("own/lpn.safetensors", "own/lpn.safetensors is missing"),
         (":make", "no prior came of :make, ValueError: Empty module name"),
     ],

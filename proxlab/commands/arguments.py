@@ -15,6 +15,7 @@ DEFAULT_PRIOR = "lpn-gray"
 """The prior of problems that name no other."""
 AUTO = "auto"
 """Word for a noise level that is to be estimated."""
+ALLOW = "of files of foreign weights that you trust, by commas"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def _restore(restore: argparse.ArgumentParser) -> None:
         + ", ".join([DEFAULT_PRIOR, *others])
         + ")",
     )
+    restore.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)
     restore.add_argument(
         "--tile", type=int, metavar="SIDE", help="run the prior on tiles of so many pixels"
     )
@@ -218,6 +220,8 @@ def _compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--problems", required=True, help="of deblur, inpaint, boxes, ct")
     compare.add_argument("--images", type=Path, required=True, help="folder, read as gray levels")
     compare.add_argument("--out", type=Path, required=True, help="folder of rows and tables")
+    compare.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)
+    compare.add_argument("--lpips", action="store_true", help="a column of LPIPS; needs AlexNet")
     compare.add_argument("--noises", help="in place of each problem's own, by commas")
     compare.add_argument("--seeds", default="0", help="of noise and masks, by commas")
     compare.add_argument("--solvers", default="default", help="by commas")

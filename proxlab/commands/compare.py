@@ -19,6 +19,7 @@ from proxlab.comparison.settings import read_settings, write_settings
 from proxlab.comparison.table import latex, markdown
 from proxlab.comparison.team import gather, own_device, team
 from proxlab.comparison.tuning import tune
+from proxlab.foreign_weights import listed
 from proxlab.images.files import writing
 from solvers.progress import NoBar, on_terminal, progress_bar
 
@@ -30,13 +31,14 @@ def compare_files(args: Namespace) -> None:
 
     Raises ValueError for what cannot be compared, and RuntimeError if cases failed.
     """
-    priors = load_priors(args.priors.split(","))
+    priors = load_priors(args.priors.split(","), listed(args.allow_weights))
     problems = [find_problem(name) for name in args.problems.split(",")]
     plan = Plan(
         noises=_numbers("--noises", args.noises, float) if args.noises else (),
         seeds=_numbers("--seeds", args.seeds, int),
         solvers=args.solvers.split(","),
         default=PriorSettings(steps=args.steps, tol=args.tol),
+        lpips=args.lpips,
     )
     ours, failed = team(), []
     run = ComparisonRun(args.resume, own_device(device(args.device)), team=ours)

@@ -14,12 +14,14 @@ from proxlab.commands.arguments import AUTO, PROBLEM_OPTIONS
 from proxlab.commands.device import device
 from proxlab.commands.measurement import Measurement, Source
 from proxlab.commands.problem import READERS
+from proxlab.commands.remarks import remarks
+from proxlab.foreign_weights import listed
 from proxlab.images import write_image
 from proxlab.images.dicom import check_source
 from proxlab.images.files import check_writable, write_json
 from proxlab.images.hounsfield import SCALED, write_slice
 from proxlab.images.metrics import has_ssim, psnr, ssim
-from proxlab.images.reading import WRITABLE
+from proxlab.images.reading import READABLE, WRITABLE
 from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
 from proxlab.priors.crate.completion import Completion
@@ -34,11 +36,12 @@ def restore_file(args: argparse.Namespace) -> None:
         raise ValueError(f"--seed is a whole number from 0 to 2^63 - 1, got {args.seed}")
     generator = torch.Generator().manual_seed(args.seed)
     source = READERS[args.problem](args)
-    bits = 16 if source.image is None else min(source.image.bits, 16)
     out = args.out or _beside(args, source)
+    bits = _depth(source, out)
     _check_outputs(args, source, out, bits)
     measured = source.measure(generator)
-    prior = named_prior(args.prior or PROBLEM_OPTIONS[args.problem].prior)
+    name = args.prior or PROBLEM_OPTIONS[args.problem].prior
+    prior = named_prior(name, listed(args.allow_weights))
     if args.tile is not None:
         prior = Tiled(prior, args.tile)
     first = _completion(args.start) if args.start else None
@@ -66,7 +69,7 @@ def restore_file(args: argparse.Namespace) -> None:
     source.keep(measured)
     if not args.quiet:
         lines = [
-            *_doubts(args.input, source),
+            *remarks(args, source, measured),
             *_scores(measured, image),
             *_noise(args, result),
             *_verdict(result, clipped),
@@ -92,18 +95,6 @@ def _write(args: argparse.Namespace, out: Path, image: Tensor, bits: int) -> flo
     if args.hounsfield and out.suffix.lower() in SCALED:
         return write_slice(out, image, args.overwrite)
     return write_image(out, image, bits, args.overwrite, source=args.input)
-
-
-def _doubts(path: Path, source: Source) -> Iterator[str]:
-    """Sentences on what of INPUT was lost, or may have been misread."""
-    loaded = source.image
-    if loaded is not None and loaded.clipped:
-        yield (
-            f"{100 * loaded.clipped:.2f} % of the pixels of {path} were outside "
-            f"{loaded.scale[0]:.0f} .. {loaded.scale[1]:.0f} HU and clipped"
-        )
-    if source.hint:
-        yield source.hint
 
 
 def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
@@ -177,7 +168,7 @@ def _check_dicom(args: argparse.Namespace, source: Source, out: Path) -> None:
 
     Another image can be no DICOM, for want of a patient, nor one of another size than its source.
     """
-    if args.input.suffix.lower() != ".dcm":
+    if source.image is None or source.image.kind != ".dcm":
         raise ValueError(
             f"cannot write {out}: DICOM is written only as a copy of the DICOM file that the image "
             f"came from, and {args.input} is none; use .png or .npy"
@@ -191,12 +182,23 @@ def _check_dicom(args: argparse.Namespace, source: Source, out: Path) -> None:
 
 
 def _beside(args: argparse.Namespace, source: Source) -> Path:
-    """Path of the result if none is told: INPUT-restored, of INPUT's type where that will do."""
-    kind, path = args.input.suffix.lower(), args.input
+    """Path of the result if none is told: INPUT-restored, of INPUT's type where that will do.
+
+    A sinogram becomes an image to look at.
+    """
+    path, kind = args.input, "" if source.image is None else source.image.kind
     keeps = kind in WRITABLE or (kind == ".dcm" and not source.grows)
-    if source.image is None:
-        keeps = False  # it becomes an image to look at
-    return path.with_name(f"{path.stem}-restored{path.suffix if keeps else '.png'}")
+    suffix = path.suffix if path.suffix.lower() == kind else kind  # a TIFF may be called .png
+    # A number behind a dot is no suffix: IM.0001, 1.2.840.
+    stem = path.stem if path.suffix.lower() in READABLE else path.name
+    return path.with_name(f"{stem}-restored{suffix if keeps else '.png'}")
+
+
+def _depth(source: Source, out: Path) -> int:
+    """Bits of the result's file: those of INPUT; floats where the type takes them, else 16."""
+    bits = 16 if source.image is None else source.image.bits
+    floats = 32 in WRITABLE.get(out.suffix.lower(), ())
+    return bits if bits < 32 or floats else 16
 
 
 def _trace(result: Restoration) -> dict:

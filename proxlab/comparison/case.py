@@ -18,8 +18,8 @@ from torch import Tensor
 
 from proxlab import restoration
 from proxlab.comparison.problems import Problem
-from proxlab.images.metrics import psnr, ssim
-from proxlab.images.perceptual import lpips
+from proxlab.images.metrics import has_ssim, psnr, ssim
+from proxlab.images.perceptual import Lpips, has_lpips
 from proxlab.machine import PeakMemory
 from proxlab.named_priors import Prior
 from proxlab.restoration import Restoration
@@ -27,6 +27,8 @@ from proxlab.restoration.data_terms import start
 from solvers.primal_dual import HasComposite
 from solvers.protocols import HasProxAndValue
 
+EXPECTED = (ValueError, TypeError, RuntimeError, ArithmeticError)
+"""Errors whose message is a sentence; of others the kind is told too."""
 DEFAULT_SOLVER = "default"
 """Word for the solver that `restore` takes by itself."""
 Row = dict[str, Any]
@@ -130,17 +132,31 @@ class Outcome(NamedTuple):
     plain: Tensor | None
     """Estimate without a prior, from which solvers start."""
     curves: dict[str, Any] | None
-    """Objective (None for a prior without a value) and residual, a number a step, and the number of
-    steps of the descent."""
+    """Objective (None for a prior without a value) and residual, a number a step, None where it is
+    not finite, and the number of steps of the descent."""
+
+
+def failed(case: Case, error: Exception) -> Row:
+    """Row of a case of which nothing came, with a sentence in place of figures."""
+    said = " ".join(str(error).split())
+    if not said or not isinstance(error, EXPECTED):
+        said = f"{type(error).__name__}: {said}".removesuffix(": ")
+    return asdict(case) | {"error": said}
 
 
 def run_case(
-    case: Case, problem: Problem, prior: Prior, truth: Tensor, device: str = "cpu"
+    case: Case,
+    problem: Problem,
+    prior: Prior,
+    truth: Tensor,
+    device: str = "cpu",
+    judge: Lpips | None = None,
 ) -> Outcome:
     """Restore the image of a case; truth is [1, C, H, W]. The row has figures, or an `error`.
 
     PSNR is in dB. Seconds are those of the restoration alone, peak memory is in MiB beyond what was
     held before. A figure that is not finite is None in the row; a PSNR that is not is a failure.
+    SSIM is None of an image that is too small for it, LPIPS also where no `judge` is given.
     """
     row: Row = asdict(case)
     try:
@@ -164,23 +180,22 @@ def run_case(
             if device != "cpu":
                 torch.cuda.synchronize(device)
             seconds = time.perf_counter() - began
-    except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        return Outcome(row | {"error": said}, None, None, None)
+    except Exception as error:  # whatever somebody's prior or problem raises: others go on
+        return Outcome(failed(case, error), None, None, None)
     image = result.image.cpu()
     figures = {
         "psnr_plain": float(psnr(plain, truth)),
         "psnr": float(psnr(image, truth)),
-        "ssim": float(ssim(image, truth)),
-        "lpips": None if (seen := lpips(image, truth)) is None else float(seen),
+        "ssim": float(ssim(image, truth)) if has_ssim(truth) else None,
+        "lpips": float(judge(image, truth)) if judge and has_lpips(truth) else None,
         **_found(result),
         "evaluations": count[0],
         "seconds": seconds,
         "peak_mib": memory.peak,
     }
     if not math.isfinite(figures["psnr"]):
-        said = f"PSNR is {figures['psnr']}, which no table can hold"
-        return Outcome(row | {"error": said}, None, None, None)
+        error = ValueError(f"PSNR is {figures['psnr']}, which no table can hold")
+        return Outcome(failed(case, error), None, None, None)
     finite = {
         name: None if isinstance(x, float) and not math.isfinite(x) else x
         for name, x in figures.items()
@@ -196,11 +211,12 @@ def _found(result: Restoration) -> dict[str, Any]:
     """
     last, evidence = int(result.steps[0]) - 1, result.evidence[0]
     misfit, objective, value = float(result.trace.data_misfit[last, 0]), None, None
+    sigma = float(torch.as_tensor(result.sigma).flatten()[0])
     if result.trace.objective is not None:
         objective = float(result.trace.objective[last, 0])
-        value = None if result.solver == "hqs" else (objective - misfit) * result.sigma**2
+        value = None if result.solver == "hqs" else (objective - misfit) * sigma**2
     return {
-        "sigma": result.sigma,
+        "sigma": sigma,
         "misfit": misfit,
         "prior_value": value,
         "objective": objective,
@@ -223,9 +239,12 @@ def _found(result: Restoration) -> dict[str, Any]:
 def _curves(result: Restoration) -> dict[str, Any]:
     """See `Outcome.curves`."""
     last, trace = int(result.steps[0]), result.trace
-    objective = None if trace.objective is None else trace.objective[:last, 0].tolist()
+
+    def finite(values: Tensor) -> list[float | None]:
+        return [x if math.isfinite(x) else None for x in values[:last, 0].tolist()]
+
     return {
         "descent": result.descent,
-        "objective": objective,
-        "residual": trace.residual[:last, 0].tolist(),
+        "objective": None if trace.objective is None else finite(trace.objective),
+        "residual": finite(trace.residual),
     }

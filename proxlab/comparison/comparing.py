@@ -4,7 +4,7 @@ Rows are lines of a JSON file, appended one by one, so that an interrupt loses n
 comparison that is resumed runs the cases that have no row yet, and once more those that failed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from proxlab.comparison.case import Case, Row, run_case
+from proxlab.comparison.case import Case, Outcome, Row, failed, run_case
+from proxlab.comparison.names import PLAIN, TRUTH, label, pictures
 from proxlab.comparison.plan import Comparison, ComparisonRun, Plan
 from proxlab.comparison.problems import PROBLEMS, Problem
 from proxlab.comparison.rows import ROWS, append, environment, key_of, read_rows
 from proxlab.comparison.settings import SHIPPED, read_settings
 from proxlab.comparison.team import gather, part
+from proxlab.foreign_weights import Weights
 from proxlab.images import list_images, read_image, write_image
 from proxlab.images.files import check_folder, write_json
+from proxlab.images.perceptual import SMALLEST_SIDE, Lpips
 from proxlab.images.reading import read_shape
 from proxlab.named_priors import Prior, as_prior, named_prior
 
-PLAIN, TRUTH = "plain", "truth"
-"""Names of two pictures beside the restorations: the estimate without a prior, and the image."""
+ALEXNET = Weights(
+    "torchvision's AlexNet, of which LPIPS is made",
+    "alexnet-owt-7be5be79.pth",
+    "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+)
+"""Weights that LPIPS needs, of https://download.pytorch.org/models/, which nothing here fetches."""
+UNREADABLE = (ValueError, OSError, MemoryError)
+"""Errors of reading an image."""
 
 
 def compare(
@@ -44,9 +53,11 @@ def compare(
     out: folder of the rows, results.jsonl, and of the restored images, images/; plan: the noise
     levels, seeds, solvers and settings; run: the device, whether to resume, and who watches.
 
-    A case that fails is a row with an `error`, which is not among those returned. Raises ValueError
-    for a name that is not known, and if `out` holds rows and is not to be resumed; TypeError for
-    an object that is no prior (`proxlab.priors.adopted`).
+    A case that fails is a row with an `error`, which is not among those returned; so are all cases
+    of an image that cannot be read. Raises ValueError for a name that is not known, if `out` holds
+    rows and is not to be resumed, and if LPIPS is asked for without AlexNet; TypeError for an
+    object that is no prior (`proxlab.priors.adopted`); OSError, with what is finished kept, where
+    nothing more can be written.
     """
     problems = [find_problem(p) for p in problems]
     settings = plan.settings
@@ -59,17 +70,19 @@ def compare(
         plan,
         settings,
     )
+    judge = _judge() if plan.lpips else None
     out, team = Path(out), run.team
     check_folder(out)
     team.begin()
     before = gather(out) if team.rank == 0 else []
     check_new(before, out, run.resume)
-    finished = set(team.agree(list(_finished(before))))
-    pixels = {path.name: prod(read_shape(path)[1:]) for path in comparison.images}
+    shapes = {path.name: _shape(path) for path in comparison.images}
+    judged = {name for name, shape in shapes.items() if plan.lpips and min(shape) >= SMALLEST_SIDE}
+    finished = set(team.agree(list(_finished(before, out, judged))))
     todo = [pair for pair in comparison.cases() if pair[0].key not in finished]
     # the longest first, so that none is left to one process when the others are done
-    todo.sort(key=lambda pair: -pixels[pair[0].image])
-    for row in _run(comparison, team.share(todo), out, run):
+    todo.sort(key=lambda pair: -prod(shapes[pair[0].image]))
+    for row in _run(comparison, team.share(todo), out, run, judge):
         if run.watch is not None:
             run.watch(row)
     team.end(out)
@@ -77,7 +90,7 @@ def compare(
     for row in rows[len(before) :]:
         if run.watch is not None and team.rank == 0 < row["process"]:
             run.watch(row)
-    done = _finished(rows)
+    done = _finished(rows, out, judged)
     return [done[case.key] for case, _ in comparison.cases() if case.key in done]
 
 
@@ -96,23 +109,64 @@ def _opened(priors: Sequence[str] | Mapping[str, Any], device: str) -> dict[str,
     return {name: as_prior(prior) for name, prior in given.items()}
 
 
-def _finished(rows: list[Row]) -> dict[str, Row]:
-    """Rows that did not fail, by the keys of their cases."""
-    return {key_of(row): row for row in rows if "error" not in row}
+def _judge() -> Lpips:
+    """LPIPS, if its weights are at hand."""
+    if not ALEXNET.path.is_file():
+        raise ValueError(
+            f"LPIPS needs torchvision's AlexNet, which proxlab does not fetch: put "
+            f"https://download.pytorch.org/models/{ALEXNET.file} into {ALEXNET.path.parent}, or do "
+            "without LPIPS"
+        )
+    return Lpips(ALEXNET.read())
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    """Height and width of an image file, zeros for one that cannot be read: its cases will fail."""
+    try:
+        return tuple(read_shape(path)[1:])
+    except UNREADABLE:
+        return 0, 0
+
+
+def _finished(rows: list[Row], out: Path, judged: Collection[str]) -> dict[str, Row]:
+    """Rows that did not fail, by the keys of their cases, and whose pictures are still there.
+
+    judged: names of the images that a row has to have an LPIPS of.
+    """
+    found: dict[str, Row] = {}
+    for row in rows:
+        lacking = row["image"] in judged and row.get("lpips") is None
+        if "error" not in row and not lacking and _pictured(row, out):
+            found[key_of(row)] = row
+    return found
+
+
+def _pictured(row: Row, out: Path) -> bool:
+    """Whether the files that the page and the figure show are there."""
+    folder = out / pictures(row)
+    names = f"{PLAIN}.png", f"{TRUTH}.png", f"{label(row)}.png", f"{label(row)}.json"
+    return all((folder / name).is_file() for name in names)
 
 
 def _run(
-    comparison: Comparison, todo: Iterable[tuple[Case, Problem]], out: Path, run: ComparisonRun
+    comparison: Comparison,
+    todo: Iterable[tuple[Case, Problem]],
+    out: Path,
+    run: ComparisonRun,
+    judge: Lpips | None,
 ) -> Iterator[Row]:
     """Run the cases; each row is yielded when it is on the disk."""
     out.mkdir(parents=True, exist_ok=True)
     paths = {path.name: path for path in comparison.images}
-    truths: dict[str, Tensor] = {}
+    truths: dict[str, Tensor | Exception] = {}
     for case, problem in todo:
         if case.image not in truths:
-            truths = {case.image: read_image(paths[case.image], gray=True).pixels}
+            truths = {case.image: _truth(paths[case.image])}
         prior, truth = comparison.priors[case.prior], truths[case.image]
-        outcome = run_case(case, problem, prior, truth, run.device)
+        if isinstance(truth, Exception):
+            outcome = Outcome(failed(case, truth), None, None, None)
+        else:
+            outcome = run_case(case, problem, prior, truth, run.device, judge)
         row = outcome.row | {"device": run.device, "process": run.team.rank} | environment()
         if outcome.image is not None:
             folder = out / pictures(row)
@@ -127,27 +181,24 @@ def _run(
         yield row
 
 
-def pictures(row: Row) -> Path:
-    """Folder, below that of the rows, of a measurement's restorations (PNG) and curves (JSON)."""
-    parts = [row["problem"], *(f"{x:g}" for x in row["parameters"].values())]
-    where = "-".join([*parts, f"noise{row['noise']:g}", f"seed{row['seed']}"])
-    return Path("images") / where / Path(row["image"]).stem
+def _truth(path: Path) -> Tensor | Exception:
+    """Pixels of an image file; the error if it cannot be read, so that other images go on."""
+    try:
+        return read_image(path, gray=True).pixels
+    except UNREADABLE as error:
+        return error
 
 
-def label(row: Row) -> str:
-    """Name of a restoration's files in the folder `pictures`."""
-    return f"{row['prior'].replace(':', '-')}-{row['solver']}"
-
-
-def load_priors(names: Sequence[str]) -> dict[str, Prior]:
+def load_priors(names: Sequence[str], allowed: Collection[str] = ()) -> dict[str, Prior]:
     """Priors by the names that they have in the rows: as given, of a file its stem.
 
-    Raises ValueError for a name that is not known, and for two priors of one name.
+    allowed: sha256 of files of foreign weights that are let in (`named_prior`). Raises ValueError
+    for a name that is not known, and for two priors of one name.
     """
     called = [Path(n).stem if str(n).endswith(".safetensors") else str(n) for n in names]
     if twice := {n for n in called if called.count(n) > 1}:
         raise ValueError(f"two priors are called {', '.join(sorted(twice))}; rename a file")
-    return {name: named_prior(given) for name, given in zip(called, names, strict=True)}
+    return {name: named_prior(given, allowed) for name, given in zip(called, names, strict=True)}
 
 
 def find_problem(problem: str | Problem) -> Problem:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from proxlab.comparison.case import Row
-from proxlab.comparison.comparing import PLAIN, TRUTH, label, pictures
+from proxlab.comparison.names import PLAIN, TRUTH, label, pictures, visible
 from proxlab.comparison.table import column_of
 
 ENLARGED_SIDE = 40
@@ -49,8 +49,9 @@ def draw_comparison(path: Path, rows: Sequence[Row], out: Path, image: str = "")
             ax.set_axis_off()
         for ax, (name, _, value) in zip(line, shown, strict=False):
             _panel(ax, parts[name], corner)
-            ax.set_title(name if value is None else f"{name}\n{value:.2f} dB", fontsize=9)
-        line[0].set_title(f"{column}\ntruth", fontsize=9)
+            below = "" if value is None else f"\n{value:.2f} dB"
+            _title(ax, visible(name) + below)
+        _title(line[0], f"{visible(str(column))}\ntruth")
     figure.savefig(path, dpi=130, format="png")
 
 
@@ -63,6 +64,11 @@ def most_different(images: Sequence[np.ndarray], side: int = ENLARGED_SIDE) -> t
     boxes = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     top, left = np.unravel_index(boxes.argmax(), boxes.shape)
     return int(top), int(left)
+
+
+def _title(ax, text: str) -> None:
+    # as it is: a name with two dollars is no formula
+    ax.set_title(text, fontsize=9, parse_math=False)
 
 
 def _panel(ax, image: np.ndarray, corner: tuple[int, int]) -> None:

@@ -35,6 +35,8 @@ class Plan:
     default: PriorSettings = PriorSettings()
     """Settings of every other prior and problem. Shipped settings take its tolerance, and no more
     steps than it has."""
+    lpips: bool = False
+    """Whether LPIPS is measured too, which needs torchvision's AlexNet in torch's cache."""
 
     def __post_init__(self):
         for solver in self.solvers:
@@ -60,7 +62,10 @@ class ComparisonRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that is compared. Raises ValueError for two images of one name."""
+    """Everything that is compared.
+
+    Raises ValueError for two images of one name, and for a prior whose name is empty or no text.
+    """
 
     priors: Mapping[str, Prior]
     """Priors by the names that they have in the rows."""
@@ -76,6 +81,12 @@ class Comparison:
             raise ValueError(
                 f"images are told by their names, got {', '.join(sorted(twice))} twice"
             )
+
+        for name in self.priors:
+            if not isinstance(name, str) or not name:
+                raise ValueError(
+                    f"priors are told by their names, text of a letter or more, got {name!r}"
+                )
 
     def cases(self) -> Iterator[tuple[Case, Problem]]:
         """Every case with its problem; the cases of one measurement follow each other."""

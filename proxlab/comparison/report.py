@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from proxlab.comparison.case import Row
-from proxlab.comparison.comparing import PLAIN, TRUTH, label, pictures
+from proxlab.comparison.names import PLAIN, TRUTH, in_script, label, pictures
 from proxlab.comparison.table import Column, Entry, column_of, summarise
 
 PAGE = Path(__file__).with_name("report.html")
@@ -44,9 +44,7 @@ def report(rows: Sequence[Row], out: Path) -> str:
         "measurements": measurements,
         "pictures": shown,
     }
-    # in a script element nothing but its end tag is special
-    text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
-    return PAGE.read_text(encoding="utf-8").replace("__DATA__", text)
+    return PAGE.read_text(encoding="utf-8").replace("__DATA__", in_script(data))
 
 
 def _line(prior: str, table: dict[Column, dict[str, Entry]]) -> dict[str, Any]:
@@ -92,7 +90,8 @@ def _measurement(
         weight = row["settings"]["weight"]
         steps = f"{row['iterations']} steps of {row['solved_by']}"
         steps += "" if weight is None else f" at weight {weight:.3g}"
-        said = f"SSIM {row['ssim']:.3f}, {seen}{steps}, {verdict}"
+        alike = "" if row["ssim"] is None else f"SSIM {row['ssim']:.3f}, "
+        said = f"{alike}{seen}{steps}, {verdict}"
         curves = json.loads((folder / f"{label(row)}.json").read_text())
         versions.append(version(row["prior"], label(row), row["psnr"], said, curves))
     with Image.open(folder / f"{TRUTH}.png") as image:

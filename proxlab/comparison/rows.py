@@ -1,5 +1,6 @@
 """Rows of a comparison on the disk: lines of JSON, each written whole, so that none is lost."""
 
+import errno
 import json
 import os
 import platform
@@ -39,14 +40,25 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def append(path: Path, row: Row) -> None:
-    """Add a row to the file, in one write. It is on the disk when this returns."""
+    """Add a row to the file, in one write. It is on the disk when this returns.
+
+    Raises OSError, with the name of the file, if it could not be written whole; then nothing of it
+    is left in the file.
+    """
     line = (json.dumps(row, allow_nan=False) + "\n").encode()
-    place = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        os.write(place, line)
-        os.fsync(place)
-    finally:
-        os.close(place)
+        place = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            before = os.fstat(place).st_size
+            written = os.write(place, line)
+            if written < len(line):  # a disk that is full takes a part, and says nothing
+                os.ftruncate(place, before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(place)
+        finally:
+            os.close(place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @cache

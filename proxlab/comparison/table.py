@@ -13,6 +13,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from proxlab.comparison.case import Row
+from proxlab.comparison.names import in_latex, in_markdown, number
 
 LEVEL = 0.05
 """Level of the test."""
@@ -29,8 +30,8 @@ class Column(NamedTuple):
     solver: str
 
     def __str__(self) -> str:
-        fields = ", ".join(f"{name.replace('_', ' ')} {x:g}" for name, x in self.parameters)
-        return f"{self.problem} ({fields}; noise {self.noise:g})"
+        fields = "".join(f"{name.replace('_', ' ')} {number(x)}, " for name, x in self.parameters)
+        return f"{self.problem} ({fields.removesuffix(', ')}; noise {number(self.noise)})"
 
 
 class Entry(NamedTuple):
@@ -40,8 +41,8 @@ class Entry(NamedTuple):
     """Mean PSNR, dB."""
     spread: float
     """Standard deviation of the PSNR over images, 0 for one image."""
-    ssim: float
-    """Mean SSIM."""
+    ssim: float | None
+    """Mean SSIM; None if an image of the column is too small for it."""
     lpips: float | None
     """Mean LPIPS; None if a restoration of the column has none."""
     seconds: float
@@ -85,7 +86,8 @@ def markdown(rows: Sequence[Row]) -> str:
     """
     table = summarise(rows)
     priors = list(dict.fromkeys(row["prior"] for row in rows))
-    lines = ["| prior | " + " | ".join(map(str, table)) + " |", "| --- |" + " --- |" * len(table)]
+    heads = [in_markdown(str(column)) for column in table]
+    lines = ["| prior | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(table)]
     for prior in priors:
         cells = []
         for entries in table.values():
@@ -95,23 +97,21 @@ def markdown(rows: Sequence[Row]) -> str:
             strong = "**" if entry.best else ""
             others = _others(entry)
             cells.append(f"{strong}{entry.mean:.2f}{strong} ± {entry.spread:.2f} / {others}")
-        lines.append(f"| `{prior}` | " + " | ".join(cells) + " |")
-    said = [""]
-    if any(entry.lpips is not None for own in table.values() for entry in own.values()):
-        said += ["PSNR in dB ± spread over images / SSIM / LPIPS (lower is better)", ""]
+        lines.append(f"| {_code(prior)} | " + " | ".join(cells) + " |")
+    said = ["", *_lacking(rows, table)]
     for column, entries in table.items():
         if not entries:
-            said.append(f"{column}: the priors have no image in common")
+            said.append(f"{in_markdown(str(column))}: the priors have no image in common")
             continue
         best = next(name for name, entry in entries.items() if entry.behind == 0)
         n = entries[best].images
         few = f"; {n} images are too few for a test" if n < FEWEST else ""
-        said.append(f"{column}, {n} images, behind `{best}`{few}:")
+        said.append(f"{in_markdown(str(column))}, {n} images, behind {_code(best)}{few}:")
         for name, entry in entries.items():
             if name != best:
                 p = "" if entry.p is None else f", p = {_rounded(entry.p)}"
-                said.append(f"- `{name}` {entry.behind:.2f} ± {entry.error:.2f} dB{p}")
-        ends = (f"`{name}` {e.rested} of {e.restorations}" for name, e in entries.items())
+                said.append(f"- {_code(name)} {entry.behind:.2f} ± {entry.error:.2f} dB{p}")
+        ends = (f"{_code(name)} {e.rested} of {e.restorations}" for name, e in entries.items())
         said.append(f"- came to rest: {', '.join(ends)}")
         said += _settings(list(entries), [row for row in rows if column_of(row) == column])
     return "\n".join(lines + said) + "\n"
@@ -127,8 +127,8 @@ def _settings(priors: list[str], rows: list[Row]) -> list[str]:
         most = "steps as usual" if s["steps"] is None else f"at most {s['steps']} steps"
         used[row["prior"]][f"weight {weight}, {most}"] = None
         if s["tuned_on"]:
-            chosen.setdefault(s["tuned_on"], {})[f"`{row['prior']}`"] = None
-    lines = [f"`{prior}` {' or '.join(found)}" for prior, found in used.items()]
+            chosen.setdefault(in_markdown(s["tuned_on"]), {})[_code(row["prior"])] = None
+    lines = [f"{_code(prior)} {' or '.join(found)}" for prior, found in used.items()]
     tuned = [f"{', '.join(names)}: {how}" for how, names in chosen.items()]
     return [f"- {'; '.join(lines)}", *(f"- chosen for {each}" for each in tuned)]
 
@@ -139,7 +139,7 @@ def latex(rows: Sequence[Row]) -> str:
     lines = [
         r"\begin{tabular}{l" + "c" * len(table) + "}",
         r"\toprule",
-        "prior & " + " & ".join(_escaped(str(c)) for c in table) + r" \\",
+        "prior & " + " & ".join(in_latex(str(c)) for c in table) + r" \\",
         r"\midrule",
     ]
     for prior in dict.fromkeys(row["prior"] for row in rows):
@@ -151,7 +151,7 @@ def latex(rows: Sequence[Row]) -> str:
             figure = f"{entry.mean:.2f}"
             figure = rf"\textbf{{{figure}}}" if entry.best else figure
             cells.append(rf"{figure} $\pm$ {entry.spread:.2f} / {_others(entry)}")
-        lines.append(rf"{_escaped(prior)} & " + " & ".join(cells) + r" \\")
+        lines.append(rf"{in_latex(prior)} & " + " & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -166,8 +166,8 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
     if not shared:
         return {}
     own_rows = [row for rows in priors.values() for i in shared for row in rows[i]]
-    seen = all(row.get("lpips") is not None for row in own_rows)
-    kinds = ("psnr", "ssim", "lpips") if seen else ("psnr", "ssim")
+    had = {k for k in ("ssim", "lpips") if all(row.get(k) is not None for row in own_rows)}
+    kinds = ("psnr", *had)
     figures = {
         name: {k: [mean(row[k] for row in rows[i]) for i in shared] for k in kinds}
         for name, rows in priors.items()
@@ -182,8 +182,8 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
         name: Entry(
             mean(own["psnr"]),
             stdev(own["psnr"]) if len(shared) > 1 else 0.0,
-            mean(own["ssim"]),
-            mean(own["lpips"]) if seen else None,
+            mean(own["ssim"]) if "ssim" in had else None,
+            mean(own["lpips"]) if "lpips" in had else None,
             mean(row["seconds"] for i in shared for row in priors[name][i]),
             mean(away[name]),
             stdev(away[name]) / sqrt(len(shared)) if len(shared) > 1 else 0.0,
@@ -198,7 +198,23 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
 
 
 def _others(entry: Entry) -> str:
-    return f"{entry.ssim:.3f}" + ("" if entry.lpips is None else f" / {entry.lpips:.3f}")
+    """SSIM, blank for images without one, and LPIPS if there is one."""
+    alike = "" if entry.ssim is None else f"{entry.ssim:.3f}"
+    return alike + ("" if entry.lpips is None else f" / {entry.lpips:.3f}")
+
+
+def _lacking(rows: Sequence[Row], table: dict[Column, dict[str, Entry]]) -> list[str]:
+    """Lines on what the figures of a cell are, where that is not what it always is."""
+    entries = [entry for own in table.values() for entry in own.values()]
+    said = []
+    if any(entry.lpips is not None for entry in entries):
+        said += ["PSNR in dB ± spread over images / SSIM / LPIPS (lower is better)", ""]
+    if any(entry.ssim is None for entry in entries):
+        said += ["SSIM is left blank where an image is too small for its window", ""]
+    seen = sum(row.get("lpips") is not None for row in rows)
+    if 0 < seen < len(rows):
+        said += [f"{seen} of {len(rows)} restorations have an LPIPS; a column needs all", ""]
+    return said
 
 
 def _p(differences: list[float]) -> float | None:
@@ -228,7 +244,5 @@ def _rounded(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else "below 0.001"
 
 
-def _escaped(text: str) -> str:
-    for sign in "_%&#":
-        text = text.replace(sign, "\\" + sign)
-    return text
+def _code(name: str) -> str:
+    return in_markdown(name, code=True)

@@ -1,15 +1,17 @@
 """Frechet inception distance (FID), where its network lies on this machine; nothing is fetched."""
 
-import hashlib
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-PREFIX = "6726825d"
-"""First digits of the sha256 of the weights, as in the names of the file."""
-NAMES = (f"weights-inception-2015-12-05-{PREFIX}.pth", f"pt_inception-2015-12-05-{PREFIX}.pth")
+from proxlab.foreign_weights import Weights
+
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""sha256 of the weights, whose first digits are in the names of the file."""
+NAMES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
 """Names of the file of weights, by torch-fidelity and by pytorch-fid."""
 BATCH = 100
 """Number of images in the network at once."""
@@ -21,7 +23,8 @@ def inception_distance(real: Tensor, generated: Tensor, device: str = "cpu") -> 
     It is computed by torchmetrics, which enlarges images to 299 x 299. Gray images count as colour
     images of three equal channels; values outside [0, 1] are clamped. Published figures take 10,000
     images or more of each; fewer images give larger figures. Raises RuntimeError if torchmetrics,
-    torch-fidelity or the weights are missing (`find_weights`), ValueError for other images.
+    torch-fidelity or the weights are missing (`find_weights`), ValueError for other images and for
+    a file that holds other weights.
     """
     for images in (real, generated):
         if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
@@ -31,10 +34,14 @@ def inception_distance(real: Tensor, generated: Tensor, device: str = "cpu") -> 
             )
         if len(images) < 2 or images.isnan().any():
             raise ValueError("FID takes at least 2 images of each kind, none of them NaN")
-    weights = find_weights()
+    weights = find_weights().read()
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    metric = FrechetInceptionDistance(feature_extractor_weights_path=str(weights)).to(device)
+    with tempfile.TemporaryDirectory() as folder:
+        # torch-fidelity opens a file by itself, so it gets one of our own, of these tensors alone
+        own = Path(folder) / "inception.pth"
+        torch.save(weights, own)
+        metric = FrechetInceptionDistance(feature_extractor_weights_path=str(own)).to(device)
     for images, are_real in ((real, True), (generated, False)):
         for x in images.split(BATCH):
             # The network takes 8 bits; torchmetrics would cut off what is rounded here.
@@ -43,11 +50,10 @@ def inception_distance(real: Tensor, generated: Tensor, device: str = "cpu") -> 
     return float(metric.compute())
 
 
-def find_weights() -> Path:
-    """File of the weights, in the folder `checkpoints` of torch hub (TORCH_HOME moves it).
+def find_weights() -> Weights:
+    """The weights, whose file lies in the folder `checkpoints` of torch hub (TORCH_HOME moves it).
 
-    torch-fidelity reads the file as a pickle, which can run code, so any other content is refused.
-    Raises RuntimeError if torchmetrics, torch-fidelity or the file is missing, or is another file.
+    Raises RuntimeError if torchmetrics, torch-fidelity or the file is missing.
     """
     lacking = [name for name in ("torchmetrics", "torch_fidelity") if find_spec(name) is None]
     if lacking:
@@ -55,16 +61,11 @@ def find_weights() -> Path:
             f"FID needs {' and '.join(lacking).replace('_', '-')}, not installed here: "
             'pip install "proxlab[benches]"'
         )
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
-    if path is None:
+    known = [Weights("the network of FID", name, SHA256) for name in NAMES]
+    found = next((weights for weights in known if weights.path.is_file()), None)
+    if found is None:
         raise RuntimeError(
             f"FID needs the weights of its network, which proxlab does not fetch: put {NAMES[0]} "
-            f"(github.com/toshas/torch-fidelity, releases, v0.2.0) into {folder}"
+            f"(github.com/toshas/torch-fidelity, releases, v0.2.0) into {known[0].path.parent}"
         )
-    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(PREFIX):
-        raise RuntimeError(
-            f"{path} is damaged or another file, its sha256 does not begin with {PREFIX}; "
-            "fetch it again"
-        )
-    return path
+    return found
