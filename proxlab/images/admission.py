@@ -82,8 +82,8 @@ def check_values(path: object, shape: Sequence[int]) -> None:
     values = math.prod(map(int, shape))
     if values > MOST_VALUES:
         raise Unreadable(
-            f"{path} is {' x '.join(map(str, shape))}, {_millions(values)} million values, and at "
-            f"most {_millions(MOST_VALUES)} million are read; cut it into parts, or raise "
+            f"{path} is {' x '.join(map(str, shape))}, {_count(values)} values, and at "
+            f"most {_count(MOST_VALUES)} are read; cut it into parts, or raise "
             "proxlab.images.admission.MOST_VALUES"
         )
 
@@ -96,10 +96,10 @@ def check_bytes(path: object, size: int, most: int | None = None, what: str = "h
     most = MOST_BYTES if most is None else most
     if size > most:
         raise Unreadable(
-            f"{path} {what} {_millions(size)} million bytes or more, and at most "
-            f"{_millions(most)} million are read; is it what you meant?"
+            f"{path} {what} {_count(size)} bytes or more, and at most "
+            f"{_count(most)} are read; is it what you meant?"
         )
 
 
-def _millions(number: int) -> str:
-    return f"{number / _MILLION:.0f}" if number >= 10 * _MILLION else f"{number / _MILLION:.2g}"
+def _count(number: int) -> str:
+    return f"{number / _MILLION:.0f} million" if number >= 10 * _MILLION else str(number)

@@ -178,5 +178,5 @@ def test_a_deflated_slice_is_read_and_one_that_would_fill_memory_refused(tmp_pat
     monkeypatch.setattr(dicom_data, "MOST_UNPACKED", 2**21)
     deflated(tmp_path / "b.dcm", 2**23)
     assert (tmp_path / "b.dcm").stat().st_size < 2**15
-    with pytest.raises(ValueError, match="unpacks to 3.. million bytes or more, and at most 2.1"):
+    with pytest.raises(ValueError, match="unpacks to 3145728 bytes or more, .* 2097152 are read"):
         read_image(tmp_path / "b.dcm")

@@ -1,0 +1,64 @@
+"""Sentences on what of INPUT was lost, may have been misread, or was not seen at all."""
+
+import argparse
+import math
+from collections.abc import Iterator
+
+from deepinv.physics import Inpainting
+
+from proxlab.commands.measurement import Measurement, Source
+from proxlab.images import LoadedImage
+
+CAMERA_BITS = 14
+"""Files of 16 bits whose values need no more are likely of a camera or scanner of so many."""
+FEW = 0.2
+"""Share of seen pixels below which a mask from a file may be of the other convention."""
+
+
+def remarks(args: argparse.Namespace, source: Source, measured: Measurement) -> Iterator[str]:
+    """The sentences on a run of `proxlab restore`, one a line."""
+    if source.image is not None:
+        yield from _reading(args, source.image)
+    if source.hint:
+        yield source.hint
+    elif source.image is not None:
+        yield from _dark(args, source.image)
+    if isinstance(measured.op, Inpainting):
+        yield from _seen(args, measured.op)
+
+
+def _reading(args: argparse.Namespace, loaded: LoadedImage) -> Iterator[str]:
+    if loaded.clipped:
+        yield (
+            f"{100 * loaded.clipped:.2f} % of the pixels of {args.input} were outside "
+            f"{loaded.scale[0]:.0f} .. {loaded.scale[1]:.0f} HU and clipped"
+        )
+    if loaded.padded:
+        yield (
+            f"{100 * loaded.padded:.2f} % of the pixels of {args.input} are marked as padding "
+            "(PixelPaddingValue) and were taken as air"
+        )
+
+
+def _dark(args: argparse.Namespace, loaded: LoadedImage) -> Iterator[str]:
+    """A hint for 12 bits in a file of 16, which is 16 times darker than its owner thinks."""
+    if loaded.bits != 16 or loaded.scale[1] != 65535 or args.problem == "ct":
+        return
+    brightest = round(float(loaded.pixels.max()) * 65535)
+    bits = max(8, 2 * math.ceil(brightest.bit_length() / 2))  # no camera has 11 or 13
+    if brightest > 0 and bits <= CAMERA_BITS:
+        yield (
+            f"{args.input} holds values up to {brightest} of 65535; if they are {bits} bits in a "
+            f"file of 16, multiply them by {65535 / (2**bits - 1):.4g} first: noise levels and "
+            "PSNR are meant for an image whose white is 65535"
+        )
+
+
+def _seen(args: argparse.Namespace, op: Inpainting) -> Iterator[str]:
+    seen = float(op.mask.bool().double().mean())
+    yield f"{100 * seen:.1f} % of the pixels are seen, the others missing"
+    if args.mask and seen < FEW:
+        yield (
+            f"in {args.mask} 0 is missing and the other value seen; where it is the reverse (as in "
+            "OpenCV and scikit-image), invert it"
+        )
