@@ -1,9 +1,11 @@
 """The command `proxlab compare`: names in, a folder of rows, restorations and tables out."""
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -59,12 +61,14 @@ def compare_files(args: Namespace) -> None:
                 "noise; choose them with --tune, or leave out --settings"
             )
         plan = replace(plan, settings=settings)
-    with progress_bar(not args.quiet and ours.rank == 0 and on_terminal(), unit="case") as bar:
+    bar_wanted = not args.quiet and ours.rank == 0 and on_terminal()
+    with _resumable(args.out), progress_bar(bar_wanted, unit="case") as bar:
         run = replace(run, watch=lambda row: _seen(row, failed, bar))
         rows = compare(priors, problems, args.images, args.out, plan, run)
-    if ours.rank > 0:
-        return  # the first has seen all rows
-    _write(rows, args)
+        if ours.rank > 0:
+            return  # the first has seen all rows
+        _write(rows, args)
+    _print(rows, args)
     if failed:
         first = failed[0]
         raise RuntimeError(
@@ -74,7 +78,7 @@ def compare_files(args: Namespace) -> None:
 
 
 def _write(rows: list[Row], args: Namespace) -> None:
-    """Write what is made of rows into args.out, and print the table."""
+    """Write what is made of rows into args.out."""
     if rows:
         made = {
             "table.md": markdown(rows),
@@ -86,8 +90,28 @@ def _write(rows: list[Row], args: Namespace) -> None:
                 path.write_text(text, encoding="utf-8")
         with writing(args.out / "figure.png", overwrite=True) as path:
             draw_comparison(path, rows, args.out)
+
+
+def _print(rows: list[Row], args: Namespace) -> None:
+    """Print the table, unless told to be quiet."""
     if not args.quiet and rows:
         print(markdown(rows) + f"\nreport: {args.out / 'report.html'}   rows: {args.out / ROWS}")
+
+
+@contextmanager
+def _resumable(out: Path) -> Iterator[None]:
+    """Have an interrupt, and a disk that takes no more, say that what is finished is kept.
+
+    Raises RuntimeError in place of OSError.
+    """
+    kept = f"every finished case is kept in {out}, and --resume runs the others"
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise type(error)(kept) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise RuntimeError(f"{place}{error.strerror or error}; {kept}") from error
 
 
 def _seen(row: Row, failed: list[Row], bar: tqdm | NoBar) -> None:
