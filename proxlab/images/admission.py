@@ -57,6 +57,16 @@ def regular_file(path: str | Path) -> Path:
     return path
 
 
+def in_words(content: object) -> str:
+    """Text from inside of a file, for a sentence: one line, at most 200 characters, all printable.
+
+    A terminal obeys what is not.
+    """
+    text = " ".join(str(content).split())
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
 def read_json(path: str | Path) -> object:
     """Content of a JSON file.
 
@@ -68,8 +78,7 @@ def read_json(path: str | Path) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise Unreadable(f"{path} is not JSON ({reason})") from None
+        raise Unreadable(f"{path} is not JSON ({in_words(error)})") from None
     except OSError as error:
         raise Unreadable(f"{path} cannot be opened: {error.strerror}; check the rights") from None
 

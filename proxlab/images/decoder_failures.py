@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-from proxlab.images.admission import Unreadable
+from proxlab.images.admission import Unreadable, in_words
 from proxlab.images.shards import ImageFile
 
 _TROUBLE = (
@@ -47,7 +47,7 @@ def decoding(path: ImageFile) -> Iterator[None]:
 
 def _told(error: Exception) -> str:
     """What was the matter, and the remedy."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = in_words(error) or type(error).__name__
     if isinstance(error, MemoryError):
         return f"does not fit into the memory that is free ({reason}); cut it into parts"
     if isinstance(error, ImportError):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from proxlab.images.admission import in_words
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.decoders.dicom_data import (
     check_stored,
@@ -106,20 +107,32 @@ def _slice(path: ImageFile) -> Any:
     """The data set of a CT slice; refused here for whatever can be told without its pixels."""
     data = read_data_set(path)
     with decoding(path):
-        modality, kind = data.get("Modality"), data.get("PhotometricInterpretation", "")
+        modality, kind = data.get("Modality"), str(data.get("PhotometricInterpretation", ""))
         frames, samples = int(data.get("NumberOfFrames") or 1), data.get("SamplesPerPixel", 1)
         scale = [data.get("RescaleSlope"), data.get("RescaleIntercept")]
         # Empty or absent, CT values are in Hounsfield units (DICOM PS3.3, C.8.2.1).
         unit = str(data.get("RescaleType") or "HU").strip()
         # A scale may be there and empty, or not a number.
         scaled = None not in scale and scale[0] != 0 and np.isfinite([*map(float, scale)]).all()
+    if modality in (None, "CT") and "PixelData" not in data:
+        # They are the last element of a slice: pydicom takes a file that is cut short for whole.
+        raise ValueError(
+            f"{path} holds no pixels, it may be damaged or cut short; copy it again, or export the "
+            "slice anew"
+        )
     if modality != "CT" or not scaled or unit != "HU":
-        fault = "no Hounsfield scale" if modality == "CT" else f"modality {modality}, expected CT"
+        fault = (
+            "no Hounsfield scale"
+            if modality == "CT"
+            else f"modality {in_words(modality)}, expected CT"
+        )
         raise ValueError(f"{path} has {fault}; save its pixels as npy in [0, 1]")
     if frames > 1:
         raise ValueError(f"{path} has {frames} frames, expected one slice; save one of them")
     if samples != 1 or not kind.startswith("MONOCHROME"):
-        raise ValueError(f"{path} has colours ({kind}), expected CT values; save them as gray")
+        raise ValueError(
+            f"{path} has colours ({in_words(kind)}), expected CT values; save them as gray"
+        )
     check_stored(path, data)
     return data
 

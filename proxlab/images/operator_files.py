@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from proxlab.images.admission import MOST_TEXT, check_bytes
+from proxlab.images.admission import MOST_TEXT, check_bytes, in_words
 from proxlab.images.decoders.kinds import READABLE
 from proxlab.images.decoders.npy import read_npy, read_npz
 from proxlab.images.formats import check_numbers, stored_pixels
@@ -90,7 +90,7 @@ def _read_table(path: Path) -> np.ndarray:
             warnings.simplefilter("ignore")  # of a file without numbers, which callers refuse
             return np.loadtxt(path, delimiter="," if commas else None, ndmin=2)
     except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = in_words(error)
         raise ValueError(
             f"{path} is no table of numbers ({reason}); separate them by "
             f"{'commas' if commas else 'spaces'}, as many in each line"

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from proxlab.images.admission import Unreadable, check_bytes, check_values, regular_file
+from proxlab.images.admission import Unreadable, check_bytes, check_values, in_words, regular_file
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.decoders.kinds import begins_as_dicom
 from proxlab.images.shards import ImageFile, Member
@@ -55,16 +55,14 @@ def read_data_set(path: ImageFile) -> Any:
 
 
 def check_stored(path: ImageFile, data: Any) -> None:
-    """Raise ValueError unless the pixels are whole numbers of 8, 16 or 32 bits, at hand, not too
-    many, and of a compression that pydicom can undo here."""
+    """Raise ValueError unless the pixels are whole numbers of 8, 16 or 32 bits, not too many, and
+    of a compression that pydicom can undo here."""
     with decoding(path):
         size = int(data.Rows), int(data.Columns)
         bits = int(data.BitsAllocated), int(data.BitsStored)
         high = int(data.get("HighBit", bits[1] - 1))
         data.PixelRepresentation = int(data.get("PixelRepresentation") or 0)
     check_values(path, size)
-    if "PixelData" not in data:
-        raise ValueError(f"{path} holds no pixels (PixelData); export the slice anew")
     if bits[0] not in (8, 16, 32) or not 0 < bits[1] <= bits[0]:
         raise ValueError(
             f"{path} has {bits[1]} of {bits[0]} bits a pixel, expected at most 8, 16 or 32; "
@@ -78,8 +76,8 @@ def check_stored(path: ImageFile, data: Any) -> None:
     syntax = data.file_meta.TransferSyntaxUID
     if not _decodable(syntax):
         raise ValueError(
-            f"{path} is compressed ({syntax.name}), which pydicom cannot undo here; install the "
-            "decoder that pydicom names for it, or save the slice uncompressed"
+            f"{path} is compressed ({in_words(syntax.name)}), which pydicom cannot undo here; "
+            "install the decoder that pydicom names for it, or save the slice uncompressed"
         )
 
 
@@ -111,7 +109,9 @@ def _whole(path: ImageFile, data: Any, keyword: str) -> int | None:
     if value is None or value == "":
         return None
     if not isinstance(value, int):
-        raise Unreadable(f"{path} has {keyword} {value!r}, no whole number; mend or remove it")
+        raise Unreadable(
+            f"{path} has {keyword} {in_words(value)}, no whole number; mend or remove it"
+        )
     full = 2 ** int(data.BitsAllocated)
     value %= full
     return value - full if data.PixelRepresentation and value >= full // 2 else value

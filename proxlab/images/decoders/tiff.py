@@ -1,5 +1,6 @@
 """TIFF of more than 8 bits a channel, whole or refused; Pillow cuts 16-bit colours to 8."""
 
+import contextlib
 import lzma
 import math
 import zlib
@@ -38,7 +39,9 @@ def read_deep_tiff(path: ImageFile) -> DeepTiff | None:
 
     with decoding(path), path.open("rb") as file, tifffile.TiffFile(file) as tiff:
         pages: int = len(tiff.pages)
-        if pages != 1:
+        if not pages:
+            raise ValueError("no page can be found")
+        if pages > 1:
             raise Unreadable(
                 f"{path} holds {pages} pages, and one image is read; save one of them as a file of "
                 "its own"
@@ -80,7 +83,9 @@ def _pixels(path: ImageFile, file: Any, page: Any, turn: int) -> tuple[np.ndarra
     known = page.compression in tifffile.TIFF.DECOMPRESSORS
     if known and page.predictor in tifffile.TIFF.UNPREDICTORS:
         _check_unpacked(path, file, page)
-        return page.asarray(), turn
+        with contextlib.suppress(ImportError):  # of a module of a later Python
+            return page.asarray(), turn
+        known = False
     stored = _by_pillow(path, page)
     if stored is None:
         how = _name(int(page.compression)) + f" with predictor {int(page.predictor)}" * known
