@@ -10,6 +10,7 @@ row for every kind of model.
 
 import hashlib
 import json
+import os
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -108,7 +109,7 @@ def models() -> dict[str, dict]:
 def _load(name: str | Path, use: Use, others: tuple[str, ...] = ()) -> nn.Module:
     """The model of that name or file, if it has that use; `others` are known names beside it."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load as from_bytes
 
     kinds = [kind for kind, row in KINDS.items() if row.use == use]
     path = _path_of(name, use, kinds, others)
@@ -119,14 +120,15 @@ def _load(name: str | Path, use: Use, others: tuple[str, ...] = ()) -> nn.Module
             f"{path.stem} holds a model of kind {card['kind']}, not a {use} "
             f"({' or '.join(kinds)}); {USES[row.use]}"
         )
-    if card.get("sha256") != hashlib.sha256(path.read_bytes()).hexdigest():
+    weights = path.read_bytes()  # once: what is read is what was checked
+    if card.get("sha256") != hashlib.sha256(weights).hexdigest():
         raise ValueError(
             f"{path} does not match the sha256 in {path.stem}.json; it is corrupted or belongs to "
             "another model: fetch both files again"
         )
     try:
         model = row.build(row.config(**card["architecture"]), card, path.stem)
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(from_bytes(weights))
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file ({error}); fetch it again") from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -143,8 +145,8 @@ def _path_of(name: str | Path, use: Use, kinds: list[str], others: tuple[str, ..
     path = Path(name)
     if path.suffix == ".safetensors":
         return path
-    if (SHIPPED / f"{name}.safetensors").exists():
-        return SHIPPED / f"{name}.safetensors"
+    if str(name) in (shipped := {p.stem: p for p in SHIPPED.glob("*.safetensors")}):
+        return shipped[str(name)]  # one of these names, and not a path below or above them
     if path.suffix in (".pt", ".pth", ".pkl", ".pickle", ".ckpt"):
         raise ValueError(f"{path} may be a pickle, which can run code; give a .safetensors file")
     names = ", ".join([*others, *(n for n, card in models().items() if card["kind"] in kinds)])
@@ -158,14 +160,14 @@ def _read_card(path: Path) -> dict:
     """The JSON beside a file. Raises ValueError if either is missing or it describes no model."""
     card_path = path.with_suffix(".json")
     for file in (path, card_path):
-        if not file.is_file():
+        if not os.path.isfile(file):  # whatever the name is; Path raises where one is too long
             raise ValueError(
                 f"a model is two files, NAME.safetensors and NAME.json; {file} is missing"
             )
     try:
         card = json.loads(card_path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{card_path} is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{card_path} is not JSON: {error}; fetch it again") from error
     if not isinstance(card, dict) or card.get("kind") not in [*KINDS]:  # which JSON may not hash
         raise ValueError(
             f"{card_path} does not describe a model of this package (kind {' or '.join(KINDS)})"

@@ -73,6 +73,20 @@ def test_damage_is_said(saved, damage, message):
         checkpoints.load(saved[1])
 
 
+def test_what_was_checked_is_what_is_read(saved, monkeypatch):
+    """A file that is exchanged after its sha256 was taken."""
+    path = saved[1].with_suffix(".safetensors")
+    whole = checkpoints.hashlib.sha256
+
+    def exchanged(content):
+        path.write_bytes(b"something else")
+        return whole(content)
+
+    monkeypatch.setattr(checkpoints.hashlib, "sha256", exchanged)
+    checkpoints.load(path)
+    assert path.read_bytes() == b"something else"
+
+
 def test_a_model_of_no_kind_is_not_saved(tmp_path):
     with pytest.raises(TypeError, match="Linear has no row in proxlab.model_kinds.KINDS"):
         checkpoints.save(tmp_path / "mine", torch.nn.Linear(1, 1), {})
@@ -88,6 +102,9 @@ def test_a_network_with_its_configuration_is_of_one_kind():
     [
         ("m.pt", "pickle"),
         ("lpn-blue", "known are tv, wavelets, none, crate-completion, .*lpn-gray"),
+        *((name, "no prior is called") for name in ("", ".", "..", "\0", "a" * 300, "A/lpn-gray")),
+        *((name, "no prior is called") for name in ("../weights/lpn-gray", "./tv", "LPN-GRAY")),
+        *((f"{name}.safetensors", "is missing") for name in ("a" * 300, "\0", "..")),
     ],
 )
 def test_unknown_names_are_refused(name, message):

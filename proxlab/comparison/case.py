@@ -211,7 +211,7 @@ def _found(result: Restoration) -> dict[str, Any]:
     """
     last, evidence = int(result.steps[0]) - 1, result.evidence[0]
     misfit, objective, value = float(result.trace.data_misfit[last, 0]), None, None
-    sigma = float(torch.as_tensor(result.sigma).flatten()[0])
+    sigma = float(result.sigma[0])
     if result.trace.objective is not None:
         objective = float(result.trace.objective[last, 0])
         value = None if result.solver == "hqs" else (objective - misfit) * sigma**2

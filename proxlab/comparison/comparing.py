@@ -135,9 +135,10 @@ def _finished(rows: list[Row], out: Path, judged: Collection[str]) -> dict[str, 
     """
     found: dict[str, Row] = {}
     for row in rows:
+        key = key_of(row)
         lacking = row["image"] in judged and row.get("lpips") is None
         if "error" not in row and not lacking and _pictured(row, out):
-            found[key_of(row)] = row
+            found[key] = row
     return found
 
 

@@ -19,12 +19,15 @@ ROWS = "results.jsonl"
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Rows of a file, none if there is no file. Raises ValueError for a line that is not JSON.
+    """Rows of a file, none if there is no file.
 
-    A last line that an interrupt left unfinished is cut off the file.
+    A last line that an interrupt left unfinished is cut off the file. Raises ValueError for a line
+    that is not a JSON object, and for a FIFO or a device in place of a file.
     """
     if not path.exists():
         return []
+    if not path.is_file():
+        raise ValueError(f"{path} is not an ordinary file; remove it, or choose another folder")
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
     if whole != text:
@@ -33,9 +36,12 @@ def read_rows(path: Path) -> list[Row]:
     rows = []
     for i, line in enumerate(whole.splitlines(), 1):
         try:
-            rows.append(json.loads(line))
-        except ValueError:
-            raise ValueError(f"line {i} of {path} is not JSON; remove that line") from None
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise ValueError(f"line {i} of {path} is not a JSON object; remove that line")
+        rows.append(row)
     return rows
 
 
@@ -85,7 +91,18 @@ def environment() -> dict[str, Any]:
 
 
 def key_of(row: Row) -> str:
-    """Key of the case that a row is of, `Case.key`."""
-    fields: Row = {name: row[name] for name in Case.__dataclass_fields__}
-    fields["settings"] = PriorSettings(**row["settings"])
+    """Key of the case that a row is of, `Case.key`. Raises ValueError for what is no such row."""
+    try:
+        fields: Row = {name: row[name] for name in Case.__dataclass_fields__}
+        fields["settings"] = PriorSettings(**row["settings"])
+        for name in ("prior", "problem", "image", "solver"):
+            if not isinstance(row[name], str):
+                raise TypeError(f"{name} is no text")
+        if not isinstance(row["parameters"], dict):
+            raise TypeError("parameters have no names")
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"a row of {ROWS} is not of a comparison by this version ({error}); remove its line: "
+            f"{json.dumps(row)[:80]}"
+        ) from error
     return Case(**fields).key

@@ -49,6 +49,10 @@ def read_settings(
     """
     of = {problem.name: problem for problem in problems}
     found = {}
+    if not path.is_file():  # a FIFO would be waited for
+        raise ValueError(
+            f"there is no file {path} of settings; write it by `proxlab compare --tune`"
+        )
     try:
         for entry in json.loads(path.read_text(encoding="utf-8")):
             problem, settings = of.get(entry["problem"]), PriorSettings(**entry["settings"])
@@ -60,7 +64,7 @@ def read_settings(
                     settings, steps=min(steps, default=None), tol=default.tol
                 )
                 found[entry["prior"], problem.name] = settings
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} does not hold settings ({type(error).__name__}: {error}); write it by "
             "`proxlab compare --tune`"

@@ -128,8 +128,10 @@ def _crops(folder: Path, out: Path) -> Path:
     if len(paths) >= 3 * HELD_OUT_EVERY:
         paths = paths[::HELD_OUT_EVERY]
     out.mkdir(parents=True, exist_ok=True)
-    for i in range(min(MOST_IMAGES, len(paths))):
-        path = paths[i * len(paths) // min(MOST_IMAGES, len(paths))]
+    most = min(MOST_IMAGES, len(paths))
+    chosen = [paths[i * len(paths) // most] for i in range(most)]
+    stems = [path.stem for path in chosen]
+    for path in chosen:
         pixels = read_image(path, gray=True).pixels
         top, left = (max(0, (n - MIDDLE_SIDE) // 2) for n in pixels.shape[2:])
         crop = pixels[..., top : top + MIDDLE_SIDE, left : left + MIDDLE_SIDE]
@@ -138,5 +140,6 @@ def _crops(folder: Path, out: Path) -> Path:
                 f"{path} has {tuple(pixels.shape[2:])} pixels, too few to choose settings on; "
                 "give a folder of larger images"
             )
-        write_image(out / f"{path.stem}.png", crop, overwrite=True)
+        name = path.stem if len(set(stems)) == most else path.name  # a.png and a.tif are two
+        write_image(out / f"{name}.png", crop, overwrite=True)
     return out

@@ -19,10 +19,10 @@ from strikes import main_in_a_process, struck
 import proxlab
 from proxlab.commands import compare as command
 from proxlab.commands.main import main
-from proxlab.comparison import comparing, rows
+from proxlab.comparison import comparing
 from proxlab.comparison.case import PriorSettings
 from proxlab.comparison.plan import Plan
-from proxlab.comparison.rows import ROWS, append, key_of, read_rows
+from proxlab.comparison.rows import ROWS, key_of, read_rows
 from proxlab.comparison.table import markdown
 
 WORDS = "compare --priors none,tv --problems deblur --images photographs --steps 2 --device cpu"
@@ -165,17 +165,6 @@ def test_so_is_a_limit_of_the_size_of_files(most, here, whole):
     # the file of what is said is under the limit too
     assert status == 1 and ("cannot write" in said or f"out/{ROWS}: " in said)
     ends_as_if_nothing_was(whole, found().figures)
-
-
-def test_a_row_that_is_cut_by_a_full_disk_is_taken_back(tmp_path, monkeypatch):
-    path, real = tmp_path / ROWS, os.write
-    append(path, {"a": 1})
-    monkeypatch.setattr(rows.os, "write", lambda place, line: real(place, line[:4]))
-    with pytest.raises(OSError, match="No space left on device.*results.jsonl"):
-        append(path, {"b": 2})
-    monkeypatch.undo()
-    append(path, {"c": 3})
-    assert [*map(json.loads, path.read_text().splitlines())] == [{"a": 1}, {"c": 3}]
 
 
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="/proc stands for a shut folder")

@@ -15,7 +15,7 @@ from proxlab.comparison.plan import Plan
 from proxlab.comparison.problems import Deblur, Inpaint
 from proxlab.comparison.rows import ROWS, read_rows
 from proxlab.comparison.settings import read_settings, write_settings
-from proxlab.comparison.tuning import MIDDLE_SIDE, tune, uphill
+from proxlab.comparison.tuning import MIDDLE_SIDE, _crops, tune, uphill
 from proxlab.priors.classical import Identity
 from proxlab.priors.contract import Capabilities
 
@@ -108,6 +108,15 @@ def test_each_prior_and_problem_has_its_own(tmp_path):
 
 def test_where_all_fails_nothing_is_chosen():
     assert uphill(lambda s: -math.inf, PriorSettings(weight=1.0), None) is None
+
+
+def test_images_of_one_stem_are_two(tmp_path):
+    folder_of(tmp_path / "photographs", 1)
+    for kind in ("tif", "jpg"):
+        with Image.open(tmp_path / "photographs" / "000.png") as image:
+            image.rotate(90).save(tmp_path / "photographs" / f"000.{kind}")
+    crops = _crops(tmp_path / "photographs", tmp_path / "crops")
+    assert {p.name for p in crops.iterdir()} == {"000.png.png", "000.tif.png", "000.jpg.png"}
 
 
 def test_images_too_small_are_refused(tmp_path):
