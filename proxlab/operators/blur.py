@@ -14,7 +14,9 @@ from proxlab.operators.arguments import (
     check_image,
     column,
     filled,
+    real,
     real_tensor,
+    said,
     unchanged,
 )
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
@@ -35,8 +37,9 @@ Boundary = Literal["circular", "valid", "reflect"]
 
 def gaussian_kernel(sigma: float) -> Tensor:
     """Gaussian of std `sigma` pixels, cut at 4 sigma: float64 [n, n], n odd, sums to 1."""
-    if not 0 < sigma <= 100:
-        raise ValueError(f"a blur sigma is in pixels, expected 0 < sigma <= 100, got {sigma}")
+    if not 0 < real(sigma) <= 100:
+        raise ValueError(f"a blur sigma is in pixels, expected 0 < sigma <= 100, got {said(sigma)}")
+    sigma = real(sigma)
     reach = math.ceil(4 * sigma)
     line = torch.exp(-((torch.arange(-reach, reach + 1.0).double() / sigma) ** 2) / 2)
     line = line / line.sum()
@@ -45,6 +48,8 @@ def gaussian_kernel(sigma: float) -> Tensor:
 
 def checked_kernel(kernel: np.ndarray | Tensor, normalize: bool) -> Tensor:
     """A copy of the kernel in float64 [h, w]; `operators.deblur` says what is refused."""
+    if not isinstance(normalize, (bool, np.bool_)):
+        raise TypeError(f"normalize is True or False, got {said(normalize)}")
     kernel = real_tensor("kernel", kernel).to(torch.float64)
     if kernel.ndim != 2 or 0 in kernel.shape:
         raise ValueError(f"a kernel is [h, w], got shape {list(kernel.shape)}; index or squeeze it")

@@ -14,14 +14,21 @@ from proxlab.operators.arguments import (
     check_image,
     column,
     filled,
+    listed,
+    real,
     real_tensor,
+    said,
     unchanged,
+    whole,
 )
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.mask import MaskData
 from proxlab.operators.noise import Noise, Weights, checked_noise
 from solvers.protocols import Image, per_image
+
+MOST_PIXELS = 10**9
+"""Pixels of a mask that is made here, at most; drawing it takes nine bytes for each."""
 
 
 def random_mask(
@@ -31,27 +38,33 @@ def random_mask(
 
     Raises ValueError unless 0 <= missing < 1 and a pixel remains seen.
     """
-    count = _pixels(shape)
-    if not 0 <= missing < 1:
-        raise ValueError(f"missing is a fraction, expected 0 <= missing < 1, got {missing}")
-    holes = round(missing * count)
+    sides = _sides(shape)
+    count = math.prod(sides)
+    if not 0 <= real(missing) < 1:
+        raise ValueError(f"missing is a fraction, expected 0 <= missing < 1, got {said(missing)}")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator is a torch.Generator, got {type(generator).__name__}")
+    holes = round(real(missing) * count)
     if holes == count:
         raise ValueError(f"missing = {missing} leaves none of {count} pixels seen; take a smaller")
     device = generator.device if generator is not None else None
     order = torch.randperm(count, generator=generator, device=device)
-    return (order >= holes).reshape(tuple(shape))
+    return (order >= holes).reshape(sides)
 
 
 def box_mask(shape: Sequence[int], box: tuple[int, int, int, int]) -> Tensor:
     """Bool mask [H, W] or [C, H, W], False inside `box` = (y, x, h, w), y and x its top left."""
-    _pixels(shape)
-    y, x, h, w = box
-    height, width = shape[-2:]
+    sides = _sides(shape)
+    height, width = sides[-2:]
+    places = [whole(n) for n in listed(box)]
+    if len(places) != 4:
+        raise ValueError(f"a box is y, x, h, w, four whole numbers, got {said(box)}")
+    y, x, h, w = places
     if not (0 <= y < y + h <= height and 0 <= x < x + w <= width):
-        raise ValueError(f"box y, x, h, w = {y}, {x}, {h}, {w} is not inside {height} x {width}")
+        raise ValueError(f"box y, x, h, w = {said(box)} is not inside {height} x {width}")
     if (h, w) == (height, width):
         raise ValueError(f"box {h} x {w} covers the whole image, nothing is seen; take a smaller")
-    mask = torch.ones(tuple(shape), dtype=torch.bool)
+    mask = torch.ones(sides, dtype=torch.bool)
     mask[..., y : y + h, x : x + w] = False
     return mask
 
@@ -61,14 +74,15 @@ def boxes_mask(shape: Sequence[int], side: int) -> Tensor:
 
     Raises ValueError for an image that is smaller than such a square.
     """
-    _pixels(shape)
-    height, width = shape[-2:]
-    if side < 1 or min(height, width) < 3 * side:
+    sides = _sides(shape)
+    height, width = sides[-2:]
+    if not 1 <= whole(side) <= min(height, width) // 3:
         raise ValueError(
-            f"boxes of {side} pixels need images three times as large at least, got "
+            f"boxes of {said(side)} pixels need images three times as large at least, got "
             f"{height} x {width}"
         )
-    mask = torch.ones(tuple(shape), dtype=torch.bool)
+    side = whole(side)
+    mask = torch.ones(sides, dtype=torch.bool)
     for top in range(side, height - side, 3 * side):
         for left in range(side, width - side, 3 * side):
             mask[..., top : top + side, left : left + side] = False
@@ -91,10 +105,14 @@ def checked_mask(mask: np.ndarray | Tensor) -> Tensor:
     return mask.to(torch.float32).reshape(-1, *mask.shape[-2:])
 
 
-def _pixels(shape: Sequence[int]) -> int:
-    if len(shape) not in (2, 3) or any(n < 1 for n in shape):
-        raise ValueError(f"a mask is [H, W] or [C, H, W], got shape {list(shape)}")
-    return math.prod(shape)
+def _sides(shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape, if a mask may have it."""
+    sides = tuple(whole(n) for n in listed(shape))
+    if len(sides) not in (2, 3) or min(sides) < 1:
+        raise ValueError(f"a mask is [H, W] or [C, H, W], got shape {said(shape)}")
+    if math.prod(sides) > MOST_PIXELS:
+        raise ValueError(f"a mask has at most {MOST_PIXELS:.0e} pixels, got shape {said(shape)}")
+    return sides
 
 
 def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:

@@ -9,12 +9,11 @@ y = -log(n / I) / k, whose variance is about 1 / (k^2 n): rays through dense par
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from deepinv.physics import GaussianNoise, LinearPhysics, NoiseModel, ZeroNoise
 from torch import Tensor
 
-from proxlab.operators.arguments import positive, unchanged
+from proxlab.operators.arguments import positive, real, said, unchanged
 from solvers.protocols import PerImage, per_image
 
 LEAST_COUNT = 0.5
@@ -40,10 +39,10 @@ class PhotonCounts(NoiseModel):
     def __init__(self, photons: float, attenuation: float):
         super().__init__()
         for name, number in (("photons", photons), ("attenuation", attenuation)):
-            if not 0 < number < math.inf:
-                raise ValueError(f"{name} is positive and finite, got {number}")
+            if not 0 < real(number) < math.inf:
+                raise ValueError(f"{name} is positive and finite, got {said(number)}")
         self.noise_model = unchanged
-        self.photons, self.attenuation = float(photons), float(attenuation)
+        self.photons, self.attenuation = real(photons), real(attenuation)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None, **kwargs) -> Tensor:
         """Noisy line integrals from exact ones; a CPU generator gives the same on every device."""
@@ -63,11 +62,16 @@ class Noise(GaussianNoise):
     """deepinv's Gaussian noise, its std kept in float64, drawn from a `generator` if given."""
 
     def __init__(self, sigma: float):
-        super().__init__(torch.tensor(sigma, dtype=torch.float64))
+        """Raises ValueError unless sigma >= 0 and finite."""
+        if not 0 <= real(sigma) < math.inf:
+            raise ValueError(f"the noise has a finite deviation >= 0, got {said(sigma)}")
+        super().__init__(torch.tensor(real(sigma), dtype=torch.float64))
         self.noise_model = unchanged
 
     def forward(self, x, sigma=None, seed=None, generator=None, **kwargs):
-        """x + std * n; a CPU generator gives the same n on every device."""
+        """x + std * n; a CPU generator gives the same n on every device. TypeError for integers."""
+        if not x.is_floating_point():
+            raise TypeError(f"noise is added to float measurements, got {x.dtype}; .float() first")
         self.update_parameters(sigma=sigma)
         if seed is not None:
             self.rng_manual_seed(seed)
@@ -97,12 +101,12 @@ def noise_level(op: LinearPhysics) -> float | Tensor | None:
 
 def checked_noise(noise: float) -> float:
     """The standard deviation as a float; ValueError unless 0 <= noise <= 1, image units."""
-    if not (isinstance(noise, (int, float, np.number)) and 0 <= noise <= 1):
+    if not 0 <= real(noise) <= 1:
         raise ValueError(
-            f"noise is a standard deviation in image units, expected 0 <= noise <= 1, got {noise}"
-            + ("; divide by 255?" if isinstance(noise, (int, float)) and noise > 1 else "")
+            "noise is a standard deviation in image units, expected 0 <= noise <= 1, got "
+            f"{said(noise)}" + ("; divide by 255?" if real(noise) > 1 else "")
         )
-    return float(noise)
+    return real(noise)
 
 
 def measurement_weights(

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from deepinv.physics import MRI, Inpainting, LinearPhysics
 from torch import Tensor
 
+from proxlab.operators.arguments import check_finite, check_image
 from proxlab.operators.draws import Draws
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.inpainting import fill_missing
@@ -58,8 +59,13 @@ def estimate_noise(y: Tensor, op: LinearPhysics) -> PerImage:
     more noise; at worst, where texture of two or three pixels' period is everywhere, or at .005 and
     4 of 5 pixels missing, by a factor of 2 to 6.
     Raises ValueError where nothing can be told: too few neighbours seen, a y without noise, noise
-    below the rounding of y, measurements that are no images.
+    below the rounding of y, NaN or infinity, measurements that are no images.
     """
+    if not isinstance(y, Tensor) or not isinstance(op, LinearPhysics):
+        raise TypeError(
+            "noise is estimated of a tensor and its operator, got "
+            f"{type(y).__name__} and {type(op).__name__}; torch.from_numpy?"
+        )
     if isinstance(op.noise_model, PhotonCounts):
         raise ValueError("the operator counts photons and so knows its noise; leave noise out")
     if y.ndim != 4 or isinstance(op, MRI):
@@ -67,7 +73,7 @@ def estimate_noise(y: Tensor, op: LinearPhysics) -> PerImage:
             f"noise is estimated from neighbours, which y {list(y.shape)} of {type(op).__name__} "
             "does not have; pass noise=..., the standard deviation of y in its own units"
         )
-    y = as_operator(op).usable(y).detach()
+    y = check_finite(as_operator(op).usable(check_image(y)).detach())
     seen = torch.ones_like(y, dtype=torch.bool)
     if isinstance(op, Inpainting):
         mask = op.mask

@@ -17,7 +17,14 @@ def scaled(tau: float | PerImage, weight: PerImage, v: Image) -> Tensor:
 
 
 def checked(x: Image, shape: torch.Size) -> Image:
-    """x if it has the shape that the term was built for: a broadcast would mix up images."""
+    """x if it has the shape that the term was built for: a broadcast would mix up images.
+
+    Raises TypeError for what is no float32 or float64 tensor, ValueError for another shape.
+    """
+    if not isinstance(x, Tensor) or x.layout is not torch.strided or x.is_meta:
+        raise TypeError(f"a data term takes an ordinary tensor, got {type(x).__name__}")
+    if x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"a data term takes float32 or float64, got {x.dtype}; .float()?")
     if x.shape != shape:
         raise ValueError(
             f"the data term was built for images {list(shape)}, got {list(x.shape)}; "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from proxlab.operators.contract import Missed
 from proxlab.operators.data_terms.arguments import checked, scaled, squares
 from solvers.protocols import Image, PerImage, per_image
 
@@ -25,7 +26,7 @@ class CircularData:
     power: Tensor = field(init=False)
     """|S|^2."""
     tol: float = field(default=0.0, init=False)
-    stopped_short: Sequence[float] = field(default=(), init=False)
+    stopped_short: Sequence[Missed] = field(default=(), init=False)
     """None: see `operators.contract`."""
 
     def __post_init__(self):
@@ -50,7 +51,7 @@ class CircularData:
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + F^-1 [s (F A^T y - |S|^2 F v) / (1 + s |S|^2)], s = tau w."""
-        s = scaled(tau, self.weight, v)
+        s = scaled(tau, self.weight, checked(v, self.shape))
         pull = self.spectrum.conj() * (self.measured - self.spectrum * self._transform(v))
         return v + self._image(pull * (s / (1 + s * self.power)))
 

@@ -9,7 +9,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from proxlab.operators.contract import Accuracy
+from proxlab.operators.contract import Accuracy, Missed
 from proxlab.operators.data_terms.arguments import checked, scaled, squares
 from proxlab.operators.draws import Draws
 from proxlab.operators.noise import Weights
@@ -42,7 +42,8 @@ class LinearData:
     does not see, its null space, keeps v exactly however loose tol is.
     `non_negative` says that A has no entry below 0, so that a few products bound L for certain.
     The `preconditioner` helps an image until that once took `PRECONDITIONER_PATIENCE` steps.
-    `stopped_short` collects the worst residual of every prox that missed tol, because of max_steps
+    An image with NaN or infinity, in v or in y, gives NaN and no other image less.
+    `stopped_short` collects the calls of the prox in which images missed tol, because of max_steps
     or of rounding; the first one also warns. `inner_steps` counts products with A^T W A, of the
     image that took most. Nothing is stored on the physics.
     """
@@ -62,11 +63,12 @@ class LinearData:
         self.preconditioner, self.non_negative = preconditioner, non_negative
         self.back: Image = op.A_adjoint(y if self.precision is None else self.precision * y)
         """A^T W y."""
-        self.stopped_short: list[float] = []
+        self.stopped_short: list[Missed] = []
         self.inner_steps = 0
         self._change: Image | None = None
         self._slow = torch.zeros_like(self.weight, dtype=torch.bool)
         self._batch = len(y)
+        self._images = torch.arange(len(y))
         self._rows: Tensor | None = None
         """Places of our images in the operator's batch, if it has parameters for each image."""
 
@@ -76,7 +78,7 @@ class LinearData:
 
     def grad(self, x: Image) -> Image:
         """w A^T W (A x - y)."""
-        return per_image(self.weight, x) * self._back(self._misfit(x))
+        return self._back(self._misfit(x)) * per_image(self.weight, x)
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """argmin_x |x - v|^2 / 2 + tau f(x), to tol; warns once if that is not reached."""
@@ -84,8 +86,8 @@ class LinearData:
 
     def prox_and_value(self, v: Image, tau: float | PerImage) -> tuple[Image, PerImage]:
         """The prox x, and f(x), which its residual has computed."""
-        s = scaled(tau, self.weight, v)
-        right = checked(v, self.back.shape) + s * self.back
+        s = scaled(tau, self.weight, checked(v, self.back.shape))
+        right = v + s * self.back
         seen = []
 
         def residual(d: Image) -> Image:
@@ -94,22 +96,24 @@ class LinearData:
             seen.append((dot(r, r), self._energy(misfit)))
             return r
 
-        helped = self._helped(s)
+        helped, size = self._helped(s), dot(right, right).sqrt()
         solution = conjugate_gradient(
             lambda d: d + s * self._normal(d),
             residual,
             torch.zeros_like(v) if self._change is None else self._change,
-            scale=dot(right, right).sqrt().clamp(min=torch.finfo(v.dtype).tiny),
+            scale=size.clamp(min=torch.finfo(v.dtype).tiny),
             tol=self.tol,
             max_steps=self.max_steps,
             precondition=self._near(s, helped),
         )
         self._change = solution.x.detach()
+        # a system with NaN or infinity in it has no solution, though no step is taken from v
+        d = torch.where(per_image(size.isfinite(), v).bool(), solution.x, torch.nan)
         self.inner_steps += int(solution.steps.max())
         self._slow = self._slow | helped & (solution.steps > PRECONDITIONER_PATIENCE)
-        self._report(solution.residual.detach().max().item(), int(solution.steps.max()))
+        self._report(solution.residual.detach().cpu(), int(solution.steps.max()))
         sizes, values = (torch.stack(one) for one in zip(*seen, strict=True))
-        return v + solution.x, values.gather(0, sizes.argmin(0, keepdim=True))[0]
+        return v + d, values.gather(0, sizes.argmin(0, keepdim=True))[0]
 
     def lipschitz(self) -> PerImage:
         """L = w |W^1/2 A|^2, [B], from above: see `solvers.spectrum` for the two bounds."""
@@ -122,7 +126,7 @@ class LinearData:
         chosen = copy.copy(self)
         chosen.y, chosen.back, chosen.weight = self.y[index], self.back[index], self.weight[index]
         chosen.precision = None if self.precision is None else self.precision[index]
-        chosen.inner_steps = 0
+        chosen.inner_steps, chosen._images = 0, self._images[index.cpu()]
         chosen._slow = self._slow[index]
         chosen._change = None if self._change is None else self._change[index]
         chosen._rows = None
@@ -170,15 +174,17 @@ class LinearData:
         whole = x.new_zeros(self._batch, *x.shape[1:])
         return linear(whole.index_copy(0, self._rows, x))[self._rows]
 
-    def _report(self, residual: float, steps: int) -> None:
-        if residual <= self.tol:
+    def _report(self, residual: PerImage, steps: int) -> None:
+        missed = residual > self.tol  # NaN is no miss: the driver sets its image aside
+        if not missed.any():
             return
+        most = float(residual[missed].max())
         if not self.stopped_short:
             why = "max_steps" if steps >= self.max_steps else f"rounding in {self.y.dtype}"
             warnings.warn(
                 f"the prox of the data term stopped short of tol = {self.tol:g} at a relative "
-                f"residual of {residual:.1e} after {steps} steps, because of {why}; raise max_steps"
+                f"residual of {most:.1e} after {steps} steps, because of {why}; raise max_steps"
                 " or tol, or take a smaller tau (said once, all are counted in stopped_short)",
                 stacklevel=1,
             )
-        self.stopped_short.append(residual)
+        self.stopped_short.append(Missed(most, tuple(self._images[missed].tolist())))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from proxlab.operators.contract import Missed
 from proxlab.operators.data_terms.arguments import checked, scaled, squares
 from solvers.protocols import Image, PerImage, per_image
 
@@ -20,7 +21,7 @@ class MaskData:
     weight: PerImage
     """w, [B]."""
     tol: float = field(default=0.0, init=False)
-    stopped_short: Sequence[float] = field(default=(), init=False)
+    stopped_short: Sequence[Missed] = field(default=(), init=False)
     """None: see `operators.contract`."""
 
     def value(self, x: Image) -> PerImage:
@@ -35,8 +36,8 @@ class MaskData:
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + s m (y - m v) / (1 + s m^2), s = tau w."""
-        s = scaled(tau, self.weight, v)
-        r = self.y - self.mask * checked(v, self.y.shape)
+        s = scaled(tau, self.weight, checked(v, self.y.shape))
+        r = self.y - self.mask * v
         return v + s * self.mask / (1 + s * self.mask**2) * r
 
     def lipschitz(self) -> PerImage:

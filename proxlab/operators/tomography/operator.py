@@ -18,7 +18,7 @@ import torch
 from deepinv.physics import LinearPhysics, NoiseModel
 from torch import Tensor
 
-from proxlab.operators.arguments import check_finite, check_image, unchanged
+from proxlab.operators.arguments import check_finite, check_image, listed, real, said, unchanged
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.first_estimates import best_multiple
@@ -50,6 +50,7 @@ def ct(
     fan: FanBeam | tuple[float, float] | None = None,
     axis: tuple[float, float] = (0.0, 0.0),
     model: Literal["strip", "line"] = "strip",
+    detector_offset: float = 0.0,
 ) -> "Tomography":
     """Line integrals of an image, then noise: a CT scan.
 
@@ -60,25 +61,38 @@ def ct(
     all other lengths have one unit of your choice. fan: the source's distances from the axis and
     from the detector; if None, rays are parallel. axis: x, y of the axis of rotation, x to the
     right and y up from the image's middle. model: "strip", exact, or "line", the ray to the middle
-    of each detector. Coordinates: `operators.tomography.scan`.
+    of each detector. detector_offset: c, a length, how far the detector's middle is from where it
+    sees the axis: detector i of D covers u = n . p from (i - D / 2) s + c to (i + 1 - D / 2) s + c,
+    s the spacing, p a point from the axis, in every view. tomopy's `center` is (D - 1) / 2 - c / s.
+    Coordinates: `operators.tomography.scan`.
     Raises ValueError on lengths, counts and angles that cannot be.
     """
     height, width = _sides(size)
     beam = ParallelBeam() if fan is None else _fan(fan)
     if isinstance(angles, (int, np.integer)):
-        degrees = even_angles(_whole(angles), beam.turn)
+        degrees = even_angles(angles, beam.turn)
     else:
         check_degrees(angles)
         degrees = checked_angles(angles, beam.turn)
     some = 1 if detectors is None else detectors
-    scan = Scan(height, width, degrees, some, detector_spacing, pixel_spacing, axis, beam)
+    scan = Scan(
+        height,
+        width,
+        degrees,
+        some,
+        detector_spacing,
+        pixel_spacing,
+        axis,
+        beam,
+        detector_offset,
+    )
     if detectors is None:
         scan = replace(scan, detectors=enough_detectors(scan))
     if isinstance(noise, PhotonCounts):
         return Tomography(scan, noise, model)
-    if not (isinstance(noise, (int, float, np.number)) and 0 <= noise < math.inf):
-        raise ValueError(f"noise is a standard deviation of the sinogram, >= 0, got {noise}")
-    return Tomography(scan, Noise(float(noise)), model)
+    if not 0 <= real(noise) < math.inf:
+        raise ValueError(f"noise is a standard deviation of the sinogram, >= 0, got {said(noise)}")
+    return Tomography(scan, Noise(real(noise)), model)
 
 
 class Tomography(LinearPhysics):
@@ -217,25 +231,18 @@ class _Product(torch.autograd.Function):
 def _fan(fan: FanBeam | tuple[float, float]) -> FanBeam:
     if isinstance(fan, FanBeam):
         return fan
-    try:
-        to_axis, to_detector = fan
-    except (TypeError, ValueError):
+    lengths = listed(fan)
+    if len(lengths) != 2:
         raise ValueError(
-            f"fan is the source's distance from the axis and from the detector, got {fan}"
-        ) from None
-    return FanBeam(to_axis, to_detector)
+            f"fan is the source's distance from the axis and from the detector, got {said(fan)}"
+        )
+    return FanBeam(*lengths)
 
 
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
     if isinstance(size, (int, np.integer)):
-        return _whole(size), _whole(size)
-    try:
-        height, width = size
-    except (TypeError, ValueError):
-        raise ValueError(f"size is a whole number or (height, width), got {size}") from None
-    return height, width
-
-
-def _whole(number: int | np.integer) -> int:
-    """A Python int; True stays what it is, to be refused."""
-    return number if isinstance(number, int) else int(number)
+        return size, size  # type: ignore[return-value]
+    sides = listed(size)
+    if len(sides) != 2:
+        raise ValueError(f"size is a whole number or (height, width), got {said(size)}")
+    return sides[0], sides[1]

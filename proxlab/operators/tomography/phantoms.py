@@ -95,6 +95,7 @@ def sinogram(shapes, scan: Scan, samples: int = 16) -> torch.Tensor:
     """Means over detectors of the line integrals through shapes, [1, 1, V, D] in float64."""
     count = scan.detectors * samples
     u = (np.arange(count) + 0.5 - count / 2) * scan.detector_spacing / samples
+    u = u + scan.detector_offset
     views = [sum(s.integral(*line) for s in shapes) for line in lines(scan, u)]
     mean = np.stack(views).reshape(len(views), scan.detectors, samples).mean(2)
     return torch.from_numpy(mean)[None, None]

@@ -3,15 +3,25 @@
 Lengths have one unit of the user's choice, which line integrals then have too. Pixel [i, j] has its
 centre at x = (j - (W - 1) / 2) d, y = ((H - 1) / 2 - i) d: x to the right, y up, the middle of the
 image at 0. In view theta the detector lies along n = (cos theta, sin theta), its coordinate u is
-zero where the central ray meets it; rays run along (-sin theta, cos theta).
+zero where the central ray, that through the axis, meets it; rays run along (-sin theta, cos theta).
+Detector i of D covers u from (i - D / 2) s + c to (i + 1 - D / 2) s + c, s its spacing and c the
+detector's offset: the axis is seen at index (D - 1) / 2 - c / s, from 0 on, in every view, which is
+what tomopy calls `center`.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
+
+from proxlab.operators.arguments import listed, real, said, whole
 
 Array = np.ndarray
+MOST = 10**6
+"""Rows, columns, detectors or views, at most: of more no matrix fits into any memory."""
+LONGEST = 1e30
+"""Largest length, in any unit, and one over the smallest: beyond, products overflow."""
 TWICE = 1e-6
 """Degrees within which two views are one."""
 SEEMS_RADIANS = 8
@@ -52,7 +62,8 @@ class FanBeam:
 
     def __post_init__(self):
         for name in ("source_to_axis", "source_to_detector"):
-            _positive(f"{name} of a fan beam", getattr(self, name))
+            length = _positive(f"{name} of a fan beam", getattr(self, name))
+            object.__setattr__(self, name, length)
 
     def detector(self, along: Array, forth: Array) -> Array:
         return self.source_to_detector * along / (forth + self.source_to_axis)
@@ -80,14 +91,21 @@ class Scan:
     axis: tuple[float, float] = (0.0, 0.0)
     """x and y of the axis of rotation, from the middle of the image."""
     beam: ParallelBeam | FanBeam = ParallelBeam()
+    detector_offset: float = 0.0
+    """c, u in the middle of the detector: how far that is from where the axis is seen."""
 
     def __post_init__(self):
         for name in ("height", "width", "detectors"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-                raise ValueError(f"{name} of a scan is a whole number from 1 on, got {count}")
-        _positive("detector_spacing", self.detector_spacing)
-        _positive("pixel_spacing", self.pixel_spacing)
+            object.__setattr__(self, name, _count(f"{name} of a scan", getattr(self, name)))
+        for name in ("detector_spacing", "pixel_spacing"):
+            object.__setattr__(self, name, _positive(name, getattr(self, name)))
+        offset = real(self.detector_offset)
+        if not abs(offset) <= MOST * self.detector_spacing:
+            raise ValueError(
+                "detector_offset is the way from where the axis is seen to the detector's middle, "
+                f"at most {MOST} detectors, got {said(self.detector_offset)}"
+            )
+        object.__setattr__(self, "detector_offset", offset)
         object.__setattr__(self, "axis", _point("axis", self.axis))
         object.__setattr__(self, "angles", checked_angles(self.angles, self.beam.turn))
         if isinstance(self.beam, FanBeam):
@@ -106,7 +124,8 @@ class Scan:
 
     def edges(self) -> Array:
         """u between detectors, [detectors + 1]."""
-        return (np.arange(self.detectors + 1) - self.detectors / 2) * self.detector_spacing
+        steps = np.arange(self.detectors + 1) - self.detectors / 2
+        return steps * self.detector_spacing + self.detector_offset
 
     def grid(self, view: int) -> tuple[Array, Array]:
         """Pixel centres along the detector and along the central ray, from the axis, each [H W]."""
@@ -126,8 +145,10 @@ def direction(angle: float) -> tuple[float, float]:
 
 def even_angles(count: int, turn: float) -> tuple[float, ...]:
     """`count` angles over a turn, in degrees, from 0 on."""
-    if isinstance(count, bool) or count < 1:
-        raise ValueError(f"a scan has at least one view, got angles={count}")
+    if whole(count) < 1:
+        raise ValueError(f"a scan has at least one view, got angles={said(count)}")
+    if count > MOST:
+        raise ValueError(f"a scan has at most {MOST} views, got angles={said(count)}")
     return tuple(turn * k / count for k in range(count))
 
 
@@ -136,12 +157,12 @@ def enough_detectors(scan: Scan) -> int:
     reach, beam = scan.radius, scan.beam
     if isinstance(beam, FanBeam):
         reach *= beam.source_to_detector / math.sqrt(beam.source_to_axis**2 - reach**2)
-    return max(1, math.ceil(2 * reach / scan.detector_spacing))
+    return max(1, math.ceil(2 * (reach + abs(scan.detector_offset)) / scan.detector_spacing))
 
 
 def check_degrees(angles: object) -> None:
     """ValueError for many angles within one turn in radians, which degrees rarely are."""
-    flat = np.asarray(angles, dtype=np.float64).ravel()
+    flat = _numbers(angles).ravel()
     if flat.size >= SEEMS_RADIANS and flat.min() >= -2 * math.pi and flat.max() <= 2 * math.pi:
         raise ValueError(
             f"{flat.size} angles from {flat.min():.3g} to {flat.max():.3g} seem to be in radians; "
@@ -151,9 +172,11 @@ def check_degrees(angles: object) -> None:
 
 def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
     """The angles as a tuple; ValueError unless they are finite, rising, different degrees."""
-    flat = np.asarray(angles, dtype=np.float64)
+    flat = _numbers(angles)
     if flat.ndim != 1 or flat.size == 0:
         raise ValueError(f"angles are a list of degrees, got an array of shape {flat.shape}")
+    if flat.size > MOST:
+        raise ValueError(f"a scan has at most {MOST} views, got {flat.size} angles")
     strange = int((~np.isfinite(flat)).sum())
     if strange:
         raise ValueError(f"{strange} of {flat.size} angles are NaN or infinite")
@@ -179,17 +202,37 @@ def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
     return tuple(flat.tolist())
 
 
-def _point(name: str, place: object) -> tuple[float, float]:
+def _numbers(angles: object) -> Array:
+    """Angles as float64; ValueError unless they are real numbers in an array or a sequence."""
+    if isinstance(angles, Tensor):
+        angles = angles.detach().cpu()
     try:
-        x, y = (float(part) for part in place)  # type: ignore[union-attr]
-    except (TypeError, ValueError):
-        x = y = math.nan
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise ValueError(f"{name} is the place of the axis of rotation, (x, y), got {place}")
-    return x, y
+        found = np.asarray(angles)
+        if found.dtype.kind in "iuf":
+            return found.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # whatever numpy makes of it
+        pass
+    raise ValueError(f"angles are a list of degrees, got {type(angles).__name__} {said(angles)}")
 
 
-def _positive(name: str, length: float) -> None:
-    number = isinstance(length, (int, float, np.number)) and not isinstance(length, bool)
-    if not (number and 0 < length < math.inf):
-        raise ValueError(f"{name} is a length, positive and finite, got {length}")
+def _point(name: str, place: object) -> tuple[float, float]:
+    parts = [real(part) for part in listed(place)]
+    if len(parts) != 2 or not all(abs(part) <= LONGEST for part in parts):
+        raise ValueError(f"{name} is the place of the axis of rotation, (x, y), got {said(place)}")
+    return parts[0], parts[1]
+
+
+def _positive(name: str, length: float) -> float:
+    if not 0 < real(length) < math.inf:
+        raise ValueError(f"{name} is a length, positive and finite, got {said(length)}")
+    if not 1 / LONGEST <= real(length) <= LONGEST:
+        raise ValueError(f"{name} lies between {1 / LONGEST:g} and {LONGEST:g}, got {said(length)}")
+    return real(length)
+
+
+def _count(name: str, count: int) -> int:
+    if whole(count) < 1:
+        raise ValueError(f"{name} is a whole number from 1 on, got {said(count)}")
+    if count > MOST:
+        raise ValueError(f"{name} is at most {MOST}, got {said(count)}")
+    return whole(count)

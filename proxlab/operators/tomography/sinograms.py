@@ -22,6 +22,8 @@ from proxlab.images.formats import check_numbers
 from proxlab.images.reading import existing
 from proxlab.operators.tomography.scan import FanBeam, ParallelBeam, Scan
 
+LATER = {"detector_offset"}
+"""Fields that files written before proxlab 0.2 do not have; their default is what was meant."""
 BEAMS = {"parallel": ParallelBeam, "fan": FanBeam}
 
 
@@ -114,15 +116,15 @@ def read_geometry(path: str | Path) -> Geometry | None:
     except ValueError as error:
         raise ValueError(f"{error}; {remedy}") from None
     card = card if isinstance(card, dict) else {}
-    lacking = [f.name for f in fields(Scan) if f.name not in card]
+    lacking = [f.name for f in fields(Scan) if f.name not in {*card, *LATER}]
     if lacking:
         raise ValueError(f"{card_path} lacks {', '.join(lacking)} of a CT scan; {remedy}")
     try:
         lengths = dict(card["beam"])
         beam = BEAMS[lengths.pop("kind")](**lengths)
-        told = {f.name: card[f.name] for f in fields(Scan)}
+        told = {f.name: card[f.name] for f in fields(Scan) if f.name in card}
         scan = Scan(**told | {"axis": tuple(card["axis"]), "beam": beam})
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{card_path} tells no CT scan ({reason}); {remedy}") from None
     noise, unit = card.get("noise"), card.get("unit")

@@ -3,7 +3,8 @@
 If a turn or mirror M maps the pixels onto themselves, the view along M n of an image is the view
 along n of the image turned back. So a quarter of the views is stored, and multiplied with four
 turned images at a time, which costs less than four products: the matrix is read once. This needs a
-square image with the axis in its middle.
+square image with the axis in its middle. The detector's coordinate is the same in both views,
+(M n) . p = n . (M^T p), so the detector may lie anywhere along it.
 """
 
 from collections.abc import Callable
