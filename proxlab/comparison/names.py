@@ -18,6 +18,8 @@ LONGEST = 80
 """Number of characters of a name that its file keeps; file systems allow 255 bytes."""
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 """Names that Windows keeps for itself."""
+TAIL = re.compile(r"-[0-9a-f]{12}$")
+"""End of a name with digits of a sha256, which a name of somebody's choice may not look like."""
 LATEX = {
     "\\": r"\textbackslash{}",
     "^": r"\textasciicircum{}",
@@ -39,25 +41,24 @@ def file_name(text: str) -> str:
     kept as it was has digits of a sha256 behind it.
 
         file_name("lpn-gray")           # lpn-gray
-        file_name("deepinv:DRUNet")     # deepinv-drunet-0c2b6e8f55a1
+        file_name("deepinv:DRUNet")     # deepinv-drunet-7476cf34ab3c
     """
-    kept = re.sub(r"[^a-z0-9._-]", "-", text.lower())[:LONGEST].strip(".")
-    if kept == text and kept and not DEVICES.fullmatch(kept) and not _TAIL.search(kept):
+    kept = re.sub(r"[^a-z0-9._-]+", "-", text.lower())[:LONGEST].lstrip(".-").rstrip(".")
+    if kept == text and kept and not DEVICES.fullmatch(kept) and not TAIL.search(kept):
         return kept
     # JSON, since text may hold what UTF-8 has not: half a character of a file's name
     digest = hashlib.sha256(json.dumps(text).encode()).hexdigest()[:12]
-    return f"{kept}-{digest}".lstrip(".")
-
-
-_TAIL = re.compile(r"-[0-9a-f]{12}$")
-"""End of a name with digits of a sha256, which a name of somebody's choice may not look like."""
+    return f"{kept or 'name'}-{digest}"
 
 
 def pictures(row: Row) -> Path:
     """Folder, below that of the rows, of a measurement's restorations (PNG) and curves (JSON)."""
-    # a hyphen in the name could be that before a number
-    problem = row["problem"].replace("-", " ")
-    parts = [file_name(problem), *map(_short, row["parameters"].values())]
+    # a hyphen in the name could be that before a number: a name that begins with one is not kept
+    problem = row["problem"]
+    parts = [
+        file_name("-" + problem if "-" in problem else problem),
+        *map(_short, row["parameters"].values()),
+    ]
     where = "-".join([*parts, f"noise{_short(row['noise'])}", f"seed{_short(row['seed'])}"])
     return Path("images") / where / file_name(row["image"])
 

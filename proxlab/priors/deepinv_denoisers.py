@@ -38,7 +38,7 @@ class Pretrained(NamedTuple):
         return Weights(f"deepinv:{name}", *self.files[channels])
 
     def address(self, channels: int) -> str:
-        """Where the file of weights is to be had."""
+        """Address of the file of weights."""
         return f"https://huggingface.co/deepinv/{self.place}/resolve/main/{self.files[channels][0]}"
 
 

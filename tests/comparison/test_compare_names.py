@@ -51,7 +51,7 @@ def test_a_file_bears_a_name_that_every_disk_takes_and_no_two_names_share_one():
     found = [file_name(name) for name in given]
     assert len(set(found)) == len(given)  # small letters alone, so on any disk
     for name in found:
-        assert re.fullmatch(r"[a-z0-9_-][a-z0-9._-]{0,119}", name) and name[-1] != "."
+        assert re.fullmatch(r"[a-z0-9_][a-z0-9._-]{0,119}", name) and name[-1] != "."
         assert name not in ("con", "nul.png")
     assert file_name("lpn-gray") == "lpn-gray" and file_name("a_1.5.png") == "a_1.5.png"
 
@@ -65,7 +65,18 @@ def test_measurements_that_differ_have_folders_that_differ():
     rows = [
         row(),
         *(row(image=name) for name in ("a.tif", "a", "A.png", "a.png.png", "../a.png", ".a.png")),
-        *(row(problem=name) for name in ("de-blur", "deblur-1.6", "../deblur", "DEBLUR", "x y")),
+        *(
+            row(problem=name)
+            for name in (
+                "de-blur",
+                "de blur",
+                "-de-blur",
+                "deblur-1.6",
+                "../deblur",
+                "DEBLUR",
+                "x y",
+            )
+        ),
         *(row(parameters={"s": x}) for x in (1, 1.0, 1.60000001, 1e-5, 1.1e-5, -1.6, float("nan"))),
         row(problem="deblur-1", parameters={}),
         row(problem="deblur", parameters={"s": 1, "t": 1.6}),
