@@ -1,4 +1,4 @@
-"""What is looked at before a file is opened or memory taken: that it is ordinary, and not huge.
+"""Checks before a file is opened or memory taken: that it is an ordinary one, and not huge.
 
 A FIFO blocks whoever opens it, a device answers without end, and a header of 100 bytes can promise
 an image of a terabyte. Whatever of this package reads a file asks here first.

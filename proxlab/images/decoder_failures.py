@@ -46,7 +46,7 @@ def decoding(path: ImageFile) -> Iterator[None]:
 
 
 def _told(error: Exception) -> str:
-    """What was the matter, and the remedy."""
+    """Words on the fault, and the remedy."""
     reason = in_words(error) or type(error).__name__
     if isinstance(error, MemoryError):
         return f"does not fit into the memory that is free ({reason}); cut it into parts"

@@ -13,7 +13,12 @@ from torch import Tensor
 
 from proxlab.images.admission import regular_file
 from proxlab.images.decoder_failures import decoding
-from proxlab.images.decoders.kinds import READABLE, first_bytes, kind_of
+from proxlab.images.decoders.kinds import (
+    READABLE,
+    first_bytes,
+    is_unnamed_image,
+    kind_of,
+)
 from proxlab.images.dicom import read_hounsfield, write_hounsfield
 from proxlab.images.files import writing
 from proxlab.images.formats import encode, open_picture, stored_pixels
@@ -192,6 +197,7 @@ def write_image(
 def list_images(folder: str | Path) -> list[Path]:
     """The image files of a folder by name, without subfolders and hidden files.
 
+    They are known by their suffix, those without one, or with a number, by their first bytes.
     Raises ValueError if there is no such folder or no image in it.
     """
     folder = Path(folder)
@@ -199,7 +205,7 @@ def list_images(folder: str | Path) -> list[Path]:
         fault = "is a file" if folder.exists() else "does not exist"
         raise ValueError(f"{folder} {fault}; give a folder of images")
     found = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    images = sorted(p for p in found if p.suffix.lower() in READABLE)
+    images = sorted(p for p in found if p.suffix.lower() in READABLE or is_unnamed_image(p))
     if not images:
         raise ValueError(f"{folder} holds no image; looked for {', '.join(READABLE)}")
     return images

@@ -1,9 +1,12 @@
 """Folders of images and of data sets: what they hold, and what is said of what they lack."""
 
+import numpy as np
 import pytest
 
 from proxlab.images import list_images
 from proxlab.images.data_sets import find_data
+from proxlab.images.folders import load_ct
+from tests.images.test_dicom import save_dicom
 
 
 def test_listing_a_folder(tmp_path):
@@ -29,3 +32,12 @@ def test_finding_data(tmp_path, monkeypatch):
         find_data("faces")
     (tmp_path / "set12").mkdir()
     assert find_data("set12") == tmp_path / "set12"
+
+
+def test_slices_without_a_suffix_are_found_and_notes_are_not(tmp_path):
+    save_dicom(tmp_path / "1.2.840.2", np.full((2, 3), 1024))
+    save_dicom(tmp_path / "IM0001", np.full((2, 3), 4095 + 1024))
+    (tmp_path / "README").write_text("notes")
+    (tmp_path / "3.1").write_text("")
+    assert [p.name for p in list_images(tmp_path)] == ["1.2.840.2", "IM0001"]
+    assert [round(float(x[0, 0]) * 4095) for x in load_ct(tmp_path)] == [1024, 4095]

@@ -82,7 +82,7 @@ def check_stored(path: ImageFile, data: Any) -> None:
 
 
 def padded_pixels(path: ImageFile, data: Any, stored: np.ndarray) -> np.ndarray:
-    """Where the stored values [H, W] are padding, bool."""
+    """Mask of the stored values [H, W] that are padding, bool."""
     first = _whole(path, data, "PixelPaddingValue")
     if first is None:
         return np.zeros(stored.shape, bool)

@@ -3,6 +3,8 @@
 A TIFF that is called .png would else be decoded by what cuts it to 8 bits and to its first page.
 """
 
+from pathlib import Path
+
 from proxlab.images.admission import regular_file
 from proxlab.images.shards import ImageFile, Member
 
@@ -19,6 +21,8 @@ _SIGNATURES = {
     b"\x93NUMPY": ".npy",
 }
 """First bytes -> the suffix that goes with them; + is BigTIFF."""
+_NO_SUFFIX = ".0123456789"
+"""Characters of what follows the last dot of a name that has no suffix: IM.0001, 1.2.840."""
 _SYNONYMS = {".jpeg": ".jpg", ".tiff": ".tif"}
 _FOREIGN = {
     b"GIF8": "a GIF",
@@ -53,7 +57,7 @@ def kind_of(path: ImageFile) -> str:
     if head[128:132] == b"DICM" and (found is None or found != _SYNONYMS.get(suffix, suffix)):
         found = ".dcm"  # whose preamble may be the head of a TIFF
     named = suffix in READABLE
-    if not named and found != ".dcm" and suffix.strip(".0123456789"):
+    if not named and found != ".dcm" and suffix.strip(_NO_SUFFIX):
         raise ValueError(
             f"{path} is of unknown type {path.suffix!r}; supported are {', '.join(READABLE)}"
         )
@@ -62,6 +66,17 @@ def kind_of(path: ImageFile) -> str:
     if found is None:
         raise ValueError(f"{path} {_fault(suffix, head)}")
     return suffix if _SYNONYMS.get(suffix, suffix) == found else found
+
+
+def is_unnamed_image(path: Path) -> bool:
+    """True for an image whose name does not tell that it is one, as archives keep slices."""
+    if path.suffix.strip(_NO_SUFFIX):
+        return False
+    try:
+        kind_of(path)
+    except ValueError:
+        return False
+    return True
 
 
 def begins_as_dicom(head: bytes) -> bool:
