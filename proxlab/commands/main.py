@@ -1,12 +1,24 @@
 """The command `proxlab`: parse the arguments, hand over to the command, say errors in a sentence.
 
 Each command is imported when it is run: --help and --version load neither torch nor numpy.
+However a command ends, but for SIGKILL, what it had begun to write is removed, and one sentence
+says why it ended: an interrupt, SIGTERM and a reader of its output that went away among the causes.
 """
 
 import argparse
+import contextlib
+import io
+import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 
 from proxlab.commands.arguments import check_usage, parser
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which unwinds a command as an interrupt does."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,16 +27,77 @@ def main(argv: list[str] | None = None) -> int:
     That is 0 on success and 1 for bad input, of which one sentence is printed to stderr. Bad usage
     ends in SystemExit with status 2, --help and --version with status 0.
     """
-    args = parser().parse_args(argv)
     try:
-        _run(args)
+        args = parser().parse_args(argv)
+        with _terminable(), _any_name():
+            _run(args)
+            _flush()
+    except BrokenPipeError:
+        _close()
+        print("proxlab: nobody reads the output any more; all files are written", file=sys.stderr)
+        return 1
     except (ValueError, OSError, RuntimeError, ArithmeticError, MemoryError) as error:
         print(f"proxlab: {_sentence(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("proxlab: interrupted; nothing was left half-written", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        how = "terminated" if isinstance(error, Terminated) else "interrupted"
+        more = f"; {error}" if str(error) else ""
+        print(f"proxlab: {how}; nothing was left half-written{more}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM raises Terminated, unless somebody else has a use for it."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise Terminated
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _any_name() -> Iterator[None]:
+    """Inside, names of files can be printed that are no text in the encoding of stdout."""
+    out = sys.stdout
+    if not isinstance(out, io.TextIOWrapper):
+        yield
+        return
+    before = out.errors
+    out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        out.reconfigure(errors=before)
+
+
+def _flush() -> None:
+    """Print what is still held, here, where it can be said that this failed."""
+    if sys.stdout is not None and not sys.stdout.closed:
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            _close()
+            raise OSError(f"the output could not be printed: {error.strerror}") from error
+
+
+def _close() -> None:
+    """Send what stdout still holds nowhere: Python would try to print it again at the end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -1,9 +1,11 @@
 """The command `proxlab restore`: a file in, a file out, what was found said in a line or two."""
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from deepinv.physics import Inpainting, LinearPhysics
@@ -201,22 +203,34 @@ def _depth(source: Source, out: Path) -> int:
     return bits if bits < 32 or floats else 16
 
 
+def _plain(value: Any) -> Any:
+    """The value as JSON holds it: None in place of NaN and of infinity, one evaluation's margin."""
+    match value:
+        case dict():
+            return {key: _plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
+
+
 def _trace(result: Restoration) -> dict:
     def column(values: Tensor | None) -> list[float | None] | None:
         if values is None:
             return None
-        return [v if v == v else None for v in values[:, 0].tolist()]
+        return _plain(values[:, 0].tolist())
 
     return {
         "objective": column(result.trace.objective),
         "residual": column(result.trace.residual),
         "data_misfit": column(result.trace.data_misfit),
         "descent": result.descent,
-        "sigma": result.sigma,
+        "sigma": float(torch.as_tensor(result.sigma).flatten()[0]),
         "stopped": result.stopped[0],
         "certified": result.certified[0],
         "doubt": result.doubts[0],
         "solver": result.solver,
         "noise": float(result.premises.noise[0]),
-        "evidence": asdict(result.evidence[0]),
+        "evidence": _plain(asdict(result.evidence[0])),
     }

@@ -1,0 +1,154 @@
+"""Calls of operators, data terms, image files and metrics, with right and odd arguments."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import strategies as st
+from odd import arrays, counts, images, measured, mostly, numbers, pairs, words
+from targets import keeps, per_image, target
+
+from proxlab import data_terms, metrics, operators
+from proxlab import images as files
+
+SQUARE = ((8, 8),)
+
+
+@target("operators.deblur", 16, "operators.CircularBlur operators.PaddedBlur")
+def _deblur(draw):
+    kernel = draw(arrays(np.ones((3, 3)) / 9, np.ones((1, 3)) / 3, np.eye(5) / 5))
+    noise, x = draw(numbers(0.05)), draw(images(right=9))
+    boundary, normalize = draw(words("circular", "valid", "reflect")), draw(st.booleans())
+    return lambda: operators.deblur(kernel, noise, boundary, normalize)(x)
+
+
+@target("operators.inpaint", 16, "operators.MaskedPixels")
+def _inpaint(draw):
+    mask, x = (
+        draw(arrays(np.ones((8, 8)), np.eye(8), np.ones((1, 8, 8)))),
+        draw(images(sizes=SQUARE)),
+    )
+    noise = draw(numbers(0.05))
+    return lambda: keeps(x, operators.inpaint(mask, noise)(x))
+
+
+@target("operators.ct", 20)
+def _ct(draw):
+    size, angles = draw(counts(8, 5)), draw(counts(1, 4))
+    more = {
+        "noise": numbers(0.05),
+        "detectors": counts(9, 1),
+        "detector_spacing": numbers(1.0),
+        "pixel_spacing": numbers(1.0),
+        "fan": st.tuples(numbers(20.0), numbers(40.0)),
+    }
+    names = draw(st.sets(st.sampled_from(sorted(more)), max_size=2))
+    told = {name: draw(more[name]) for name in sorted(names)}
+    if size > 100 or angles > 100 or told.get("detectors", 0) > 100:  # right, and large
+        size, angles, told = 8, 4, {}
+    x = draw(images(sizes=SQUARE))
+    return lambda: operators.ct(size, angles, **told)(x)
+
+
+@target("operators.gaussian_kernel")
+def _gaussian_kernel(draw):
+    sigma = draw(numbers(0.5, 1.0))
+    return lambda: operators.gaussian_kernel(sigma)
+
+
+@target("operators.random_mask")
+def _random_mask(draw):
+    shape, missing = [draw(st.sampled_from([4, 4, 4, 4, 0, -1])), 4], draw(numbers(0.5, 0.0))
+    return lambda: operators.random_mask(shape, missing)
+
+
+@target("operators.box_mask")
+def _box_mask(draw):
+    box = draw(st.tuples(*[mostly((0, 1, 2, 4), (8, -1, 9), 12)] * 4))
+    return lambda: operators.box_mask((8, 8), box)
+
+
+@target("operators.boxes_mask")
+def _boxes_mask(draw):
+    side = draw(mostly((1, 2, 4), (0, -1, 9)))
+    return lambda: operators.boxes_mask((8, 8), side)
+
+
+@target("operators.noise_level")
+def _noise_level(draw):
+    op, _ = draw(measured())
+    return lambda: operators.noise_level(op)
+
+
+@target("operators.Noise")
+def _noise(draw):
+    sigma, x = draw(numbers(0.1)), draw(images())
+    return lambda: operators.Noise(sigma)(x)
+
+
+@target("operators.PhotonCounts")
+def _photon_counts(draw):
+    photons, attenuation = draw(numbers(1e4)), draw(numbers(0.1))
+    x = draw(images(sizes=SQUARE))
+    return lambda: operators.ct(8, 4, operators.PhotonCounts(photons, attenuation))(x)
+
+
+@target("operators.FanBeam")
+def _fan_beam(draw):
+    near, far = draw(numbers(20.0)), draw(numbers(40.0))
+    return lambda: operators.FanBeam(near, far)
+
+
+@target("operators.check_image", 8, "operators.check_finite")
+def _check_image(draw):
+    x = draw(images())
+    return lambda: operators.check_finite(operators.check_image(x))
+
+
+@target("data_terms.data_term", 30, "solvers.conjugate_gradient")
+def _data_term(draw):
+    op, x = draw(measured())
+    noise = draw(st.one_of(st.none(), numbers(0.05)))
+    strength, tau, tol = draw(numbers(1.0)), draw(numbers(0.1)), draw(numbers(1e-3))
+
+    def call():
+        y = op(x)
+        f = data_terms.data_term(y, op, noise, strength, tol, max_steps=20)
+        z = data_terms.start(y, op)
+        per_image(z, f.value(z))
+        f.grad(z)
+        return f.prox(z, tau)
+
+    return call
+
+
+@target("metrics.psnr")
+def _psnr(draw):
+    x, other = draw(pairs())
+    return lambda: per_image(x, metrics.psnr(x, other))
+
+
+@target("metrics.ssim")
+def _ssim(draw):
+    x, other = draw(pairs([(12, 13), (12, 13), (8, 8)]))
+    return lambda: per_image(x, metrics.ssim(x, other))
+
+
+@target("images.write_image", 20, "images.read_image")
+def _write_image(draw):
+    x, bits = draw(images()), draw(mostly((8, 16, 32), (7, 0)))
+    name = draw(words("a.png", "a.tif", "a.npy", "a.jpg", "a", "a.gif", "a.dcm"))
+
+    def call():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            files.write_image(path, x, bits)
+            return files.read_image(path, unbounded=True)
+
+    return call
+
+
+@target("images.list_images", 3)
+def _list_images(draw):
+    folder = draw(words("/nowhere", "/dev/null"))
+    return lambda: files.list_images(folder)
