@@ -98,25 +98,47 @@ def test_a_number_is_as_short_as_tells_it_from_others():
         assert number(x) == said
 
 
+def holds_markdown(said, name, code):
+    """Whether Markdown shows the name and nothing else."""
+    bare = re.sub(r"^`([^`]+)`$|^<code>(.*)</code>$", lambda m: m[1] or m[2] or "", said)
+    signs = r"[`*<>\[\]\\|]" if code else r"[`*<>\[\]\\|_]"
+    whole = html.unescape(bare) == visible(name) and said.isprintable()
+    return whole and code == (bare != said) and not re.search(signs, bare)
+
+
+def holds_latex(said):
+    """Whether LaTeX has no command but those that show a sign."""
+    bare = re.sub(r"\\(text[a-z]+\{\}|[_%&#${}])", "", said)
+    return not re.search(r"[\\{}_%&#$^~<>|\"`]", bare) and said.isprintable()
+
+
 @pytest.mark.parametrize("code", [False, True])
 def test_markdown_holds_the_name_and_no_sign_of_its_own(code):
-    for name in names(2000):
-        said = in_markdown(name, code)
-        assert "|" not in said and said.isprintable()
-        bare = re.sub(r"^`([^`]+)`$|^<code>(.*)</code>$", lambda m: m[1] or m[2] or "", said)
-        assert code == (bare != said)
-        assert html.unescape(bare) == visible(name)
-        assert not re.search(r"[`*<>\[\]\\]", bare) and (code or "_" not in bare)
+    assert all(holds_markdown(in_markdown(name, code), name, code) for name in names(2000))
     assert in_markdown("lpn-gray", code=True) == "`lpn-gray`"
     assert in_markdown("a_b") != "a_b" and in_markdown("1.6, 2 %") == "1.6, 2 %"
 
 
 def test_latex_holds_no_command_that_is_not_ours():
-    for name in names(2000):
-        said = in_latex(name)
-        bare = re.sub(r"\\(text[a-z]+\{\}|[_%&#${}])", "", said)
-        assert not re.search(r"[\\{}_%&#$^~<>|\"`]", bare) and said.isprintable()
+    assert all(holds_latex(in_latex(name)) for name in names(2000))
     assert in_latex("a_b & c$%#.png") == r"a\_b \& c\$\%\#.png"
+
+
+@pytest.mark.parametrize("name", ["a|b", "a`b", "a\nb", "a\\|b", "<b>", "a_b_", "a\\b", "$a$", "{"])
+def test_as_names_were_written_before_the_checks_find_fault(name):
+    def escaped(text):
+        for sign in "_%&#":
+            text = text.replace(sign, "\\" + sign)
+        return text
+
+    faults = (
+        not holds_markdown(f"`{name}`", name, True),
+        not holds_markdown(f"`{name}`".replace("|", "\\|"), name, True),
+        not holds_markdown(name, name, False),
+        not holds_latex(escaped(name)),
+    )
+    assert any(faults)
+    assert holds_markdown(in_markdown(name, True), name, True) and holds_latex(in_latex(name))
 
 
 class Scripts(HTMLParser):
