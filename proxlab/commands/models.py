@@ -7,9 +7,10 @@ from proxlab.priors.classical import CLASSICAL
 
 OTHERS = {
     "bm3d": "BM3D, with pip install 'proxlab[bm3d]'",
-    "deepinv:NAME": "pretrained DRUNet, GSDRUNet, FFDNet or DnCNN of deepinv, or NAME-color",
+    "deepinv:NAME": "pretrained DRUNet, GSDRUNet, FFDNet or DnCNN of deepinv, or NAME-color; those "
+    "whose sha256 is not known here by --allow-weights",
 }
-"""Names that the commands know and `proxlab.load` does not."""
+"""Names of priors that others made, which `proxlab.load` knows too."""
 FIGURES = {
     "held_out_psnr": "held-out PSNR {} dB at noise {} of 255",
     "held_out_completed": "held-out PSNR, filled in, {} dB with {}",
