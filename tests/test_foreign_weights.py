@@ -171,6 +171,8 @@ def test_an_unknown_network_is_allowed_by_its_sha256_in_python_and_on_the_comman
 
 
 def test_what_is_not_known_is_not_fetched(cache):
+    with pytest.raises(ValueError, match="64 hexadecimal digits, got 'abc'"):
+        proxlab.load("deepinv:DnCNN", sha256="abc")
     with pytest.raises(ValueError, match="sha256 is not known here; put https.*ffdnet_gray.pth"):
         proxlab.load("deepinv:FFDNet")
     for name, digest in (("deepinv:DnCNN", ()), ("deepinv:FFDNet", "0" * 64)):

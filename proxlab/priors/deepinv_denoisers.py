@@ -12,7 +12,7 @@ import torch
 from deepinv.models import BM3D, Denoiser, DnCNN, DRUNet, FFDNet, GSDRUNet
 from torch import Tensor
 
-from proxlab.foreign_weights import Weights
+from proxlab.foreign_weights import Weights, checked_sha256
 from proxlab.priors.arguments import check_channels
 from proxlab.priors.contract import LEARNED_WEIGHT
 from proxlab.priors.denoiser_prior import DenoiserPrior
@@ -123,6 +123,7 @@ def pretrained(name: str, allowed: Collection[str] = ()) -> DenoiserPrior:
             f"{', '.join(PRETRAINED)}, each with {COLOR} behind it too; wear another as a "
             "proxlab.DenoiserPrior"
         )
+    allowed = [checked_sha256(each) for each in allowed]
     chosen = PRETRAINED[kind]
     weights = chosen.weights(name, channels)
     if not weights.path.exists():
