@@ -1,5 +1,7 @@
 """Jobs as scripts ask for them: what people bring is made what the rooms take, then handed on."""
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from deepinv.physics import LinearPhysics
@@ -9,6 +11,7 @@ from proxlab import restoration
 from proxlab.named_priors import as_prior
 from proxlab.restoration import Checks, Restoration, Settings
 
+_Kept = TypeVar("_Kept")
 CHECKS = Checks()
 """All of them."""
 
@@ -20,11 +23,11 @@ def restore(
     solver: str | None = None,
     *,
     noise: float | Tensor | np.ndarray | str | None = None,
-    weight: float | None = None,
-    sigma: float | None = None,
+    weight: float | Tensor | np.ndarray | None = None,
+    sigma: float | Tensor | np.ndarray | None = None,
     steps: int | None = None,
-    tol: float = 1e-4,
-    init: Tensor | None = None,
+    tol: float | Tensor | np.ndarray = 1e-4,
+    init: Tensor | np.ndarray | None = None,
     checks: Checks = CHECKS,
     progress: bool = False,
 ) -> Restoration:
@@ -39,18 +42,34 @@ def restore(
     "pdhg" for tv and wavelets and "admm" for others; noise: standard deviation of the measurement
     in its own units, a number or one an image, that of the operator if None, or "auto" for an
     estimate, which `premises.noise` of the result tells; weight: of the prior, its own default if
-    None; sigma: noise level of the prior at the end, image units, by `default_sigma` if None; pdhg
-    asks for no prox, and there it changes nothing; steps: at most so many, those of the descent
-    included, 400 if None and 3000 of pdhg; tol: relative residual at which an image stops, for pdhg
-    the duality gap over the objective; init: first estimate [B, C, H, W], from which the solver
+    None; sigma: noise level of the prior at the end, image units, by `default_sigma` of each image
+    if None; pdhg asks for no prox, and there it changes nothing; steps: at most so many, those of
+    the descent included, 400 if None and 3000 of pdhg; tol: relative residual at which an image
+    stops, for pdhg the duality gap over the objective. noise, weight, sigma and tol are numbers, or
+    one for each image. init: first estimate [B, C, H, W], from which the solver
     starts without a descent; checks: what the evidence rests on; progress: whether to draw a bar.
+    An image comes out as it does alone, whatever the others of its batch; one that diverges is NaN
+    in every pixel, `stopped` and `doubts` say so, and the others are restored.
     Raises ValueError or TypeError on what cannot be, an operator that knows no noise level and an
-    A_adjoint that is no adjoint among them, solvers.Diverged with the step when iterates blow up.
+    A_adjoint that is no adjoint among them, solvers.Diverged with the step if all images blow up.
     Sources: see `proxlab.restoration.restoring`.
     """
-    if isinstance(y, np.ndarray):
-        y = torch.from_numpy(y)
-    if isinstance(noise, np.ndarray):
-        noise = torch.from_numpy(noise)
-    settings = Settings(solver, sigma, steps, tol, weight, noise, checks)
-    return restoration.restore(y, op, as_prior(prior), settings, init=init, progress=progress)
+    told = Settings(
+        solver, _tensor(sigma), steps, _tensor(tol), _tensor(weight), _tensor(noise), checks
+    )
+    return restoration.restore(
+        _tensor(y), op, as_prior(prior), told, init=_tensor(init), progress=progress
+    )
+
+
+def _tensor(thing: _Kept | np.ndarray) -> _Kept | Tensor:
+    """An array as a tensor; anything else as it is. Raises TypeError for an array of no numbers."""
+    if not isinstance(thing, np.ndarray):
+        return thing
+    try:
+        return torch.from_numpy(np.ascontiguousarray(thing))
+    except TypeError:
+        raise TypeError(
+            f"an array of numbers is needed, of a type that torch has too, got one of "
+            f"{thing.dtype} {list(thing.shape)}; .astype(numpy.float32)?"
+        ) from None

@@ -55,7 +55,7 @@ def by_level(cases: list[tuple], prior, times: tuple[float, ...]) -> dict[float,
     for factor in times:
         values = []
         for truth, op, y in cases:
-            level = restore(y, op, prior, "hqs", steps=1, weight=1.0).sigma
+            level = float(restore(y, op, prior, "hqs", steps=1, weight=1.0).sigma)
             sigma = max(factor * level, prior.sigma_range[0])
             result = restore(y, op, prior, "hqs", sigma=sigma, steps=bench.STEPS, weight=1.0)
             values.append(float(psnr(result.image, truth)))

@@ -15,7 +15,7 @@ least squares.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -42,6 +42,15 @@ class Accuracy:
             raise ValueError(f"conjugate gradients need max_steps >= 1, got {self.max_steps}")
 
 
+class Missed(NamedTuple):
+    """One call of a data term's prox that was not as accurate as it should be."""
+
+    residual: float
+    """Relative residual of the worst image."""
+    images: tuple[int, ...]
+    """Images that ended above `tol`, by their places in the whole batch."""
+
+
 class QuadraticDataTerm(DataTerm, Selectable, Protocol):
     """f(x) = w <A x - y, W (A x - y)> / 2 of a batch of images: a solver's data term, and more.
 
@@ -54,8 +63,8 @@ class QuadraticDataTerm(DataTerm, Selectable, Protocol):
         ...
 
     @property
-    def stopped_short(self) -> Sequence[float]:
-        """Relative residuals of those calls of `prox` that ended above `tol`, in their order."""
+    def stopped_short(self) -> Sequence[Missed]:
+        """Calls of `prox` in which an image ended above `tol`, in their order."""
         ...
 
     @property

@@ -156,10 +156,11 @@ def curvature_over(seen: Seen, lipschitz: float, accuracy: float) -> tuple[float
     return most / lipschitz if lipschitz > 0 else 0.0, least
 
 
-def premise_doubts(before: Premises) -> list[str]:
-    """Sentences on an operator and a data term that are not what solvers need."""
+def premise_doubts(before: Premises, image: int) -> list[str]:
+    """Sentences on an operator, a data term and units that are not what solvers and priors need."""
     check = before.operator
-    return [*check.doubts, *filter(None, [check.adjoint_wrong, before.data_doubt])]
+    others = [check.adjoint_wrong, before.data_doubt, before.units[image]]
+    return [*check.doubts, *filter(None, others)]
 
 
 def data_doubts(curved: float, monotone: float, error: float, missed: int) -> list[str]:

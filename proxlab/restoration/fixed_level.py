@@ -21,9 +21,9 @@ from proxlab.restoration.premises import KnownPrior
 from proxlab.restoration.settings import Settings
 from solvers import Result
 from solvers.duality.composite import HasWarmStart
-from solvers.protocols import HasProxAndValue, PerImage, Selectable
+from solvers.protocols import HasProxAndValue, PerImage, Selectable, norm
 from solvers.schedules import geometric
-from solvers.witness import Seen, Witness
+from solvers.witness import REST, Seen, Witness
 
 FIRST_LEVEL = 49 / 255
 """Noise level at which the descent begins, as in the plug-and-play literature [Zhang21]."""
@@ -83,32 +83,32 @@ class Run(NamedTuple):
     first: list[Result]
     """The step that measures and the descent; empty from a first estimate of the user's."""
     last: Result
-    seen: list[Seen]
-    """Per image: its evaluations."""
+    seen: list[Seen | None]
+    """Per image: its evaluations; None of one that diverged."""
     probes: list[Probe | None]
     """Per image: the evaluation that tests the reported values; None where there are none."""
     reference: PerImage
     """Gradient of the objective at the first estimate, [B]."""
-    missed: int
-    """Calls of the data term's prox that ended above its tolerance in the second phase."""
+    missed: list[int]
+    """Per image: calls of the data term's prox that missed its tolerance in the second phase."""
 
 
 def run_at_level(
     algorithm: Callable,
     f: QuadraticDataTerm,
     prior: KnownPrior,
-    sigma: float,
+    sigma: PerImage,
     settings: Settings,
     starts: tuple[Tensor, Tensor | None],
     progress: bool = False,
 ) -> Run:
-    """Descend to the level sigma, stay there until at rest, and test reported values once.
+    """Descend to the level sigma [B], stay there until at rest, and test reported values once.
 
     starts: the plain first estimate, and that of the user, which replaces the descent; nor is there
     one for a prior that says it is convex.
     """
     plain, own = starts
-    tau, steps = sigma**2, settings.steps or 0
+    tau, steps = alike(sigma**2), settings.steps or 0
     # a prox that is an iteration starts where the last call of this run ended
     used = cast(KnownPrior, prior.for_run()) if isinstance(prior, HasWarmStart) else prior
     g = AtStep(used, settings.checks.values)
@@ -117,22 +117,27 @@ def run_at_level(
         solvers.pgd(f, g, plain, tau=tau), max_steps=1, tol=settings.tol, witness=look
     )
     assert look.reference is not None
+    # a gradient is known to the rounding of x over tau: that is rest, wherever a run began
+    rounding = torch.finfo(plain.dtype).eps * norm(plain).double().cpu() / (sigma**2).cpu()
+    reference = torch.maximum(look.reference, rounding / REST)
     x, first = plain if own is None else own, []
     # a convex prior has one minimum, to which a descent of levels does not help
     direct = own is not None or prior.capabilities.convex
     descent = 0 if direct else min(DESCENT, steps - 1)
     if descent:
         # above 1 / L that step may lead far away
-        short = (tau * f.lipschitz() <= 1).to(x.device).view(-1, 1, 1, 1)
+        short = (sigma.to(x.device) ** 2 * f.lipschitz() <= 1).view(-1, 1, 1, 1)
         x, first = torch.where(short, measured.x, x), [measured]
     if descent > 1:
-        high = min(max(FIRST_LEVEL, sigma), prior.sigma_range[1])
-        levels = geometric(high, sigma, descent)[:-1]
-        down = solvers.hqs(f, g, x, tau=[s**2 for s in levels])
+        high = sigma.clamp(min=FIRST_LEVEL).clamp(max=prior.sigma_range[1])
+        ends = zip(high.tolist(), sigma.tolist(), strict=True)
+        ways = [geometric(first, last, descent) for first, last in ends]
+        levels = torch.tensor(ways, dtype=torch.float64).mT[:-1]
+        down = solvers.hqs(f, g, x, tau=[alike(s**2) for s in levels])
         first.append(solvers.run(down, max_steps=descent - 1, tol=1e-12, progress=progress))
         x = first[-1].x
     relaxed = {"relaxation": RELAXATION} if algorithm in (solvers.admm, solvers.drs) else {}
-    witness = Witness(settings.checks.pairs, f.lipschitz(), look.reference)
+    witness = Witness(settings.checks.pairs, f.lipschitz(), reference)
     missed = len(f.stopped_short)
     last = solvers.run(
         algorithm(f, g, x, tau=tau, **relaxed),
@@ -143,27 +148,37 @@ def run_at_level(
         progress=progress,
         witness=witness,
     )
-    seen = [witness.of(b) for b in range(len(x))]
-    missed = len(f.stopped_short) - missed
-    return Run(first, last, seen, _probe(g, seen, tau), look.reference, missed)
+    ended = zip(range(len(x)), last.stopped, strict=True)
+    seen = [None if how == "diverged" else witness.of(b) for b, how in ended]
+    late = f.stopped_short[missed:]
+    missed = [sum(b in call.images for call in late) for b in range(len(x))]
+    return Run(first, last, seen, _probe(g, seen, tau), reference, missed)
 
 
-def default_sigma(lipschitz: PerImage, prior: KnownPrior) -> float:
-    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B], its largest."""
+def default_sigma(lipschitz: PerImage, prior: KnownPrior) -> PerImage:
+    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B] -> the same."""
     low, high = prior.sigma_range
-    largest = max(float(lipschitz.max()), 1e-12)  # 0 for an operator that sees nothing
-    return min(max(0.99 / largest**0.5, low), high)
+    bound = lipschitz.double().cpu().clamp(min=1e-12)  # 0 for an operator that sees nothing
+    return (0.99 / bound.sqrt()).clamp(min=low).clamp(max=high)
 
 
-def _probe(g: AtStep, seen: list[Seen], tau: float) -> list[Probe | None]:
+def alike(each: PerImage) -> float | PerImage:
+    """The number that all of [B] are, or else [B]: not every prior takes one for each image."""
+    return float(each[0]) if bool((each == each[0]).all()) else each
+
+
+def _probe(g: AtStep, seen: list[Seen | None], tau: float | PerImage) -> list[Probe | None]:
     """One evaluation more of each image, where values were reported."""
-    if any(one.values is None for one in seen):
-        return [None] * len(seen)
-    v = torch.stack([probed(one) for one in seen])
-    whole = g.select(torch.arange(len(seen), device=v.device))
-    x, r = whole.prox_and_value(v, tau)
+    places = [b for b, one in enumerate(seen) if one is not None and one.values is not None]
+    probes: list[Probe | None] = [None] * len(seen)
+    told = [one for one in seen if one is not None and one.values is not None]
+    if not told:
+        return probes
+    v, index = torch.stack([probed(one) for one in told]), torch.tensor(places)
+    each = tau[index].to(v) if isinstance(tau, Tensor) else tau
+    x, r = g.select(index.to(v.device)).prox_and_value(v, each)
     if r is None:
-        return [None] * len(seen)
-    return [
-        Probe(one, answer, tau * float(value)) for one, answer, value in zip(v, x, r, strict=True)
-    ]
+        return probes
+    for place, one, answer, value, seen_there in zip(places, v, x, r, told, strict=True):
+        probes[place] = Probe(one, answer, seen_there.tau * float(value))
+    return probes

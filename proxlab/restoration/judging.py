@@ -79,10 +79,15 @@ def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
     merit, misfit = run.last.trace.merit, run.last.trace.data_misfit
     found, doubts = [], []
     for b, seen in enumerate(run.seen):
+        if seen is None:
+            found.append(_nothing(before))
+            doubts.append(_why_lost(run, b))
+            continue
+        tau, tol = float(before.tau[b]), tol_of(job, b)
         lipschitz = float(before.lipschitz[b])
         met = interpolated(seen, run.probes[b])
         convex = met.convex_margin >= 0
-        t = before.tau * lipschitz
+        t = tau * lipschitz
         # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
         flat = lipschitz / (1 + t) if algorithm is hqs else lipschitz
         curved, monotone = curvature_over(seen, flat, f.tol)
@@ -108,20 +113,20 @@ def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
                 gradient=gradient,
             )
         )
-        words = premise_doubts(before)
-        words += data_doubts(curved, monotone, errors[b], run.missed)
+        words = premise_doubts(before, b)
+        words += data_doubts(curved, monotone, errors[b], run.missed[b])
         if not f.tol <= LOOSEST_ACCURACY:
             words.append(
                 f"the data term knows its prox to {f.tol:g} alone, which would excuse any image; "
                 f"at most {LOOSEST_ACCURACY:g} certifies"
             )
         words += prior_doubts(job.prior.name, met, seen)
-        words += filter(None, [step_doubt(algorithm, job.prior, before.tau, lipschitz, convex)])
+        words += filter(None, [step_doubt(algorithm, job.prior, tau, lipschitz, convex)])
         if merit is not None and (is_proved(algorithm, t, False) or PROVED[algorithm].falls):
             rounding = Rounding(max(ROUNDING, f.tol), value_error(seen))
             words += filter(None, [risen("the merit", merit[:k, b], misfit[:k, b], rounding)])
         residual = float(run.last.trace.residual[k - 1, b])
-        words += rest_doubts(residual, job.settings.tol, gradient)
+        words += rest_doubts(residual, tol, gradient)
         doubts.append("; ".join(words))
     return found, doubts
 
@@ -134,24 +139,47 @@ def judged_by_gap(job: Job, last: Result, composite: str) -> tuple[list[Evidence
     assert last.trace.gap is not None and last.trace.objective is not None
     check, found, doubts = job.before.operator, [], []
     for b, k in enumerate(last.steps.tolist()):
+        if last.stopped[b] == "diverged":
+            found.append(_nothing(job.before))
+            doubts.append(last.doubts[b])
+            continue
         gap = float(last.trace.gap[k - 1, b] / last.trace.objective[k - 1, b].abs())
         found.append(Evidence(0, 0, check.adjoint_error, check.linearity_error, gap=gap))
-        words = premise_doubts(job.before) + [composite] * bool(composite)
-        words += gap_doubts(gap, job.settings.tol)
+        words = premise_doubts(job.before, b) + [composite] * bool(composite)
+        words += gap_doubts(gap, tol_of(job, b))
         doubts.append("; ".join(words))
     return found, doubts
 
 
+def tol_of(job: Job, b: int) -> float:
+    """The tolerance of image b."""
+    tol = torch.as_tensor(job.settings.tol)
+    return float(tol[b] if tol.ndim else tol)
+
+
+def _nothing(before: Premises) -> Evidence:
+    """Evidence of an image that diverged: what was known before the run."""
+    return Evidence(0, 0, before.operator.adjoint_error, before.operator.linearity_error)
+
+
+def _why_lost(run: Run, b: int) -> str:
+    """Sentence on an image that diverged, from the phase in which it did."""
+    phases = [*run.first, run.last]
+    return next(one.doubts[b] for one in phases if one.stopped[b] == "diverged")
+
+
 def _data_errors(job: Job, run: Run, at_answer: bool) -> list[float]:
     """The data term's last gradient of each image against w A^T W (A x - y), by two products."""
-    point = torch.stack([one.point[-1] for one in run.seen])
-    v = torch.stack([one.v[-1] for one in run.seen])
-    x, told = (v if at_answer else point), (point - v) / job.before.tau
+    none = torch.zeros_like(run.last.x[0])  # an operator may have a parameter for each image
+    point = torch.stack([none if one is None else one.point[-1] for one in run.seen])
+    v = torch.stack([none if one is None else one.v[-1] for one in run.seen])
+    tau = job.before.tau.to(norm(v))
+    x, told = (v if at_answer else point), (point - v) / per_image(tau, v)
     misfit = job.op.A(x) - job.y
     if job.weights.entry is not None:
         misfit = job.weights.entry * misfit
     gradient = per_image(job.weights.image, x) * job.op.A_adjoint(misfit)
-    known = (1 + job.before.tau * job.before.lipschitz) * norm(x) / job.before.tau
+    known = (1 + tau * job.before.lipschitz) * norm(x) / tau
     allowed = (4 * job.f.tol + 8 * torch.finfo(x.dtype).eps) * known
     error = (norm(told - gradient) - allowed).clamp(min=0)
     return (error / norm(gradient).clamp(min=1e-300)).tolist()

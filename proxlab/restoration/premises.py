@@ -19,6 +19,8 @@ from solvers.protocols import Image, PerImage, dot, norm, per_image
 
 POWER_STEPS = 4
 """Gradients that are spent on looking for curvature above L."""
+BRIGHTEST, DARKEST = 4.0, 0.03
+"""Values that the brightest hundredth of an image in [0, 1] is taken to lie between."""
 LONG = 1e4
 """Length of a dual variable before it is projected, over the radius of its ball."""
 
@@ -50,8 +52,8 @@ class KnownPrior(Protocol):
 class Premises:
     """Quantities known before a run."""
 
-    tau: float
-    """The step, sigma^2."""
+    tau: PerImage
+    """The step, sigma^2, float64 [B]."""
     lipschitz: PerImage
     """L = |A^T A| / (weight noise^2), the Lipschitz constant of the data term's gradient, [B]."""
     noise: Tensor
@@ -62,6 +64,30 @@ class Premises:
     """Sentence on a data term that is not |A x - y|^2 / 2, empty if it is."""
     curvature: PerImage
     """Curvature of the data term as a few steps of the power method find it, from below, [B]."""
+    units: list[str]
+    """Per image: a sentence where the first estimate is in other units than [0, 1], else empty."""
+
+
+def units_doubts(name: str, x: Image) -> list[str]:
+    """A sentence for each image x [B, C, H, W] that is plainly not in [0, 1], else empty.
+
+    Noise and the errors of a first estimate are let pass; black images are.
+    """
+    found, most = [], max(1, x[0].numel() // 100)
+    for one in x:
+        reach = float(one.abs().flatten().topk(most).values[-1])
+        if BRIGHTEST < reach < float("inf"):
+            way = f"reaches {reach:.3g}"
+        elif 0 < reach < DARKEST:
+            way = f"stays below {reach:.2g}"
+        else:
+            found.append("")
+            continue
+        found.append(
+            f"the first estimate {way}, and {name} is made for images in [0, 1]; divide y and "
+            "noise by the value of white"
+        )
+    return found
 
 
 def curvature_floor(f: QuadraticDataTerm, x: Image, steps: int = POWER_STEPS) -> PerImage:

@@ -35,10 +35,17 @@ from proxlab.restoration.data_terms import data_term, start
 from proxlab.restoration.evidence import Evidence
 from proxlab.restoration.fixed_level import default_sigma, run_at_level
 from proxlab.restoration.judging import Job, checked_again, judged, judged_by_gap
-from proxlab.restoration.premises import KnownPrior, Premises, composite_doubt, curvature_floor
+from proxlab.restoration.premises import (
+    KnownPrior,
+    Premises,
+    composite_doubt,
+    curvature_floor,
+    units_doubts,
+)
 from proxlab.restoration.settings import ALGORITHMS, Settings
 from solvers import Result, Trace
 from solvers.primal_dual import HasComposite, condat_vu, pdhg
+from solvers.protocols import PerImage, float_for_sums
 
 DEFAULT = Settings()
 STEPS = 400
@@ -57,7 +64,7 @@ class Restoration:
     """Objective, residual and data_misfit per step and image, [K, B]; the descent comes first. The
     objective is None where the prior has no value: `evidence` has bounds on its fall."""
     stopped: list[str]
-    """Per image: "tolerance" or "max_steps"."""
+    """Per image: "tolerance", "max_steps" or "diverged"; the pixels of the last are NaN."""
     certified: list[bool]
     """Per image: whether `evidence` proves it, so that there are no doubts."""
     doubts: list[str]
@@ -68,8 +75,8 @@ class Restoration:
     """Per image: steps taken, the descent included."""
     solver: str
     """Name of the algorithm that ran."""
-    sigma: float
-    """The noise level s of the prior."""
+    sigma: Tensor
+    """Per image: the noise level s of the prior, float64 [B]."""
     descent: int
     """Steps of the descent, in which the objective still changes its meaning."""
     premises: Premises
@@ -91,13 +98,14 @@ def restore(
     `proxlab.priors.contract`; init: first estimate [B, C, H, W], from which the solver starts
     without a descent.
     Raises ValueError on what cannot be, an operator without a noise level and one whose A_adjoint
-    is not its adjoint among them; solvers.Diverged with the step when iterates blow up.
+    is not its adjoint among them; solvers.Diverged with the step when the iterates of all images
+    blow up.
     Sources: [Fang24] for the prox, [Rockafellar70] for the evidence, [Themelis20] for the choice of
     sigma, [Geman95] for splitting, [Zhang21] for the descent, [Chambolle11] for `pdhg`.
     """
-    weight = settings.weight
-    if weight is None:
-        weight = prior.capabilities.default_weight
+    weight: float | Tensor = prior.capabilities.default_weight
+    if settings.weight is not None:
+        weight = one_each("weight", settings.weight, y)
     noise = settings.noise
     if isinstance(noise, str):  # "auto": `Settings` takes no other
         noise = estimate_noise(y, op)
@@ -105,6 +113,7 @@ def restore(
     with torch.no_grad():
         y = as_operator(op).usable(y)
         plain = start(y, op)
+        init = _checked_init(init, plain)
         check = check_operator(op, y, plain)
         if check.adjoint_wrong and settings.checks.adjoint:
             raise ValueError(
@@ -116,14 +125,11 @@ def restore(
         name = settings.solver or ("pdhg" if composite else "admm")
         steps = settings.steps or (GAP_STEPS if composite else STEPS)
         algorithm, settings = ALGORITHMS[name], replace(settings, solver=name, steps=steps)
-        sigma = settings.sigma
-        if sigma is None:
+        if settings.sigma is None:
             sigma = default_sigma(lipschitz, prior)
-        if not 0 < sigma < 1:
-            raise ValueError(
-                f"sigma is in image units, expected 0 < sigma < 1, got {sigma}"
-                + ("; divide by 255?" if sigma >= 1 else "")
-            )
+        else:
+            sigma = one_each("sigma", settings.sigma, y).cpu()
+        one_each("tol", settings.tol, y)
         level = (weights.image * weight).rsqrt()
         before = Premises(
             sigma**2,
@@ -132,6 +138,7 @@ def restore(
             check,
             check_data_term(f, op, y, plain, weights.entry),
             curvature_floor(f, plain),
+            units_doubts(prior.name, plain),
         )
         job = Job(y, op, prior, settings, f, weights, before)
         if composite:
@@ -144,6 +151,31 @@ def restore(
         run = run_at_level(algorithm, f, prior, sigma, settings, (plain, init), progress)
         job = checked_again(job, plain)
         return _restoration(job, run.first, run.last, *judged(job, run))
+
+
+def one_each(name: str, number: float | Tensor, y: Tensor) -> PerImage:
+    """A setting that is a number, or one for each image, as float64 [B]; ValueError otherwise."""
+    each = torch.as_tensor(number, dtype=float_for_sums(y), device=y.device).detach()
+    if each.shape not in ((), y.shape[:1]):
+        raise ValueError(
+            f"{name} is a number, or one for each of the {len(y)} images, got {list(each.shape)}"
+        )
+    return each.expand(len(y))
+
+
+def _checked_init(init: Tensor | None, plain: Tensor) -> Tensor | None:
+    """The user's first estimate, if it is one like the plain one [B, C, H, W]; else ValueError."""
+    if init is None:
+        return None
+    if init.shape != plain.shape or not init.dtype.is_floating_point:
+        raise ValueError(
+            f"init is a batch of float images {list(plain.shape)}, as the operator takes them, got "
+            f"{init.dtype} {list(init.shape)}"
+        )
+    strange = int((~init.isfinite()).sum())
+    if strange:
+        raise ValueError(f"{strange} of {init.numel()} pixels of init are NaN or infinite")
+    return init.detach().to(plain)
 
 
 def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], progress: bool) -> Restoration:
@@ -177,7 +209,7 @@ def _restoration(
         evidence=found,
         steps=last.steps + descent,
         solver=job.settings.solver or "",  # `restore` has filled it in
-        sigma=job.before.tau**0.5,
+        sigma=job.before.tau.sqrt(),
         descent=descent,
         premises=job.before,
     )

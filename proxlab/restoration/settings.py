@@ -1,9 +1,10 @@
 """Settings of a restoration: its solver, how long it runs, how much prior and data weigh."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,14 +43,16 @@ class Settings:
 
     solver: str | None = None
     """One of `ALGORITHMS`; if None, "pdhg" for a convex prior that it can solve, else "admm"."""
-    sigma: float | None = None
-    """Noise level of the prior at the end, image units, 0 to 1; `default_sigma` if None."""
+    sigma: float | Tensor | None = None
+    """Noise level of the prior at the end, image units, 0 to 1, a number or [B]; `default_sigma` of
+    each image if None."""
     steps: int | None = None
     """Largest number of steps, those of the descent included; `STEPS` of the solver if None."""
-    tol: float = 1e-4
-    """Relative residual at which an image stops; for "pdhg" the duality gap over the objective."""
-    weight: float | None = None
-    """Factor of the prior, positive; its `capabilities.default_weight` if None."""
+    tol: float | Tensor = 1e-4
+    """Relative residual at which an image stops, a number or [B]; for "pdhg" the duality gap over
+    the objective."""
+    weight: float | Tensor | None = None
+    """Factor of the prior, positive, a number or [B]; its `capabilities.default_weight` if None."""
     noise: float | Tensor | str | None = None
     """Standard deviation of the measurement in its own units, a number or [B]; that of the operator
     if None; "auto" for an estimate."""
@@ -58,18 +61,46 @@ class Settings:
     def __post_init__(self):
         if self.solver is not None and self.solver not in ALGORITHMS:
             raise ValueError(f"solver is one of {', '.join(ALGORITHMS)}, got {self.solver!r}")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"a restoration needs steps >= 1, got {self.steps}")
-        if not self.tol > 0:
-            raise ValueError(f"a relative residual is compared with tol > 0, got {self.tol}")
-        if self.weight is not None and not 0 < self.weight < math.inf:
-            raise ValueError(f"weight multiplies the prior, positive and finite, got {self.weight}")
+        steps = self.steps
+        if steps is not None and (not isinstance(steps, Integral) or steps < 1):
+            raise ValueError(f"a restoration needs a whole number of steps >= 1, got {steps!r}")
+        _all("tol is a relative residual, above 0", self.tol, lambda tol: tol > 0)
+        if self.weight is not None:
+            _all("weight multiplies the prior, positive and finite", self.weight, _positive)
+        if self.sigma is not None:
+            sigma = _numbers("sigma is a noise level in image units", self.sigma)
+            if not bool(((sigma > 0) & (sigma < 1)).all()):
+                raise ValueError(
+                    f"sigma is in image units, expected 0 < sigma < 1, got {_told(self.sigma)}"
+                    + ("; divide by 255?" if bool((sigma >= 1).any()) else "")
+                )
         if isinstance(self.noise, str) and self.noise != "auto":
             raise ValueError(f'noise is a number, one an image, or "auto", got {self.noise!r}')
         if self.noise is not None and not isinstance(self.noise, str):
-            level = torch.as_tensor(self.noise)
-            if not bool((level > 0).all() and level.isfinite().all()):
-                raise ValueError(
-                    f"noise is a standard deviation, positive and finite, got {self.noise}; "
-                    '"auto" estimates it'
-                )
+            words = 'noise is a standard deviation, positive and finite ("auto" estimates it)'
+            _all(words, self.noise, _positive)
+
+
+def _positive(number: Tensor) -> Tensor:
+    return (number > 0) & number.isfinite()
+
+
+def _all(what: str, number: object, allowed: Callable[[Tensor], Tensor]) -> None:
+    """Raise ValueError unless it is a number, or are some, of the kind that is allowed."""
+    if not bool(allowed(_numbers(what, number)).all()):
+        raise ValueError(f"{what}, got {_told(number)}")
+
+
+def _numbers(what: str, number: object) -> Tensor:
+    if isinstance(number, (Real, np.ndarray, Tensor)):
+        each = torch.as_tensor(number)
+        if each.ndim <= 1 and each.numel() > 0 and not each.is_complex():
+            return each.detach()
+    raise ValueError(f"{what}, a number or one for each image, got {_told(number)}")
+
+
+def _told(number: object) -> str:
+    """The number, or the numbers, as a sentence has them."""
+    if isinstance(number, (np.ndarray, Tensor)):
+        return str(number.tolist())[:100]
+    return repr(number)[:100]

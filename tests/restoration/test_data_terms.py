@@ -9,6 +9,7 @@ import torch
 from deepinv import physics as dp
 
 from proxlab.operators import deblur, inpaint
+from proxlab.operators.contract import Missed
 from proxlab.restoration.data_terms import CircularData, LinearData, MaskData, data_term
 from solvers import linear_systems
 from tests.images.pictures import image, relative
@@ -178,7 +179,7 @@ def test_its_value_comes_with_the_prox(monkeypatch):
     assert torch.equal(x, data_term(p.y, p.op, noise=NOISE, tol=1e-6).prox(p.v, TAU))
     # an image whose sweep made it worse keeps its start, and the value of its start
     short = data_term(p.y, p.op, noise=NOISE, tol=1e-13, max_steps=1)
-    short.stopped_short.append(1.0)  # said before
+    short.stopped_short.append(Missed(1.0, (0,)))  # said before
     sweep = linear_systems._sweep
 
     def worse(*args):
@@ -217,9 +218,10 @@ def test_stopping_short_is_said_once_and_counted():
         f.prox(p.v, 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        f.select(torch.tensor([0])).prox(p.v[:1], 1.0)
+        f.select(torch.tensor([1])).prox(p.v[1:2], 1.0)
         data_term(p.y, p.op, tol=1e-12).prox(p.v, 0.1)
-    assert len(f.stopped_short) == 2 and min(f.stopped_short) > 1e-12
+    assert len(f.stopped_short) == 2 and min(one.residual for one in f.stopped_short) > 1e-12
+    assert [one.images for one in f.stopped_short] == [tuple(range(B)), (1,)]
     single = data_term(p.y.float(), p.op, noise=1e-3, tol=1e-12)
     with pytest.warns(UserWarning, match="because of rounding in torch.float32"):
         single.prox(p.v.float(), 1.0)

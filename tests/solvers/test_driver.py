@@ -1,6 +1,7 @@
 """The driver: each image stops by itself, divergence is loud, certificates tell the truth."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -108,25 +109,61 @@ def test_max_steps_is_told_from_tolerance():
 
 
 @pytest.mark.parametrize("solver", [pgd, fista])
-def test_too_large_a_step_raises_with_the_step_number(solver):
+def test_too_large_a_step_sets_its_image_aside(solver):
     f = uneven()
     tau = torch.full((4,), 0.3, dtype=torch.float64)
-    assert run_all(solver, f, Ridge(0.0), tau, tol=1e-4).stopped == ["tolerance"] * 4
+    plain = run_all(solver, f, Ridge(0.0), tau, tol=1e-4)
+    assert plain.stopped == ["tolerance"] * 4
     tau[2] = 3 / f.select(torch.tensor([2])).lipschitz()
-    with pytest.raises(Diverged, match=r"at step \d+ in image 2 of the batch; try a smaller tau"):
-        run_all(solver, f, Ridge(0.0), tau, tol=1e-4)
+    found = run_all(solver, f, Ridge(0.0), tau, tol=1e-4)
+    assert found.stopped == ["tolerance", "tolerance", "diverged", "tolerance"]
+    assert found.certified[2] is False and found.x[2].isnan().all()
+    told = re.fullmatch(
+        r"\D+ at step (\d+); try a smaller tau", found.doubts[2].replace("1e+06", "")
+    )
+    assert told is not None and int(told[1]) == found.steps[2]
+    others = torch.tensor([0, 1, 3])
+    assert torch.equal(found.x[others], plain.x[others])
+    assert torch.equal(found.steps[others], plain.steps[others])
 
 
-def test_not_a_number_is_found_at_once():
-    def algorithm():
-        one = torch.ones(2, dtype=torch.float64)
-        for k in range(100):
-            bad = torch.tensor([1.0, math.nan if k == 6 else 1.0])
-            yield State(torch.ones(2, 3), one, bad, one, True)
+@pytest.mark.parametrize("solver", [pgd, fista])
+def test_too_large_a_step_in_all_images_raises_with_the_step_number(solver):
+    f = uneven()
+    with pytest.raises(Diverged, match=r"at step \d+ in image 0, 1, 2, 3 of the batch; try a smal"):
+        run_all(solver, f, Ridge(0.0), 6 / f.lipschitz(), tol=1e-4)
 
-    with pytest.raises(Diverged, match="at step 7 in image 1") as caught:
-        run(algorithm(), max_steps=20, tol=1e-3)
-    assert caught.value.step == 7 and caught.value.images == [1]
+
+def spoilt(images, at=7):
+    """Two images, of which some have a NaN objective from a step on."""
+    one = torch.ones(2, dtype=torch.float64)
+    for k in range(1, 100):
+        bad = torch.tensor([math.nan if k >= at and b in images else 1.0 for b in range(2)])
+        yield State(torch.ones(2, 3), one, bad, one, k > 3)
+
+
+@pytest.mark.parametrize("at", [2, 7])  # while a schedule runs, and after it
+def test_not_a_number_is_found_at_once(at):
+    found = run(spoilt([1], at), max_steps=20, tol=1e-3)
+    assert found.stopped == ["max_steps", "diverged"] and found.steps.tolist() == [20, at]
+    assert found.doubts[1] == f"residual or objective not finite at step {at}; try a smaller tau"
+    with pytest.raises(Diverged, match=f"at step {at} in image 0, 1") as caught:
+        run(spoilt([0, 1], at), max_steps=20, tol=1e-3)
+    assert caught.value.step == at and caught.value.images == [0, 1]
+
+
+def test_every_image_has_a_tolerance_of_its_own():
+    f = uneven(3)
+    tol = torch.tensor([1e-2, 1e-6, 1e-4])
+    found = run(pgd(f, L1(0.1), start(f), tau=0.3), max_steps=4000, tol=tol)
+    for b, one in enumerate(tol):
+        alone = run(pgd(f, L1(0.1), start(f), tau=0.3), max_steps=4000, tol=float(one))
+        assert found.steps[b] == alone.steps[b] and torch.allclose(found.x[b], alone.x[b], atol=1e-12)
+    assert len(set(found.steps.tolist())) == 3
+    with pytest.raises(ValueError, match="tol > 0"):
+        run(pgd(f, L1(0.1), start(f), tau=0.3), max_steps=5, tol=torch.tensor([1.0, 0.0, 1.0]))
+    with pytest.raises(ValueError, match=r"tol is a float or \[B\], B = 3, got \[2\]"):
+        run(pgd(f, L1(0.1), start(f), tau=0.3), max_steps=5, tol=torch.tensor([1.0, 1.0]))
 
 
 @pytest.mark.parametrize("word, arguments", {"max_steps": (0, 1e-3), "tol": (5, 0.0)}.items())
