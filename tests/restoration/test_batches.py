@@ -1,7 +1,5 @@
 """Batches: an image comes out as it does alone, whatever its neighbours are or come to."""
 
-import warnings
-
 import pytest
 import torch
 from skimage.data import camera

@@ -158,7 +158,8 @@ def test_every_image_has_a_tolerance_of_its_own():
     found = run(pgd(f, L1(0.1), start(f), tau=0.3), max_steps=4000, tol=tol)
     for b, one in enumerate(tol):
         alone = run(pgd(f, L1(0.1), start(f), tau=0.3), max_steps=4000, tol=float(one))
-        assert found.steps[b] == alone.steps[b] and torch.allclose(found.x[b], alone.x[b], atol=1e-12)
+        assert found.steps[b] == alone.steps[b]
+        assert torch.allclose(found.x[b], alone.x[b], atol=1e-12)
     assert len(set(found.steps.tolist())) == 3
     with pytest.raises(ValueError, match="tol > 0"):
         run(pgd(f, L1(0.1), start(f), tau=0.3), max_steps=5, tol=torch.tensor([1.0, 0.0, 1.0]))
