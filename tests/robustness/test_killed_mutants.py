@@ -3,8 +3,12 @@
 import pytest
 import torch
 
+from proxlab.operators import deblur, gaussian_kernel
+from proxlab.priors.total_variation import TV
+from proxlab.restoration.data_terms import data_term
 from solvers import conjugate_gradient, pdhg
 from solvers.conditions import diverging
+from solvers.primal_dual import _gap, _least, _size, partial_gap
 from solvers.protocols import dot
 from tests.toys import problem
 
@@ -54,3 +58,41 @@ def test_a_step_of_pdhg_is_a_number_or_one_for_each_image(tau):
     f = problem(2, 6, 4)
     with pytest.raises(ValueError, match="tau is a positive float, or one for each image"):
         next(pdhg(f, Nothing(), torch.zeros(2, 4, dtype=torch.float64), tau=tau))
+
+
+def blurred():
+    """A deblurring problem of 8 x 8 in float64, total variation, and an image and dual for it."""
+    x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    g = TV().composite()
+    return data_term(x, deblur(gaussian_kernel(0.5), 0.1)), g, x / 2, g.project(g.forward(x))
+
+
+def test_the_gap_by_a_prox_is_at_most_that_by_the_gradient():
+    """Both bound the same truth, so the less of them is told; neither may be of another q."""
+    f, g, x, u = blurred()
+    size = x.flatten(1).norm(dim=1)
+    by_gradient = partial_gap(g, x, u, f.grad(x) + g.adjoint(u), size)
+    for t in (1e-3, 1e-2):
+        found = _gap(f, g, x, u, size, torch.full_like(size, t))
+        assert (found <= by_gradient * (1 + 1e-12)).all() and (found > 0).all()
+
+
+def test_of_two_gaps_the_less_is_told_with_its_image():
+    f, g, x, _ = blurred()
+    small, large = torch.tensor([1.0, 4.0]), torch.tensor([2.0, 3.0])
+    state = _least(None, f, g, (x, small), (x + 1, large), small)
+    assert state.gap.tolist() == [1.0, 3.0]
+    assert torch.equal(state.x[0], x[0]) and torch.equal(state.x[1], x[1] + 1)
+    later = _least(state, f, g, (x + 2, large), (x + 3, small), small)
+    assert later.gap.tolist() == [1.0, 3.0] and torch.equal(later.x, state.x)
+
+
+def test_a_start_at_zero_has_the_size_of_the_best_step_down():
+    f = problem(2, 6, 4)
+    x = torch.zeros(2, 4, dtype=torch.float64)
+    d = f.grad(x)
+    bend = ((f.A @ d[..., None])[..., 0]).square().sum(1)
+    step = d.square().sum(1) / bend
+    torch.testing.assert_close(_size(f, x), step * d.norm(dim=1))
+    away = x + 1000
+    torch.testing.assert_close(_size(f, away)[0], away[0].norm(), rtol=1, atol=0)
