@@ -114,7 +114,7 @@ def _slice(path: ImageFile) -> Any:
         unit = str(data.get("RescaleType") or "HU").strip()
         # A scale may be there and empty, or not a number.
         scaled = None not in scale and scale[0] != 0 and np.isfinite([*map(float, scale)]).all()
-    if modality in (None, "CT") and "PixelData" not in data:
+    if (not modality or modality == "CT") and "PixelData" not in data:
         # They are the last element of a slice: pydicom takes a file that is cut short for whole.
         raise ValueError(
             f"{path} holds no pixels, it may be damaged or cut short; copy it again, or export the "

@@ -84,6 +84,15 @@ def test_a_corrupted_file_is_refused_in_a_sentence_or_read(tmp_path, how):
         assert not [s for s in said if "damaged" not in s and "0 bytes" not in s]
 
 
+def test_a_slice_that_is_cut_anywhere_is_called_damaged(tmp_path):
+    """pydicom takes one that ends between two elements for whole, and one in the middle too."""
+    save_dicom(tmp_path / "a.dcm", np.zeros((3, 2)))
+    data = (tmp_path / "a.dcm").read_bytes()
+    for end in range(140, len(data), 3):
+        (tmp_path / "a.dcm").write_bytes(data[:end])
+        assert "damaged" in outcome(tmp_path / "a.dcm"), end
+
+
 def unreadable(folder):
     """Sound files that are refused, by words of the refusal."""
     rng = np.random.default_rng(6)
