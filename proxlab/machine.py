@@ -1,5 +1,7 @@
 """Settings and figures of the machine: float32 in full, freed memory kept, memory used at most."""
 
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +14,7 @@ NAMED_PRECISION = torch.__version__ >= "2.9"  # compared as versions, not as str
 """Whether torch has a name for the precision of convolutions; before, TF32 was on or off."""
 FULL = "ieee" if NAMED_PRECISION else False
 """All of float32, as this torch puts it."""
+_lock, _inside, _before = threading.Lock(), 0, FULL
 CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 """Files of Linux: one resets the memory's high-water mark, the other says it. [proc(5)]"""
 
@@ -27,12 +30,31 @@ def full_precision() -> Iterator[None]:
         @full_precision()
         def prox(self, v, sigma): ...
     """
-    before = _precision()
-    _set_precision(FULL)
+    global _inside, _before
+    with _lock:  # the setting is of the process: the first one in sets it, the last one out resets
+        if _inside == 0:
+            _before = _precision()
+            _set_precision(FULL)
+        _inside += 1
     try:
         yield
     finally:
-        _set_precision(before)
+        with _lock:
+            _inside = max(0, _inside - 1)
+            if _inside == 0:
+                _set_precision(_before)
+
+
+def _forked() -> None:
+    """A forked process has one thread, which holds no lock and is in no block of another's."""
+    global _lock, _inside
+    if _inside:
+        _set_precision(_before)
+    _lock, _inside = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forked)
 
 
 @cache

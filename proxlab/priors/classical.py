@@ -46,7 +46,8 @@ class Identity:
         return self.prox_and_value(v, sigma)
 
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """Zeros, [B] in float64."""
+        """Zeros, [B] in float64. Raises as `prox`."""
+        x = self.prox(x, sigma)
         return x.new_zeros(len(x), dtype=torch.float64)
 
 

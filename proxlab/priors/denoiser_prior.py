@@ -30,7 +30,8 @@ class DenoiserPrior(Denoiser):
 
     What happens to an image does not depend on its batch: a network is set to evaluation and runs
     on the batch, anything without weights runs image by image, on a copy of its own for each, since
-    deepinv's iterations stop on the mean of a batch and start from their last state.
+    deepinv's iterations stop on the mean of a batch and start from their last state. Nothing is
+    kept from one call to the next, but by what `for_run` makes.
     Raises TypeError for anything but a Denoiser.
     """
 
@@ -59,7 +60,7 @@ class DenoiserPrior(Denoiser):
         self.argument = argument
         self.name = name or type(denoiser).__name__
         self.capabilities = Capabilities(default_weight=default_weight)
-        self._copies: list[tuple[tuple, Denoiser]] = []
+        self._copies: list[tuple[tuple, Denoiser]] | None = None
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """The same as `prox`."""
@@ -83,16 +84,26 @@ class DenoiserPrior(Denoiser):
         each = torch.tensor([self._handed(s) for s in levels], dtype=v.dtype, device=v.device)
         return self._shaped(v, self.denoiser(v, each))
 
-    def select(self, index: Tensor) -> "DenoiserPrior":
-        """The same prior for those images of the batch, each with its own last state."""
+    def for_run(self) -> "DenoiserPrior":
+        """The same prior for one run on one batch: an iteration starts from its last state."""
         weight = self.capabilities.default_weight
         chosen = DenoiserPrior(self.denoiser, self.sigma_range, self.argument, self.name, weight)
+        chosen._copies = []
+        return chosen
+
+    def select(self, index: Tensor) -> "DenoiserPrior":
+        """The same prior for those images of the batch, each with its own last state if any."""
+        if self._copies is None:
+            return self
+        chosen = self.for_run()
         if self._copies:
             chosen._copies = [self._copies[i] for i in index.tolist()]
         return chosen
 
     def _own(self, v: Tensor) -> list[Denoiser]:
         """A copy for each image, a fresh one where images of another kind were seen before."""
+        if self._copies is None:
+            return [copy.deepcopy(self.denoiser) for _ in v]
         kind = (v.shape[1:], v.dtype, v.device)
         self._copies += [(kind, copy.deepcopy(self.denoiser)) for _ in v[len(self._copies) :]]
         for i, (seen, _) in enumerate(self._copies[: len(v)]):

@@ -23,9 +23,10 @@ from deepinv.models import Denoiser
 from torch import Tensor
 
 from proxlab.machine import full_precision
-from proxlab.priors.arguments import check_images, noise_levels
+from proxlab.priors.arguments import check_channels, check_images, noise_levels
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
-from proxlab.priors.inversion import invert
+from proxlab.priors.gradients import stopped
+from proxlab.priors.inversion import NO_GRADIENT, invert
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from solvers.spectrum import jacobian_spectrum
 
@@ -109,13 +110,12 @@ class GradientStep(Denoiser):
 
         Raises RuntimeError if an image does not get there.
         """
-        s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
-        with torch.no_grad():
-            return invert(lambda v, i: self.prox(v, s[i]), x, tol=tol)
+        v = self._inverse(x, sigma, tol)
+        return stopped(NO_GRADIENT, v, x, *self.parameters())
 
     def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """R_sigma at any x, [B] in float64, by inverting f to `tol`. Raises as `inverse`."""
-        v = self.inverse(x, sigma, tol)
+        v = self._inverse(x, sigma, tol)
         with torch.no_grad():
             g = self._slope(v, sigma)[1]
         return self.length * g - (x - v).square().sum((1, 2, 3), dtype=g.dtype) / 2
@@ -123,6 +123,13 @@ class GradientStep(Denoiser):
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """Parameters for an optimiser, at the rates of its network."""
         return self.network.parameter_groups(learning_rate)
+
+    def _inverse(self, x: Tensor, sigma: float | Tensor, tol: float) -> Tensor:
+        check_images(x)
+        check_channels(self.name, x, self.channels)
+        s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
+        with torch.no_grad():
+            return invert(lambda v, i: self.prox(v, s[i]), x, tol=tol)
 
     @full_precision()
     def _slope(

@@ -15,6 +15,10 @@ from torch import Tensor
 
 from proxlab.priors.local_gains import Energies, energies, local_gains, undo_gains
 
+NO_GRADIENT = (
+    "the inverse of a prox is not differentiated; detach its images, x.detach(), or differentiate "
+    "the value, whose gradient is inverse(x) - x"
+)
 MEMORY = 20
 """Steps that L-BFGS remembers."""
 FADING = 0.9
@@ -30,8 +34,13 @@ def invert(
 
     f(v, index) is f at images v, which are the images `index` of the batch. An image that is
     constant to rounding is inverted to rounding. Raises RuntimeError, with the image and the
-    residual that it reached, after `max_steps` evaluations of f.
+    residual that it reached, after `max_steps` evaluations of f, ValueError for an x that holds NaN
+    or infinity.
     """
+    strange = ~x.isfinite().flatten(1).all(1)
+    if strange.any():
+        first = int(strange.int().argmax())
+        raise ValueError(f"image {first} holds NaN or infinity; the prox is not inverted there")
     scale = (x - x.mean((1, 2, 3), keepdim=True)).flatten(1).norm(dim=1)
     # On a constant image the scale is nothing, and rounding all that a residual can be.
     rounding = 64 * torch.finfo(x.dtype).eps * x.flatten(1).norm(dim=1)

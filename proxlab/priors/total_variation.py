@@ -16,12 +16,17 @@ from torch import Tensor
 
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
+from proxlab.priors.gradients import stopped
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
 TV_WEIGHT = 8.0
 """Factor in R_sigma = sigma^2 * TV_WEIGHT * TV, near the best for photographs with noise 25/255."""
 LOOK_EVERY = 20
 """Steps of the prox between two looks at the gap, which cost as much as one step."""
+NO_GRADIENT = (
+    "the prox of total variation is not differentiated; detach its images, v.detach(), or take a "
+    "prior whose prox is: wavelets, or a learned one"
+)
 
 
 class TV:
@@ -56,7 +61,9 @@ class TV:
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """argmin_x |x - v|^2 / 2 + R_sigma(x), [B, C, H, W] -> the same; sigma a float or [B].
 
-        Raises ValueError for anything but a batch of float images, and for a sigma outside [0, 1].
+        An image that holds NaN or infinity comes back as NaN. Raises ValueError for anything but a
+        batch of float images, for a sigma outside [0, 1], and where a gradient is asked to pass
+        through.
         """
         return self._solved(v, self._threshold(v, sigma), None)[0]
 
@@ -88,7 +95,9 @@ class TV:
 
     def _solved(self, v: Tensor, threshold: PerImage, u: Tensor | None) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            return denoised(v, threshold, u, accuracy=self.accuracy, max_steps=self.max_steps)
+            x, u = denoised(v, threshold, u, accuracy=self.accuracy, max_steps=self.max_steps)
+            x = torch.where(per_image(v.isfinite().flatten(1).all(1), v) > 0, x, math.nan)
+        return stopped(NO_GRADIENT, x, v, threshold), u
 
 
 class WarmTV:
@@ -148,6 +157,10 @@ class WeightedLength:
     def forward(self, x: Image) -> Tensor:
         """Differences to the pixel below and to the right, zero at the last ones."""
         u = x.new_zeros(len(x), 2, *x.shape[1:])
+        if x.requires_grad and torch.is_grad_enabled():
+            u[:, 0, ..., :-1, :] = x[..., 1:, :] - x[..., :-1, :]
+            u[:, 1, ..., :-1] = x[..., 1:] - x[..., :-1]
+            return u
         torch.sub(x[..., 1:, :], x[..., :-1, :], out=u[:, 0, ..., :-1, :])
         torch.sub(x[..., 1:], x[..., :-1], out=u[:, 1, ..., :-1])
         return u
@@ -228,6 +241,8 @@ def denoised(
 
 def _lengths(u: Tensor) -> Tensor:
     """Length of each arrow, [B, 2, C, H, W] -> [B, C, H, W]."""
+    if u.requires_grad:  # an arrow of no length has a gradient, zero, only so
+        return torch.linalg.vector_norm(u, dim=1)
     return torch.addcmul(u[:, 0].square(), u[:, 1], u[:, 1]).sqrt()
 
 

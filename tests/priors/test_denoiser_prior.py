@@ -15,6 +15,7 @@ from proxlab.priors.classical import TV
 from proxlab.restoration import ALGORITHMS
 from proxlab.restoration.data_terms import data_term
 from proxlab.restoration.fixed_level import AtStep
+from solvers.duality.composite import HasWarmStart
 
 SIGMA, NOISE, WEIGHT = 0.05, 0.06, 8.0
 CLEAN = torch.from_numpy(camera()[96:120, 200:226]).double()[None, None] / 255
@@ -87,7 +88,8 @@ def theirs(prior, y, op, solver=deepinv.optim.PGD, steps=60, **words):
 
 
 def ours(prior, y, op, solver=solvers.pgd, steps=60):
-    states = solver(data_term(y, op), AtStep(prior), y, tau=SIGMA**2)
+    run = prior.for_run() if isinstance(prior, HasWarmStart) else prior
+    states = solver(data_term(y, op), AtStep(run), y, tau=SIGMA**2)
     return solvers.run(states, max_steps=steps, tol=1e-10).x
 
 
@@ -135,16 +137,27 @@ def test_an_image_does_not_see_its_batch():
 
 def test_a_narrowed_batch_keeps_its_images_apart():
     batch = torch.cat([CLEAN, CLEAN.flip(3), CLEAN.roll(7, 2)])
-    prior, twin = tv(), tv()
+    prior, twin = tv().for_run(), tv().for_run()
     prior.prox(batch, SIGMA), twin.prox(batch, SIGMA)
     part, whole = (
         prior.select(torch.tensor([0, 2])).prox(batch[::2], SIGMA),
         twin.prox(batch, SIGMA),
     )
     assert torch.equal(part, whole[::2])
-    moved_up = tv()
+    moved_up = tv().for_run()
     moved_up.prox(batch, SIGMA)
     assert not torch.equal(moved_up.prox(batch[::2], SIGMA), part)
+
+
+def test_a_prior_itself_keeps_nothing():
+    prior = tv()
+    first = prior.prox(CLEAN, SIGMA)
+    prior.prox(CLEAN * float("nan"), SIGMA)
+    assert torch.equal(prior.prox(CLEAN, SIGMA), first)
+    run = prior.for_run()
+    run.prox(CLEAN, SIGMA)
+    assert not torch.equal(run.prox(CLEAN, SIGMA), first)  # that is what a run is for
+    assert prior.select(torch.tensor([0])) is prior
 
 
 def test_a_whole_restoration_does_not_see_its_batch():

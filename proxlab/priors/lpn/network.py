@@ -17,7 +17,8 @@ from torch import Tensor
 from proxlab.machine import full_precision
 from proxlab.priors.arguments import check_channels, check_images, noise_levels
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
-from proxlab.priors.inversion import invert
+from proxlab.priors.gradients import stopped
+from proxlab.priors.inversion import NO_GRADIENT, invert
 from proxlab.priors.lpn.potential import PartedPotential, Potential
 
 
@@ -117,7 +118,8 @@ class LPN(Denoiser):
         of its dtype; try float64 or a larger tol.
         """
         gray, s = self._gray(x, sigma)
-        return (s * self._inverse(gray / s, s, tol)).view_as(x)
+        v = (s * self._inverse(gray / s, s, tol)).view_as(x)
+        return stopped(NO_GRADIENT, v.detach(), x, s, *self.parameters())
 
     @full_precision()
     def value(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
@@ -149,11 +151,6 @@ class LPN(Denoiser):
         """
         check_images(x)
         check_channels(self.name, x, self.channels)
-        if x.dtype not in (torch.float32, torch.float64):
-            raise ValueError(
-                f"a learned prox computes in float32 or float64, got an image of {x.dtype}, whose "
-                "rounding would cost more than 0.05 dB; convert it with .float()"
-            )
         s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
         s = s.repeat_interleave(x.shape[1] // self.channels).view(-1, 1, 1, 1)
         return x.reshape(-1, self.channels, *x.shape[2:]), s
