@@ -54,6 +54,8 @@ def restore(
     A_adjoint that is no adjoint among them, solvers.Diverged with the step if all images blow up.
     Sources: see `proxlab.restoration.restoring`.
     """
+    if not isinstance(checks, Checks):
+        raise TypeError(f"checks is a proxlab.Checks(...), got {type(checks).__name__}")
     told = Settings(
         solver, _tensor(sigma), steps, _tensor(tol), _tensor(weight), _tensor(noise), checks
     )
@@ -67,7 +69,7 @@ def _tensor(thing: _Kept | np.ndarray) -> _Kept | Tensor:
     if not isinstance(thing, np.ndarray):
         return thing
     try:
-        return torch.from_numpy(np.ascontiguousarray(thing))
+        return torch.from_numpy(np.ascontiguousarray(thing, thing.dtype.newbyteorder("=")))
     except TypeError:
         raise TypeError(
             f"an array of numbers is needed, of a type that torch has too, got one of "

@@ -21,7 +21,7 @@ BLOW_UP = 1e6
 """An image this many times larger than at the first step, or than all ones, has blown up."""
 
 
-REMEDY = "try a smaller tau"
+REMEDY = "try a smaller tau, sigma^2 of a restoration"
 
 
 class Diverged(RuntimeError):  # noqa: N818  (a public name)

@@ -51,10 +51,16 @@ def data_term(
             + (f"{y.dtype} {list(y.shape)}" if isinstance(y, Tensor) else type(y).__name__)
         )
     accuracy, operator = Accuracy(tol, max_steps), as_operator(op)
-    y = operator.usable(y)
+    y = operator.usable(y.detach())
     strange = int((~y.isfinite()).sum())
     if strange:
         raise ValueError(f"{strange} of {y.numel()} measurements are NaN or infinite")
+    largest = float(y.abs().max()) if y.numel() else 0.0
+    if largest**2 * y.numel() > torch.finfo(y.dtype).max:
+        raise ValueError(
+            f"the measurement reaches {largest:.3g}, whose square is too large for {y.dtype}; "
+            "divide y and noise by the value of white"
+        )
     weights = measurement_weights(y, op, noise, strength, assumed)
     return operator.data_term(y, weights, accuracy)
 

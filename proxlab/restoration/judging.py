@@ -11,7 +11,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from proxlab.operators.checks import check_operator
+from proxlab.operators.checks import check_operator, ratio
 from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.operators.noise import Weights
 from proxlab.restoration.evidence import (
@@ -143,7 +143,8 @@ def judged_by_gap(job: Job, last: Result, composite: str) -> tuple[list[Evidence
             found.append(_nothing(job.before))
             doubts.append(last.doubts[b])
             continue
-        gap = float(last.trace.gap[k - 1, b] / last.trace.objective[k - 1, b].abs())
+        # both are 0 where black is the answer
+        gap = float(ratio(last.trace.gap[k - 1, b], last.trace.objective[k - 1, b].abs()))
         found.append(Evidence(0, 0, check.adjoint_error, check.linearity_error, gap=gap))
         words = premise_doubts(job.before, b) + [composite] * bool(composite)
         words += gap_doubts(gap, tol_of(job, b))
@@ -182,4 +183,4 @@ def _data_errors(job: Job, run: Run, at_answer: bool) -> list[float]:
     known = (1 + tau * job.before.lipschitz) * norm(x) / tau
     allowed = (4 * job.f.tol + 8 * torch.finfo(x.dtype).eps) * known
     error = (norm(told - gradient) - allowed).clamp(min=0)
-    return (error / norm(gradient).clamp(min=1e-300)).tolist()
+    return ratio(error, norm(gradient)).tolist()

@@ -10,12 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from proxlab.operators.checks import TOLERANCE, OperatorCheck
+from proxlab.operators.checks import TOLERANCE, OperatorCheck, ratio
 from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.operators.draws import Draws
 from solvers.conditions import PROVED
 from solvers.primal_dual import Composite
-from solvers.protocols import Image, PerImage, dot, norm, per_image
+from solvers.protocols import Image, PerImage, dot, guarded, norm, per_image
 
 POWER_STEPS = 4
 """Gradients that are spent on looking for curvature above L."""
@@ -116,11 +116,11 @@ def composite_doubt(name: str, g: Composite, y: Tensor, x: Image) -> str:
     z = x + per_image(size, x) * draws.normal(x)
     Kz = g.forward(z)
     u = Kz + per_image(norm(Kz) / Kz[0].numel() ** 0.5, Kz) * draws.normal(Kz)
-    missed = (dot(Kz, u) - dot(z, g.adjoint(u))).abs() / (norm(Kz) * norm(u))
+    missed = ratio((dot(Kz, u) - dot(z, g.adjoint(u))).abs(), norm(Kz) * norm(u))
     radius = torch.as_tensor(g.radius, dtype=Kz.dtype, device=Kz.device)
-    far = LONG * radius * Kz[0].numel() ** 0.5 / norm(Kz)
+    far = LONG * radius * Kz[0].numel() ** 0.5 / guarded(norm(Kz))
     value = g.value(z)
-    short = (dot(Kz, g.project(per_image(far, Kz) * Kz)) - value).abs() / value.abs()
+    short = ratio((dot(Kz, g.project(per_image(far, Kz) * Kz)) - value).abs(), value.abs())
     errors = {"adjoint is not that of K": missed, "value is not the most on its dual ball": short}
     for what, error in errors.items():
         if not (error <= TOLERANCE).all():

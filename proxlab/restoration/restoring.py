@@ -167,6 +167,8 @@ def _checked_init(init: Tensor | None, plain: Tensor) -> Tensor | None:
     """The user's first estimate, if it is one like the plain one [B, C, H, W]; else ValueError."""
     if init is None:
         return None
+    if not isinstance(init, Tensor):
+        raise TypeError(f"init is a tensor [B, C, H, W], got {type(init).__name__}")
     if init.shape != plain.shape or not init.dtype.is_floating_point:
         raise ValueError(
             f"init is a batch of float images {list(plain.shape)}, as the operator takes them, got "
