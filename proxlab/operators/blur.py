@@ -103,10 +103,10 @@ def deblur(
     """
     kernel = checked_kernel(kernel, normalize)
     noise_model = Noise(checked_noise(noise))
-    if boundary == "circular":
+    if isinstance(boundary, str) and boundary == "circular":
         return CircularBlur(kernel, noise_model=noise_model)
-    if boundary not in ("valid", "reflect"):
-        raise ValueError(f"boundary is 'circular', 'valid' or 'reflect', got {boundary!r}")
+    if not isinstance(boundary, str) or boundary not in ("valid", "reflect"):
+        raise ValueError(f"boundary is 'circular', 'valid' or 'reflect', got {said(boundary)!r}")
     if boundary == "reflect":
         # deepinv 0.5 has no adjoint for a mirrored kernel of one row or column
         rows, columns = (int(n == 1) for n in kernel.shape)

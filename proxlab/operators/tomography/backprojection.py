@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from proxlab.operators.arguments import said
 from proxlab.operators.tomography.scan import FanBeam, ParallelBeam, Scan
 
 Window = Literal["ramp", "shepp-logan", "hann"]
@@ -83,8 +84,8 @@ def _view_weights(scan: Scan) -> np.ndarray:
 
 def _filter(y: Tensor, spacing: float, window: Window) -> Tensor:
     """Each view convolved with the ramp. [Kak88, eq. 61]"""
-    if window not in ("ramp", "shepp-logan", "hann"):
-        raise ValueError(f"window is 'ramp', 'shepp-logan' or 'hann', got {window!r}")
+    if not isinstance(window, str) or window not in ("ramp", "shepp-logan", "hann"):
+        raise ValueError(f"window is 'ramp', 'shepp-logan' or 'hann', got {said(window)!r}")
     detectors = y.shape[-1]
     size = 2 ** math.ceil(math.log2(2 * detectors))
     n = torch.arange(size, device=y.device, dtype=torch.float64)

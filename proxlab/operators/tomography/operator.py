@@ -108,8 +108,8 @@ class Tomography(LinearPhysics):
         super().__init__()
         self.set_noise_model(noise_model)
         self.forw = self.sensor_model = unchanged
-        if model not in ("strip", "line"):
-            raise ValueError(f"model is 'strip' or 'line', got {model!r}")
+        if not isinstance(model, str) or model not in ("strip", "line"):
+            raise ValueError(f"model is 'strip' or 'line', got {said(model)!r}")
         self.scan = scan
         self.model = footprints.strips if model == "strip" else footprints.lines
         self._matrices: dict[tuple[torch.dtype, torch.device], ProjectionMatrix] = {}
