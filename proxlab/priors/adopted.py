@@ -110,15 +110,31 @@ class _Declared:
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The object's own prox. Raises ValueError for what `Prior.prox` refuses."""
-        check_images(v)
-        noise_levels(self.name, v, sigma, self.sigma_range, torch.float64)
-        return self._thing.prox(v, sigma)
+        return torch.cat([thing.prox(one, s) for thing, one, s in self._asked(v, sigma)])
 
     def _prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor | None]:
-        assert isinstance(self._thing, HasProxAndValue)
+        found = [
+            thing.prox_and_value(one, s)
+            for thing, one, s in self._asked(v, sigma)
+            if isinstance(thing, HasProxAndValue)
+        ]
+        values = [r for _, r in found if r is not None]
+        x = torch.cat([x for x, _ in found])
+        return x, torch.cat(values) if len(values) == len(found) else None
+
+    def _asked(
+        self, v: Tensor, sigma: float | Tensor
+    ) -> list[tuple[HasProx, Tensor, float | Tensor]]:
+        """The object, images and their level: a prox written for a number takes no tensor, so
+        images of different levels are asked about one by one, but for an object that keeps
+        something for each image, as `Selectable` ones do."""
         check_images(v)
-        noise_levels(self.name, v, sigma, self.sigma_range, torch.float64)
-        return self._thing.prox_and_value(v, sigma)
+        levels = noise_levels(self.name, v, sigma, self.sigma_range, torch.float64).tolist()
+        if len(set(levels)) == 1:
+            return [(self._thing, v, levels[0])]
+        if isinstance(self._thing, Selectable):
+            return [(self._thing, v, sigma)]
+        return [(self._thing, one, s) for one, s in zip(v.split(1), levels, strict=True)]
 
     def _select(self, index: Tensor) -> "_Declared":
         assert isinstance(self._thing, Selectable)

@@ -202,3 +202,24 @@ def test_a_level_or_an_image_that_it_does_not_know_never_reaches_the_object():
             call(V, 25.0)
         with pytest.raises(ValueError, match="float images"):
             call(V[0], 0.1)
+
+
+class Numbered:
+    """A prior as a script writes it: its level is one number."""
+
+    def prox(self, v, sigma):
+        return v / (1.0 + float(sigma) ** 2)
+
+    def prox_and_value(self, v, sigma):
+        return self.prox(v, sigma), torch.full((len(v),), 2 * float(sigma))
+
+
+def test_images_of_different_levels_are_asked_about_one_by_one():
+    prior = adopted(Numbered())
+    assert torch.equal(prior.prox(V, LEVELS), V / divisor(V, LEVELS))
+    assert isinstance(prior, HasProxAndValue)
+    x, r = prior.prox_and_value(V, LEVELS)
+    assert torch.equal(x, V / divisor(V, LEVELS)) and r is not None
+    assert r.tolist() == pytest.approx([0.2, 0.6])
+    with pytest.raises((TypeError, ValueError, RuntimeError)):
+        Numbered().prox(V, LEVELS)  # planted: what was handed on before
