@@ -14,8 +14,10 @@ What four products cannot see: what happens far outside the range of the images,
 import math
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from typing import NamedTuple
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from deepinv.physics import LinearPhysics
@@ -29,7 +31,7 @@ TOLERANCE = 1e-4
 float32 was at most 1e-6."""
 ROUGHNESS = 0.1
 """Noise on u, over the root mean square of x: u is an image, but no smoother than a photograph."""
-_known: "WeakKeyDictionary[LinearPhysics, dict[tuple, OperatorCheck]]" = WeakKeyDictionary()
+_known: "WeakKeyDictionary[LinearPhysics, dict[tuple, _Known]]" = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -69,15 +71,28 @@ def check_operator(
     place = (x.dtype, x.device, x.shape, y.shape)
     try:
         with _lock:
-            found = _known.setdefault(op, {}).get((place, _state(op)))
+            known = _known.setdefault(op, {}).get(place)
     except TypeError:  # it can be no key; then it is asked each time
         return _asked(op, y, x)
-    if found is None:
-        found = _asked(op, y, x)
-        with _lock:
-            # the state now: an operator may keep what its first product has computed
-            _known.setdefault(op, {})[place, _state(op)] = found
-    return found
+    if known is not None and known.is_of(op):
+        return known.answer
+    answer = _asked(op, y, x)
+    with _lock:
+        # the state now: an operator may keep what its first product has computed
+        _known.setdefault(op, {})[place] = _Known(answer, *_state(op))
+    return answer
+
+
+class _Known(NamedTuple):
+    """An answer, and the state of the operator that gave it."""
+
+    answer: OperatorCheck
+    state: tuple
+    held: list[ref]
+    """What the state knows by its place in memory, where something else may lie once it is gone."""
+
+    def is_of(self, op: LinearPhysics) -> bool:
+        return all(thing() is not None for thing in self.held) and self.state == _state(op)[0]
 
 
 @torch.no_grad()
@@ -199,13 +214,17 @@ def _shaped(what: str, made: Tensor, like: Tensor) -> Tensor:
     return made
 
 
-def _state(op: LinearPhysics) -> tuple:
+def _state(op: LinearPhysics) -> tuple[tuple, list[ref]]:
     """Contents of the operator and its parts: tensors by place and version, numbers by value."""
-    held: list[tuple] = []
+    marks: list[tuple] = []
+    held: list[ref] = []
     for module in op.modules():
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-        held += [(name, _mark(value)) for name, value in (*tensors, *vars(module).items())]
-    return tuple(held)
+        for name, value in (*tensors, *vars(module).items()):
+            marks.append((name, _mark(value)))
+            with suppress(TypeError):  # a number, or a list
+                held.append(ref(value))
+    return tuple(marks), held
 
 
 def _mark(value: Tensor | float | str | Callable | None) -> tuple:

@@ -61,6 +61,34 @@ def test_nothing_is_kept_alive_and_threads_agree():
     assert gone() is None
 
 
+def test_what_takes_the_place_of_something_gone_is_asked_anew(monkeypatch):
+    asked, plain = [], checks._asked
+    monkeypatch.setattr(checks, "_asked", lambda *a: (asked.append(1), plain(*a))[1])
+    op = operators.deblur(KERNEL, normalize=True)
+    x = image(2, 1, SIDE, SIDE, dtype=torch.float32)
+    check_operator(op, x, x)
+    before = checks._state(op)[0]
+    kernel = op.kernel
+    op.kernel = kernel.clone()
+    monkeypatch.setattr(checks, "_state", lambda op: (before, []))  # another one where it lay
+    check_operator(op, x, x)
+    assert len(asked) == 1
+    del kernel
+    gc.collect()
+    op._kept = None  # it held the first kernel too
+    check_operator(op, x, x)
+    assert len(asked) == 2
+
+
+def test_an_operator_of_many_states_keeps_the_last_alone():
+    op = operators.deblur(KERNEL, normalize=True)
+    x = image(2, 1, SIDE, SIDE, dtype=torch.float32)
+    for _ in range(3):
+        op.kernel.mul_(1)
+        check_operator(op, x, x)
+    assert len(checks._known[op]) == 1
+
+
 class Unhashable(dp.LinearPhysics):
     __hash__ = None  # type: ignore[assignment]
 
