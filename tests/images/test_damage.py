@@ -143,11 +143,15 @@ def unreadable(folder):
 def retagged(path, array, options, compression=8, predictor=2):
     """A TIFF that says it is compressed so: nobody here writes such."""
     tifffile.imwrite(path, array, compression="zlib", predictor=2, **options)
+    set_tag(path, "Compression", compression)
+    set_tag(path, "Predictor", predictor)
+
+
+def set_tag(path, name, value):
     data = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as tiff:
-        for name, value in (("Compression", compression), ("Predictor", predictor)):
-            at = tiff.pages.first.tags[name].valueoffset
-            data[at : at + 2] = value.to_bytes(2, "little")
+        at = tiff.pages.first.tags[name].valueoffset
+    data[at : at + 2] = value.to_bytes(2, "little")
     path.write_bytes(data)
 
 
@@ -200,6 +204,18 @@ def test_a_deep_gray_tiff_of_any_compression_that_pillow_knows_is_read_whole(
     )
     assert torch.equal(read_image(packed).pixels, read_image(plain).pixels)
     assert read_image(packed).bits == (16 if dtype is np.uint16 else 32)
+
+
+def test_a_tiff_that_pillow_would_not_keep_whole_is_refused(tmp_path):
+    """It takes unsigned values for signed ones, and does not know doubles."""
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.arange(72, dtype=np.int32).reshape(9, 8)).save(path, compression="tiff_lzw")
+    set_tag(path, "SampleFormat", 1)
+    assert "compressed by LZW" in outcome(path)
+    doubles = np.full((9, 8), 0.5)
+    tifffile.imwrite(path, doubles, photometric="minisblack", compression="zlib")
+    set_tag(path, "Compression", 5)
+    assert "compressed by LZW" in outcome(path)
 
 
 def test_a_tiff_with_a_strip_left_out_is_refused(tmp_path):

@@ -102,8 +102,11 @@ def _by_pillow(path: ImageFile, page: Any) -> np.ndarray | None:
 
     if int(page.compression) not in COMPRESSION_INFO or page.axes != "YX" or page.photometric != 1:
         return None
-    with path.open("rb") as file, TiffImageFile(file) as image:
-        stored = np.asarray(image)
+    try:
+        with path.open("rb") as file, TiffImageFile(file) as image:
+            stored = np.asarray(image)
+    except SyntaxError:  # a kind of pixels that Pillow does not know
+        return None
     # Another type shows that Pillow has no room for all bits of the page, or for its sign.
     whole = stored.dtype.newbyteorder("=") == page.dtype and stored.size == math.prod(page.shape)
     return stored if whole else None
