@@ -59,7 +59,7 @@ def whole(value: object) -> int:
 
 
 def listed(value: object) -> list:
-    """What the value holds in its order; empty for what holds nothing, or in no order."""
+    """Things that the value holds, in order; none for what holds nothing, or in no order."""
     if isinstance(value, (set, frozenset, dict)):
         return []
     try:
@@ -69,7 +69,7 @@ def listed(value: object) -> list:
 
 
 def said(value: object) -> str:
-    """What somebody gave, on a line and short enough for a sentence."""
+    """The value as text on a line, short enough for a sentence."""
     try:
         text = " ".join(str(value).split())
     except ValueError:  # Python writes no integer of more than 4300 digits

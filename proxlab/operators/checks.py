@@ -89,7 +89,7 @@ class _Known(NamedTuple):
     answer: OperatorCheck
     state: tuple
     held: list[ref]
-    """What the state knows by its place in memory, where something else may lie once it is gone."""
+    """Things known by their place in memory, where something else may lie once they are gone."""
 
     def is_of(self, op: LinearPhysics) -> bool:
         return all(thing() is not None for thing in self.held) and self.state == _state(op)[0]
