@@ -38,7 +38,7 @@ def _restore(draw):
         assert all(
             bool(doubt) != sure for doubt, sure in zip(found.doubts, found.certified, strict=True)
         )
-        if bool(y.isfinite().all()) and float(y.abs().max()) <= MODERATE:
+        if bool(y.isfinite().all()) and float(y.detach().abs().max()) <= MODERATE:
             assert bool(found.image.isfinite().all())
         return found
 
