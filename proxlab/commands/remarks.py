@@ -4,6 +4,7 @@ import argparse
 import math
 from collections.abc import Iterator
 
+import torch
 from deepinv.physics import Inpainting
 
 from proxlab.commands.measurement import Measurement, Source
@@ -55,7 +56,7 @@ def _dark(args: argparse.Namespace, loaded: LoadedImage) -> Iterator[str]:
 
 
 def _seen(args: argparse.Namespace, op: Inpainting) -> Iterator[str]:
-    seen = float(op.mask.bool().double().mean())
+    seen = float(torch.as_tensor(op.mask).bool().double().mean())
     yield f"{100 * seen:.1f} % of the pixels are seen, the others missing"
     if args.mask and seen < FEW:
         yield (
