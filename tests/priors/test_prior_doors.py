@@ -18,6 +18,7 @@ PRIORS = {
     "icnn": LPN(ImageICNN(ImageICNNConfig(36, (2, 1))), (0.01, 0.5)).requires_grad_(False),
     "dncnn": DnCNNDenoiser(DnCNNConfig(depth=3, width=4)).requires_grad_(False),
     "unet-gray": proxlab.load("unet-gray"),
+    "crate-completion": proxlab.load("crate-completion"),
     "tiles": proxlab.Tiled("lpn-gray", 16),
 }
 IMAGES = {

@@ -62,6 +62,7 @@ class Completion(Denoiser):
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The estimate where nothing is missing, [B, C, H, W]. Raises as `CrateDenoiser.prox`."""
+        check_images(v)
         return self.complete(v, torch.ones_like(v[:1, :1]), sigma)
 
     def complete(self, y: Tensor, seen: Tensor, sigma: float | Tensor) -> Tensor:
