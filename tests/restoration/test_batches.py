@@ -1,5 +1,7 @@
 """Batches: an image comes out as it does alone, whatever its neighbours are or come to."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from skimage.data import camera
@@ -74,3 +76,34 @@ def test_an_image_that_diverges_is_told_and_the_others_are_returned():
     assert found.doubts[0] == alone.doubts[0] and found.steps[0] == alone.steps[0]
     with pytest.raises(Diverged, match="in image 0 of the batch"):
         proxlab.restore(y[1:2], op, "lpn-gray-small", sigma=float(sigma[1]), weight=1.0, **run)
+
+
+def test_threads_and_repetition_change_nothing():
+    op, prior = OPERATORS["valid"](), proxlab.load("lpn-gray-small")
+    y, before = op.A(PHOTO), torch.get_num_threads()
+
+    def run(n=1):
+        torch.set_num_threads(n)
+        return proxlab.restore(y, op, prior, steps=60)
+
+    try:
+        first, again, two = run(), run(), run(2)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(first.image, again.image) and first.doubts == again.doubts
+    assert torch.equal(first.trace.residual, again.trace.residual)
+    assert off(two.image, first.image) < 1e-5 and two.certified == first.certified
+
+
+@pytest.mark.filterwarnings("ignore:the prox of the data term stopped short")
+def test_threads_that_share_prior_and_operator_get_what_each_gets_alone():
+    op, prior = OPERATORS["ct"](), proxlab.load("lpn-gray-small")
+    images = [PHOTO, PHOTO.flip(2), PHOTO.roll(5, 3), 0.3 * PHOTO]
+    measured = [op.A(x) for x in images]
+    wanted = [proxlab.restore(y, op, prior, steps=40) for y in measured]
+    shared = OPERATORS["ct"]()
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(proxlab.restore, y, shared, prior, steps=40) for y in 2 * measured]
+        found = [job.result() for job in jobs]
+    for one, other in zip(found, 2 * wanted, strict=True):
+        assert off(one.image, other.image) < 1e-6 and one.doubts == other.doubts
