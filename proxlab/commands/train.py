@@ -31,8 +31,9 @@ def train_recipe(args: Namespace) -> None:
         recipe.config, **{name: value for name, value in told.items() if value is not None}
     )
     with processes.joined(device(args.device)) as place:
+        talks = not args.quiet
         run = Run(
-            args.minutes, args.resume, progress=not args.quiet and on_terminal(), device=place
+            args.minutes, args.resume, progress=talks and on_terminal(), remarks=talks, device=place
         )
         path = recipe(args.data, out, config=config, start=args.start, run=run)
         first = processes.rank() == 0

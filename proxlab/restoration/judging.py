@@ -154,7 +154,7 @@ def judged_by_gap(job: Job, last: Result, composite: str) -> tuple[list[Evidence
 
 def tol_of(job: Job, b: int) -> float:
     """The tolerance of image b."""
-    tol = torch.as_tensor(job.settings.tol)
+    tol = torch.as_tensor(job.settings.tol, dtype=torch.float64)
     return float(tol[b] if tol.ndim else tol)
 
 

@@ -93,7 +93,8 @@ def _all(what: str, number: object, allowed: Callable[[Tensor], Tensor]) -> None
 
 def _numbers(what: str, number: object) -> Tensor:
     if isinstance(number, (Real, np.ndarray, Tensor)):
-        each = torch.as_tensor(number)
+        # a Python number of 1e-300 would be 0 in float32
+        each = torch.as_tensor(number, dtype=None if isinstance(number, Tensor) else torch.float64)
         if each.ndim <= 1 and each.numel() > 0 and not each.is_complex():
             return each.detach()
     raise ValueError(f"{what}, a number or one for each image, got {_told(number)}")

@@ -102,14 +102,18 @@ class Run:
     """Whether to go on from the state in its folder, if there is one."""
     progress: bool = False
     """Whether to show a bar on stderr."""
+    remarks: bool = False
+    """Whether stderr is told what a user may not expect, such as images read as they are drawn."""
     device: str = "cpu"
 
 
 DEFAULT_RUN = Run()
+MOST = 2**31 - 1
+"""The largest count that every part of a training can hold."""
 
 
 def check_counts(config: Loop) -> None:
-    """Raises ValueError if steps, batch or an interval of a configuration is less than 1."""
+    """Raises ValueError unless steps, batch and intervals of a configuration are 1 to `MOST`."""
     counts = {
         "steps": config.steps,
         "batch": config.batch,
@@ -119,3 +123,5 @@ def check_counts(config: Loop) -> None:
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} is at least 1, got {count}")
+        if count > MOST:
+            raise ValueError(f"{name} is at most {MOST}, got {count}")

@@ -143,7 +143,8 @@ def test_dicom_in_gives_dicom_out(here, problem, capsys):
 def test_the_default_prior(here, monkeypatch, capsys):
     asked = []
 
-    def load(name):
+    def load(name, sha256):
+        assert not sha256
         asked.append(name)
         raise ValueError("asked")
 

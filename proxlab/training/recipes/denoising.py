@@ -113,7 +113,7 @@ def open_split(load: Callable[[Path], Sequence[Tensor]], data: Path, run: Run) -
     """The images that `load` finds at `data`, divided.
 
     Those that stay on disk are decoded ahead where a GPU trains; elsewhere training has the cores
-    already. With `run.progress` stderr is told of them.
+    already. With `run.remarks` stderr is told of them.
     """
     found = load(data)
     images, held_out = hold_out(found)
@@ -123,7 +123,7 @@ def open_split(load: Callable[[Path], Sequence[Tensor]], data: Path, run: Run) -
     in_words = f"{len(images)} images of {'/'.join(place.parts[-2:]) if part else place.name}"
     if not isinstance(found, StoredImages):
         return Split(images, held_out, in_words, 0)
-    if run.progress:
+    if run.remarks:
         print(
             f"{len(found)} images are {found.nbytes / 2**30:.3g} GiB decoded: they are read as "
             f"they are drawn, and the last {found.cache.most / 2**30:.3g} GiB kept",
