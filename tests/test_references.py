@@ -1,4 +1,4 @@
-"""Every citation key in the two packages is listed in the README, once, and none is idle there."""
+"""Every citation key in the two packages is in docs/references.md, once, and none is idle there."""
 
 import io
 import re
@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("proxlab", "solvers")
-BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+BRACKETS = re.compile(r"\[([^\[\]]*)\](?!\()")
+"""What stands in brackets and is no link of Markdown."""
 KEY = re.compile(r"\b[A-Z][A-Za-z]+\d\d[a-z]?\b")
 
 
@@ -29,21 +30,19 @@ def cited(root: Path) -> set[str]:
     return found
 
 
-def listed(readme: str) -> Counter[str]:
-    """In the section "References", which is the last or ends at the next heading."""
-    return keys(readme.split("\n## References\n")[1].split("\n## ")[0])
-
-
 def faults(root: Path) -> list[str]:
-    readme = (root / "README.md").read_text()
-    used, known = cited(root), listed(readme)
+    place = root / "docs" / "references.md"
+    used, known = cited(root), keys(place.read_text())
+    pages = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     return (
-        [f"{key} is cited and not in README" for key in sorted(used - set(known))]
-        + [f"{key} is in README and never cited" for key in sorted(set(known) - used)]
+        [f"{key} is cited and not listed" for key in sorted(used - set(known))]
+        + [f"{key} is listed and never cited" for key in sorted(set(known) - used)]
         + [f"{key} is listed {n} times" for key, n in sorted(known.items()) if n > 1]
         + [
-            f"README cites {key} without listing it"
-            for key in sorted(set(keys(readme)) - set(known))
+            f"{page.name} cites {key}, which is not listed"
+            for page in pages
+            if page.exists()
+            for key in sorted(set(keys(page.read_text())) - set(known))
         ]
     )
 
@@ -54,20 +53,21 @@ def test_the_keys_cited_are_the_keys_listed():
 
 
 @pytest.mark.parametrize(
-    "code, readme, fault",
+    "code, listed, page, fault",
     [
-        ('"""f. [Good11, Sec. 2] [Bad22]"""', "[Good11] A.", "Bad22 is cited and not in README"),
-        ("x = 1  # as in [Good11; Bad22a]", "[Good11] A.", "Bad22a is cited and not in README"),
-        ('"""[Good11]"""', "[Good11] A. [Idle33] B.", "Idle33 is in README and never cited"),
-        ('"""[Good11]"""', "[Good11] A. [Good11] B.", "Good11 is listed 2 times"),
-        ('"""[Good11]"""', "[Good11] A.\n\n## Later\n[Bad22]", "README cites Bad22 without"),
-        ('"""[Good11, Thm. 1]"""\nx[Index12], [B, C]', "[Good11] A.", None),
+        ('"""f. [Good11, Sec. 2] [Bad22]"""', "[Good11] A.", "", "Bad22 is cited and not listed"),
+        ("x = 1  # as in [Good11; Bad22a]", "[Good11] A.", "", "Bad22a is cited and not listed"),
+        ('"""[Good11]"""', "[Good11] A. [Idle33] B.", "", "Idle33 is listed and never cited"),
+        ('"""[Good11]"""', "[Good11] A. [Good11] B.", "", "Good11 is listed 2 times"),
+        ('"""[Good11]"""', "[Good11] A.", "[Good11], [Bad22]", "a.md cites Bad22, which is not"),
+        ('"""[Good11, Thm. 1]"""\nx[Index12], [B, C]', "[Good11] A.", "[Good11]", None),
     ],
 )
-def test_that_check_catches_planted_keys(tmp_path, code, readme, fault):
-    for package in PACKAGES:
-        (tmp_path / package).mkdir()
+def test_that_check_catches_planted_keys(tmp_path, code, listed, page, fault):
+    for folder in (*PACKAGES, "docs"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "solvers" / "a.py").write_text(code + "\n")
-    (tmp_path / "README.md").write_text(f"# Title\n\n## References\n\n{readme}\n")
+    (tmp_path / "docs" / "references.md").write_text(f"# References\n\n{listed}\n")
+    (tmp_path / "docs" / "a.md").write_text(page)
     found = faults(tmp_path)
     assert found == [] if fault is None else len(found) == 1 and found[0].startswith(fault)

@@ -1,0 +1,104 @@
+"""The pages of the site: each is reached from the first by tables of contents, every link arrives.
+
+Nothing is built here; `.ci/run` does that, and fails on a warning.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TOCTREE = re.compile(r"```\{toctree\}\n(.*?)```", re.DOTALL)
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+MADE = ("gallery", "_build")
+"""Folders of docs that the build fills: what lies there is in no checkout."""
+
+
+def pages(docs: Path) -> dict[str, str]:
+    """Text of each page, by its path below `docs` without the suffix."""
+    found = {str(p.relative_to(docs).with_suffix("")): p.read_text() for p in docs.rglob("*.md")}
+    return {name: text for name, text in found.items() if name.split("/")[0] not in MADE}
+
+
+def listed(name: str, text: str) -> list[str]:
+    """Pages in the tables of contents of a page."""
+    lines = [line.strip() for block in TOCTREE.findall(text) for line in block.split("\n")]
+    folder = name.rpartition("/")[0]
+    return [f"{folder}/{line}".lstrip("/") for line in lines if line and not line.startswith(":")]
+
+
+def anchors(text: str) -> set[str]:
+    """Addresses of a page's headings, as MyST makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.M)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+def faults(root: Path) -> list[str]:
+    """Pages that no table of contents has or that are not there, and links that lead nowhere."""
+    docs = root / "docs"
+    every = pages(docs)
+    reached, todo = {"index"}, ["index"]
+    found = []
+    while todo:
+        name = todo.pop()
+        for below in listed(name, every[name]):
+            if below.split("/")[0] in MADE or below in reached:
+                continue
+            if below not in every:
+                found.append(f"{name} lists {below}, which is no page")
+                continue
+            reached.add(below)
+            todo.append(below)
+    found += [f"no table of contents has {name}" for name in sorted(set(every) - reached)]
+    outer = [root / name for name in ("README.md", "CONTRIBUTING.md") if (root / name).exists()]
+    texts = {docs / f"{name}.md": text for name, text in every.items()}
+    texts |= {path: path.read_text() for path in outer}
+    for path, text in texts.items():
+        for link in LINK.findall(CODE.sub("", text)):
+            address, _, place = link.partition("#")
+            if re.match(r"[a-z]+:", address):
+                continue
+            target = (path.parent / address).resolve() if address else path
+            where = path.relative_to(root)
+            if any(target.is_relative_to(docs.resolve() / folder) for folder in MADE):
+                continue
+            if not target.exists():
+                found.append(f"{where} links to {link}, which is not there")
+            elif place and target.suffix == ".md" and place not in anchors(target.read_text()):
+                found.append(f"{where} links to {link}, which has no such heading")
+    return found
+
+
+def test_every_page_is_reached_and_every_link_arrives():
+    every = pages(ROOT / "docs")
+    assert {"index", "guides/restore", "measured/models", "api/solvers"} <= set(every)
+    assert sum(len(LINK.findall(text)) for text in every.values()) > 80
+    assert faults(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "index, fault",
+    [
+        (
+            "# A\n\n```{toctree}\n:hidden:\n\nb/page\ngallery/index\n```\n[x](b/page.md#what-is-b)",
+            None,
+        ),
+        ("# A\n\n[x](b/page.md)", "no table of contents has b/page"),
+        ("```{toctree}\nb/page\nc\n```", "index lists c"),
+        ("```{toctree}\nb/page\n```\n[x](c.md)", "docs/index.md links to c.md"),
+        ("```{toctree}\nb/page\n```\n[x](b/page.md#who)", "docs/index.md links to b/page.md#who"),
+        ("# A\n```{toctree}\nb/page\n```\n[x](#b)", "docs/index.md links to #b"),
+        ("# A\n```{toctree}\nb/page\n```\n`[x](y.md)` [s](https://a.org/y.md) [x](#a)", None),
+    ],
+)
+def test_that_check_catches_planted_faults(tmp_path, index, fault):
+    (tmp_path / "docs" / "b").mkdir(parents=True)
+    (tmp_path / "docs" / "index.md").write_text(index + "\n")
+    (tmp_path / "docs" / "b" / "page.md").write_text(
+        "# B\n\n## What is `B`?\n\n[back](../index.md)\n"
+    )
+    found = faults(tmp_path)
+    assert found == [] if fault is None else len(found) == 1 and found[0].startswith(fault)
