@@ -22,11 +22,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "docstrings",
+    "figures",
     "links",
 ]
 exclude_patterns = ["_build", "_ext"]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold a class, which no cache keeps
-templates_path = []
+highlight_language = "none"  # of blocks that name no language: commands and formulas
 
 myst_enable_extensions = ["attrs_inline", "deflist"]
 myst_heading_anchors = 3
@@ -63,7 +64,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "navbar_align": "left",
     "show_prev_next": False,
     "show_toc_level": 2,
@@ -73,4 +74,5 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {page: [] for page in ("index", "quickstart", "references", "changelog")}
+ALONE = ("index", "quickstart", "choosing", "scale", "formulas", "references", "changelog")
+html_sidebars = {page: [] for page in ALONE}  # nothing lies below them

@@ -25,6 +25,7 @@ def pages(docs: Path) -> dict[str, str]:
 def listed(name: str, text: str) -> list[str]:
     """Pages in the tables of contents of a page."""
     lines = [line.strip() for block in TOCTREE.findall(text) for line in block.split("\n")]
+    lines = [re.sub(r".*<(.*)>$", r"\1", line) for line in lines]  # a title may stand before it
     folder = name.rpartition("/")[0]
     return [f"{folder}/{line}".lstrip("/") for line in lines if line and not line.startswith(":")]
 
@@ -83,7 +84,7 @@ def test_every_page_is_reached_and_every_link_arrives():
     "index, fault",
     [
         (
-            "# A\n\n```{toctree}\n:hidden:\n\nb/page\ngallery/index\n```\n[x](b/page.md#what-is-b)",
+            "```{toctree}\n:hidden:\n\nB <b/page>\ngallery/index\n```\n[x](b/page.md#what-is-b)",
             None,
         ),
         ("# A\n\n[x](b/page.md)", "no table of contents has b/page"),

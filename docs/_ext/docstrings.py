@@ -1,9 +1,11 @@
 """Docstrings as they are written here, plain text, made what Sphinx reads.
 
 A paragraph stays a paragraph, whatever signs its formulas have; what is indented by four more is
-an example; a list stays a list; sentences on what is raised and on sources begin a paragraph.
+an example; a list stays a list; sentences on what is raised and on sources begin a paragraph; and
+"y: a measurement; op: an operator" becomes a list of the parameters, if that is what they are.
 """
 
+import inspect
 import re
 
 from sphinx.application import Sphinx
@@ -11,6 +13,8 @@ from sphinx.application import Sphinx
 CODE = re.compile(r"(`+)([^`]+)\1")
 SIGNS = re.compile(r"([\\*_|`<>])")
 ITEM = re.compile(r"(?:- |\d+\. )")
+STRONG = "\x01"
+"""Sign for ** that is not escaped."""
 APART = re.compile(r"(?:Raises|Sources?:|Uses|Warns|Returns) ?")
 
 
@@ -26,8 +30,31 @@ def escaped(line: str) -> str:
     return "".join(pieces) + SIGNS.sub(r"\\\1", line[end:])
 
 
-def as_rest(lines: list[str]) -> list[str]:
-    """Lines of reStructuredText for the lines of a docstring."""
+def listed(lines: list[str], names: list[str]) -> list[str]:
+    """Lines of a docstring, "y: ...; op: ..." made a list where two parameters or more are told."""
+    name = re.compile(rf"(?:^|(?<=[;.]\s))({'|'.join(map(re.escape, names))}): ")
+    out, paragraphs = [], "\n".join(lines).split("\n\n")
+    for paragraph in paragraphs:
+        cuts = list(name.finditer(paragraph)) if names and paragraph[:1] != " " else []
+        if len(cuts) < 2:
+            out += [*paragraph.split("\n"), ""]
+            continue
+        ends = [*(cut.start() for cut in cuts[1:]), len(paragraph)]
+        out += [*paragraph[: cuts[0].start()].strip().split("\n"), ""]
+        rest = ""
+        for cut, end in zip(cuts, ends, strict=True):
+            said = paragraph[cut.end() : end].strip()
+            if end == len(paragraph):  # what follows the last parameter begins a line
+                said, _, rest = re.sub(r"\.\n(?=[A-Z])", ".\0", said, count=1).partition("\0")
+            said = " ".join(said.removesuffix(";").split())
+            out.append(f"- {STRONG}{cut[1]}{STRONG}: {said.removesuffix('.')}")
+        out += ["", *rest.split("\n"), ""]
+    return out
+
+
+def as_rest(lines: list[str], names: list[str]) -> list[str]:
+    """Lines of reStructuredText for the lines of a docstring; `names` are those of parameters."""
+    lines = listed(lines, names)
     out: list[str] = []
     inside = ""  # "", "text", "list", "code" or "test"
     for line in lines:
@@ -66,9 +93,17 @@ def _language(line: str) -> str:
     return "python" if code else "text"
 
 
+def _parameters(thing: object) -> list[str]:
+    try:
+        return list(inspect.signature(thing).parameters) if callable(thing) else []
+    except (TypeError, ValueError):
+        return []
+
+
 def setup(app: Sphinx) -> dict:
     def process(app, what, name, thing, options, lines) -> None:
-        lines[:] = [*as_rest(lines), ""]
+        text = "\n".join(as_rest(lines, _parameters(thing)))
+        lines[:] = [*text.replace(STRONG, "**").split("\n"), ""]
 
     app.connect("autodoc-process-docstring", process)
     return {"parallel_read_safe": True}

@@ -21,6 +21,7 @@ DEEPINV = {
 HOMES = {
     "deepinv.physics.LinearPhysics": "deepinv.physics.forward.LinearPhysics",
     "deepinv.physics.NoiseModel": "deepinv.physics.noise.NoiseModel",
+    "deepinv.physics.GaussianNoise": "deepinv.physics.noise.GaussianNoise",
     "deepinv.models.Denoiser": "deepinv.models.base.Denoiser",
     "deepinv.optim.Prior": "deepinv.optim.prior.Prior",
 }
@@ -29,6 +30,7 @@ ELSEWHERE = {
     "torch": {
         "torch.Tensor": "tensors.html#torch.Tensor",
         "torch.Generator": "generated/torch.Generator.html#torch.Generator",
+        "torch._C.Generator": "generated/torch.Generator.html#torch.Generator",
         "torch.device": "tensor_attributes.html#torch.device",
         "torch.dtype": "tensor_attributes.html#torch.dtype",
         "torch.nn.Module": "generated/torch.nn.Module.html#torch.nn.Module",
