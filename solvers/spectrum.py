@@ -87,13 +87,15 @@ def jacobian_spectrum(
     Lanczos from a fixed start, `krylov`. J u is a central difference over `step`, the length of the
     move in image units, 1e-3 sigma say: small against the sigma at which a prior bends, also where
     all of u lies on one pixel. Give v in float64: at that step float32 knows nothing. Two calls of
-    prox a step. Raises ValueError on step <= 0 or steps < 1.
+    prox a step. Raises ValueError on step <= 0, steps < 1, or no pixels.
 
         found = jacobian_spectrum(lambda v: prior.prox(v, 0.1), image.double(), step=1e-4)
         found.highest, found.lowest >= -1e-3, found.asymmetry < 1e-3
     """
     if not (step > 0 and steps >= 1):
         raise ValueError(f"a spectrum needs step > 0 and steps >= 1, got {step} and {steps}")
+    if v.numel() == 0:
+        raise ValueError(f"a spectrum is of images with pixels, got shape {list(v.shape)}")
 
     def jacobian(u: Tensor) -> Tensor:
         return (prox(v + step * u) - prox(v - step * u)) / (2 * step)

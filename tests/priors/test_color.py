@@ -127,7 +127,7 @@ RESTORE = [
 def toy(photos, monkeypatch):
     """The command, its prior replaced by one that mixes channels, among photographs."""
     monkeypatch.chdir(photos)
-    monkeypatch.setattr(restore, "named_prior", lambda name: colour_prior())
+    monkeypatch.setattr(restore, "named_prior", lambda name, sha256: colour_prior())
     np.save("mask.npy", (np.indices((36, 40)).sum(0) % 3 > 0).astype(np.uint8))
     Image.fromarray(camera()[:36, :40]).save("gray.png")
 

@@ -10,8 +10,8 @@ IMAGE = SIZE * SIZE * 4 / 1024
 
 def test_fifty_restorations_keep_nothing():
     found = growth(50, restorations())
-    assert found.python < 8  # tables that fill up; measured over 1000: below 0.2
-    assert found.resident < 400
+    assert found.python < 8  # tables that fill up; over 1000 it is 0.06
+    assert found.resident < 400  # over 1000 it is 1.5
 
 
 def test_a_restoration_that_is_kept_is_seen():
@@ -19,8 +19,8 @@ def test_a_restoration_that_is_kept_is_seen():
 
     def leaking(i: int) -> None:
         work(i)
-        kept.append([torch.zeros(2**18), list(range(10_000))])
+        kept.append([torch.zeros(2**21), list(range(10_000))])
 
     found = growth(20, leaking)
-    assert found.python > 50 and found.resident > 500
+    assert found.python > 50 and found.resident > 4000
     assert len(kept) == 20 and IMAGE == 1
