@@ -104,7 +104,7 @@ def _explicit_prior(draw):
     return lambda: keeps(x, proxlab.ExplicitPrior(prior).prox(x, sigma, gamma))
 
 
-@target("LPN")
+@target("LPN", 4)
 def _lpn(draw):
     prior, x = PRIORS["lpn-gray-small"], draw(images())
     sigma, tol = draw(sigmas), draw(numbers(1e-2))
