@@ -19,8 +19,6 @@ LOOK_EVERY = 10
 """Steps between two looks at the size of the iterates, which cost a pass over memory."""
 BLOW_UP = 1e6
 """An image this many times larger than at the first step, or than all ones, has blown up."""
-
-
 REMEDY = "try a smaller tau, sigma^2 of a restoration"
 
 
@@ -132,10 +130,11 @@ class Book:
                 if done.any():
                     done &= self.witness.resting(state, self.batch)
                 self.witness.see(k, state, self.batch, done)
-            self._store(state.x, done)
-            for image in self.batch[done].tolist():
-                self.stopped[image] = "tolerance"
-            self._end(k, done)
+            if done.any():
+                self._store(state.x, done)
+                for image in self.batch[done].tolist():
+                    self.stopped[image] = "tolerance"
+                self._end(k, done)
         if not (lost | done).any():
             return None
         return self.running.nonzero().flatten().to(state.x.device)
