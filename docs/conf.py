@@ -45,7 +45,7 @@ if any(SCRIPTS.glob("plot_*.py")):
     sphinx_gallery_conf = {
         "examples_dirs": str(SCRIPTS),
         "gallery_dirs": "gallery",
-        "within_subsection_order": "FileNameSortKey",
+        "within_subsection_order": "gallery_order.place",
         "download_all_examples": False,
         "min_reported_time": 1e9,  # a list of seconds is no part of the gallery
         "write_computation_times": False,

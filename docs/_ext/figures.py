@@ -6,7 +6,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 FIGURES = re.compile(r"[-\d.,/()%± e^]+(?:dB|s|MiB)?$")
-LONGEST = 28
+LONGEST = 32
 """Letters of a cell that is still a figure."""
 
 
