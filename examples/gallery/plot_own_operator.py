@@ -1,0 +1,101 @@
+"""
+An operator of your own
+=======================
+
+Super-resolution with an operator of deepinv, and MRI with two coils written in a dozen lines. Any
+``LinearPhysics`` that has A and its adjoint works wherever proxlab takes an operator.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from deepinv.physics import Downsampling, LinearPhysics
+from skimage.color import rgb2gray
+from skimage.data import astronaut, shepp_logan_phantom
+from skimage.transform import resize
+
+import proxlab
+from proxlab.images.metrics import psnr
+
+
+# %%
+# Two coils
+# ---------
+# A coil sees the image times its sensitivity, and the scanner measures some lines of the Fourier
+# transform of that. Complex numbers are kept as pairs of real ones, for real inner products.
+# If ``A_adjoint`` were not the adjoint of ``A``, ``restore`` would refuse.
+class TwoCoils(LinearPhysics):
+    def __init__(self, coils, lines):
+        super().__init__()
+        self.coils, self.lines = coils, lines
+
+    def A(self, x, **_):
+        return torch.view_as_real(torch.fft.fft2(self.coils * x, norm="ortho") * self.lines)
+
+    def A_adjoint(self, y, **_):
+        seen = torch.fft.ifft2(torch.view_as_complex(y) * self.lines, norm="ortho")
+        return (self.coils.conj() * seen).sum(1, keepdim=True).real
+
+
+generator = torch.Generator().manual_seed(0)
+r = torch.linspace(-1, 1, 128)
+coils = torch.stack([torch.exp(-((r + c) ** 2) / 1.5 + 1j * c * r[:, None]) for c in (-1.0, 1.0)])
+lines = torch.rand(128, 1, generator=generator) < 0.2
+lines[:8] = lines[-8:] = True  # low frequencies, where most of the energy is
+mri = TwoCoils(coils[None], lines)
+print(f"MRI: {float(lines.float().mean()):.0%} of the lines are measured")
+
+# %%
+# Super-resolution
+# ----------------
+# The photograph is smoothed and every second pixel kept, along both axes.
+
+half = Downsampling(img_size=(1, 128, 128), factor=2, filter="gaussian", padding="circular")
+photo = torch.from_numpy(rgb2gray(astronaut()[48:176, 160:288])).float()[None, None]
+phantom = torch.from_numpy(resize(shepp_logan_phantom(), (128, 128)))[None, None].float()
+
+# %%
+# One call for both
+# -----------------
+# Neither operator knows its noise, so ``restore`` is told.
+
+
+def restored(name, y, op, prior):
+    result = proxlab.restore(y, op, prior, noise=0.01)
+    print(f"{name}, {prior}: {'' if result.certified[0] else 'not '}certified {result.doubts[0]}")
+    return result.image
+
+
+def noisy(y):
+    return y + 0.01 * torch.randn(y.shape, generator=generator)
+
+
+y = noisy(half.A(photo))
+cubic = F.interpolate(y, size=127, mode="bicubic", align_corners=True)
+cubic = F.pad(cubic, (0, 1, 0, 1), mode="replicate")  # pixel i of y is pixel 2 i of the photograph
+learned = restored("super-resolution", y, half, "lpn-gray")
+rows = [{"measured": y, "cubic": cubic, "lpn-gray": learned, "truth": photo}]
+
+y = noisy(mri.A(phantom))
+filled = mri.A_adjoint(y) / coils.abs().square().sum(0)
+found = {prior: restored("MRI", y, mri, prior) for prior in ("tv", "lpn-gray")}
+rows.append({"zero-filled": filled, **found, "truth": phantom})
+
+# %%
+# What to look for
+# ----------------
+# The eyes and the mouth in the upper row, against cubic interpolation of the same pixels; streaks
+# in the hair are not hairs. In the lower row the three small ellipses at the bottom of the head:
+# with zeros for the missing lines aliasing hides them. The phantom is flat and gains more
+# than a patient would, and no prior mends an error in the coils, which in practice are estimated.
+
+figure, axes = plt.subplots(2, 4, figsize=(10, 5.6), layout="constrained")
+for row, shown in zip(axes, rows, strict=True):
+    for ax, (name, image) in zip(row, shown.items(), strict=True):
+        ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
+        if name not in ("measured", "truth"):
+            name += f", {float(psnr(image, shown['truth'])):.2f} dB"
+            print(name)
+        ax.set_title(name, fontsize=10)
+        ax.set_axis_off()
+plt.show()

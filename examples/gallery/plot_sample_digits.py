@@ -1,0 +1,72 @@
+"""
+Digits in a few steps
+=====================
+
+A proximal diffusion goes from noise to an image in implicit steps, each of them one evaluation of
+a network that was trained as a prox. Explicit samplers follow the score, and need more steps.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+
+import proxlab
+from proxlab.checkpoints import load_classifier
+
+# %%
+# Three samplers
+# --------------
+# ``proxdm-mnist`` and ``score-mnist`` are one architecture, trained for as many steps. "hybrid"
+# takes proximal steps and adds fresh noise; "sde" is Euler-Maruyama on the reverse diffusion, "ode"
+# Euler on the probability flow. A step costs one evaluation in all three. Digit i depends on the
+# seed and i alone, not on how many are drawn.
+
+SAMPLERS = {
+    "proximal, hybrid": ("proxdm-mnist", "hybrid"),
+    "score, ode": ("score-mnist", "ode"),
+    "score, sde": ("score-mnist", "sde"),
+}
+STEPS = (5, 10, 20)
+digits = {
+    (name, steps): proxlab.sample(model, n=64, steps=steps, kind=kind, seed=0)
+    for name, (model, kind) in SAMPLERS.items()
+    for steps in STEPS
+}
+
+# %%
+# How good are they?
+# ------------------
+# A classifier with 99.6 % accuracy on MNIST's test digits reads 64 of each. Two numbers are
+# printed: for how many it is at least 90 % sure, and how many of the ten digits it found. Neither
+# is a Frechet distance: a sampler that drew one perfect digit of each kind would pass. The
+# documentation has the distances over 10,000 digits, and against samplers of higher order, which
+# win at 5 and 10 steps.
+
+classifier = load_classifier()
+sure = {}
+for (name, steps), images in digits.items():
+    with torch.no_grad():
+        most, label = classifier(images.clamp(0, 1)).softmax(1).max(1)
+    sure[name, steps] = float((most > 0.9).float().mean())
+    kinds = len(label[most > 0.9].unique())
+    print(f"{name:18s}{steps:3d} steps: sure of {sure[name, steps]:4.0%}, {kinds} kinds of digits")
+
+# %%
+# What to look for
+# ----------------
+# Each row is a number of steps. In 5 steps the explicit samplers leave specks on the black ground
+# and broken strokes, "sde" above all; the last proximal step is a prox at time 0 itself and ends
+# clean. By 20 steps all look alike. The shares do not rise with every step, though the distances in
+# the documentation fall: of 64 digits a share is known to five percent or so, and to be sure is not
+# to be right. Some are of no kind at all, in each sampler and at any number of steps: a small
+# network's limit.
+
+figure, axes = plt.subplots(len(SAMPLERS), 1, figsize=(9, 6.9), layout="constrained")
+for ax, name in zip(axes, SAMPLERS, strict=True):
+    rows = [torch.cat(list(digits[name, n][:14, 0]), 1) for n in STEPS]
+    ax.imshow(torch.cat(rows).clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
+    ax.set_title(name, fontsize=11)
+    labels = [f"{n} steps\n{sure[name, n]:.0%} sure" for n in STEPS]
+    ax.set_yticks([28 * i + 14 for i in range(len(STEPS))], labels, fontsize=9)
+    ax.set_xticks([])
+    ax.tick_params(length=0)
+plt.show()
