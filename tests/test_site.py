@@ -3,6 +3,7 @@
 Nothing is built here; `.ci/run` does that, and fails on a warning.
 """
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -103,3 +104,35 @@ def test_that_check_catches_planted_faults(tmp_path, index, fault):
     )
     found = faults(tmp_path)
     assert found == [] if fault is None else len(found) == 1 and found[0].startswith(fault)
+
+
+def docstrings():
+    """The module that makes docstrings what Sphinx reads; it belongs to the site, to no package."""
+    path = ROOT / "docs" / "_ext" / "docstrings.py"
+    spec = importlib.util.spec_from_file_location("site_docstrings", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "plain, rest",
+    [
+        ("|x - v|^2 of R_ and *", r"\|x - v\|^2 of R\_ and \*"),
+        ("the `prox`s of `a_b`", r"the ``prox``\ s of ``a_b``"),
+        (
+            "Text.\n\n    y = op(x)\n\nMore.",
+            "Text.\n\n.. code-block:: python\n\n    y = op(x)\n\nMore.",
+        ),
+        ("Text.\nRaises ValueError.", "Text.\n\nRaises ValueError."),
+        ("- one\n  two\n- three", "- one\n  two\n- three"),
+        (
+            "y: an image\n[B]; op: what\nmeasures. Good.\nAn image is kept.",
+            "- \1y\1: an image [B]\n- \1op\1: what measures. Good\n\nAn image is kept.",
+        ),
+        ("op: what measures.", "op: what measures."),
+    ],
+)
+def test_docstrings_mean_what_they_say_on_the_site(plain, rest):
+    made = "\n".join(docstrings().as_rest(plain.split("\n"), ["y", "op"]))
+    assert re.sub(r"\n{3,}", "\n\n", made).strip() == rest

@@ -7,8 +7,10 @@ an example; a list stays a list; sentences on what is raised and on sources begi
 
 import inspect
 import re
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:  # tests read this file where there is no Sphinx
+    from sphinx.application import Sphinx
 
 CODE = re.compile(r"(`+)([^`]+)\1")
 SIGNS = re.compile(r"([\\*_|`<>])")
@@ -100,7 +102,7 @@ def _parameters(thing: object) -> list[str]:
         return []
 
 
-def setup(app: Sphinx) -> dict:
+def setup(app: "Sphinx") -> dict:
     def process(app, what, name, thing, options, lines) -> None:
         text = "\n".join(as_rest(lines, _parameters(thing)))
         lines[:] = [*text.replace(STRONG, "**").split("\n"), ""]
