@@ -47,8 +47,9 @@ for name, image in shown.items():
 # The eyes and the line of the hair. Wavelets leave the mask visible as speckle; this result is
 # certified all the same, since it *is* the minimiser for wavelets, which is a poor description of a
 # face. Total variation is clean but makes stairs of slow shades, on the cheek above all. The
-# learned prior follows thin lines across missing pixels. Where a detail is smaller than the gaps,
-# as in the pupils, it has to guess, and nothing in the picture tells a guess from a measurement.
+# learned prior follows thin lines across missing pixels. The spot of light in the eye on the right
+# fell on lost pixels, and no prior brings it back: what is smaller than the gaps is guessed, and
+# nothing in the picture tells a guess from a measurement.
 
 figure, axes = plt.subplots(2, 5, figsize=(12, 5.2), layout="constrained")
 for (whole, near), (name, image) in zip(axes.T, shown.items(), strict=True):

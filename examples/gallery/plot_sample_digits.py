@@ -35,7 +35,7 @@ digits = {
 # %%
 # How good are they?
 # ------------------
-# A classifier with 99.6 % accuracy on MNIST's test digits reads 64 of each. Two numbers are
+# A classifier of digits that ships with proxlab reads 64 of each. Two numbers are
 # printed: for how many it is at least 90 % sure, and how many of the ten digits it found. Neither
 # is a Frechet distance: a sampler that drew one perfect digit of each kind would pass. The
 # documentation has the distances over 10,000 digits, and against samplers of higher order, which
