@@ -48,7 +48,7 @@ for name, network in (("trained", trained), ("untrained", start)):
 # %%
 # What the codes look like
 # ------------------------
-# A code has hundreds of numbers a patch. Their three principal components become red, green and
+# A code has 128 numbers a patch. Their three principal components become red, green and
 # blue.
 
 
