@@ -65,7 +65,9 @@ def picture() -> Figure:
     first = learned.descent
     fall = learned.trace.objective
     assert fall is not None
-    below.plot(range(first, len(fall)), fall[first:, 0] - fall[first:, 0].min() + 1, color="#4e79a7")
+    below.plot(
+        range(first, len(fall)), fall[first:, 0] - fall[first:, 0].min() + 1, color="#4e79a7"
+    )
     below.set_yscale("log")
     below.set_xlabel("step")
     below.set_ylabel("objective - least + 1")

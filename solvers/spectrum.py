@@ -87,7 +87,8 @@ def jacobian_spectrum(
     Lanczos from a fixed start, `krylov`. J u is a central difference over `step`, the length of the
     move in image units, 1e-3 sigma say: small against the sigma at which a prior bends, also where
     all of u lies on one pixel. Give v in float64: at that step float32 knows nothing. Two calls of
-    prox a step. Raises ValueError on step <= 0, steps < 1, or no pixels.
+    prox a step. NaN for an image at which it gives NaN or infinity. Raises ValueError on step <= 0,
+    steps < 1, or no pixels.
 
         found = jacobian_spectrum(lambda v: prior.prox(v, 0.1), image.double(), step=1e-4)
         found.highest, found.lowest >= -1e-3, found.asymmetry < 1e-3
@@ -190,6 +191,9 @@ def _extremes(table: Tensor) -> Spectrum:
     """Extremes of the table [B, K + 1, K] of each image, up to where its space was complete."""
     rows = []
     for one in table:
+        if not bool(one.isfinite().all()):
+            rows.append(one.new_full((4,), math.nan))
+            continue
         ends = (one.diagonal(-1) <= EXHAUSTED).nonzero().flatten()
         size = int(ends[0]) + 1 if len(ends) else one.shape[1]
         square = one[:size, :size]

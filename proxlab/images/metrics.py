@@ -33,8 +33,9 @@ def has_ssim(x: Tensor) -> bool:
 def ssim(x: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity [B], Gaussian weights of width 1.5 [Wang04], by scikit-image.
 
-    Raises ValueError for images of other shapes than the truth's, and for images that its window of
-    11 x 11 pixels does not fit into, of which there is no SSIM (`has_ssim`).
+    NaN for an image with NaN or infinity. Raises ValueError for images of other shapes than the
+    truth's, and for images that its window of 11 x 11 pixels does not fit into, of which there is
+    no SSIM (`has_ssim`).
 
         ssim(torch.ones(1, 1, 16, 16), torch.ones(1, 1, 16, 16))         # 1
     """
@@ -48,7 +49,9 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
 
     return torch.tensor(
         [
-            structural_similarity(
+            float("nan")
+            if not bool(a.isfinite().all() and b.isfinite().all())
+            else structural_similarity(
                 a.cpu().double().numpy(),
                 b.cpu().double().numpy(),
                 data_range=1.0,

@@ -45,3 +45,13 @@ def test_the_command_leaves_out_the_ssim_of_a_small_image_and_says_so(side, said
     assert main([*words.split(), "--steps", "3", "--device", "cpu"]) == 0
     assert "PSNR " in (told := capsys.readouterr().out) and said in told
     assert (tmp_path / "tiny-restored.png").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_number_has_no_ssim_and_its_neighbour_has():
+    x = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    odd = x.clone()
+    odd[0, 0, 3, 3] = torch.inf
+    for one, other in ((odd, x), (x, odd)):
+        found = ssim(one, other)
+        assert found[0].isnan() and found[1] == pytest.approx(1.0)

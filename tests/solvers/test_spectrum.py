@@ -110,3 +110,13 @@ def test_a_forgotten_coefficient_would_be_caught():
 def test_nonsense_is_refused(step, steps):
     with pytest.raises(ValueError, match="step > 0 and steps >= 1"):
         jacobian_spectrum(prox, images(), step, steps)
+
+
+def test_an_image_that_is_no_number_has_a_spectrum_of_none_and_its_neighbours_theirs():
+    v = torch.rand(3, 1, 5, 5, dtype=torch.float64)
+    v[1, 0, 2, 2] = torch.inf
+    found = jacobian_spectrum(lambda v: v / 2, v, 1e-3, 3)
+    assert found.highest.isnan().tolist() == [False, True, False]
+    assert found.highest[[0, 2]].tolist() == pytest.approx([0.5, 0.5])
+    with pytest.raises(ValueError, match="images with pixels, got shape"):
+        jacobian_spectrum(lambda v: v / 2, v[..., :0], 1e-3)
