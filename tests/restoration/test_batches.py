@@ -36,27 +36,33 @@ def off(found, wanted):
 
 
 @pytest.mark.filterwarnings("ignore:the prox of the data term stopped short")
-@pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize(
-    "prior, solver", [("lpn-gray-small", "pgd"), ("lpn-gray-small", "admm"), ("tv", None)]
+    "name, prior, solver",
+    [
+        ("deblur", "lpn-gray-small", "pgd"),
+        ("valid", "lpn-gray-small", "pgd"),
+        ("inpaint", "lpn-gray-small", "admm"),
+        ("ct", "lpn-gray-small", "admm"),
+        ("inpaint", "tv", None),
+        ("ct", "tv", None),
+    ],
 )
 def test_the_neighbours_of_an_image_change_nothing(name, prior, solver):
     op = OPERATORS[name]()
     y = neighbours(op)
     noise = torch.tensor([0.02, 0.03, 0.01, 0.05, 0.4]) * (10 if name == "ct" else 1)
-    settings = {"solver": solver, "steps": 60, "tol": 1e-3}
+    settings = {"solver": solver, "steps": 40, "tol": 1e-3}
     together = proxlab.restore(y, op, prior, noise=noise, **settings)
-    one = slice(PLACE, PLACE + 1)
-    alone = proxlab.restore(y[one], op, prior, noise=float(noise[PLACE]), **settings)
-    assert off(together.image[one], alone.image) < 1e-5
-    assert together.stopped[PLACE] == alone.stopped[0]
-    assert together.doubts[PLACE] == alone.doubts[0]
-    assert together.sigma[PLACE] == pytest.approx(float(alone.sigma), rel=1e-6)
     for b, (other, s) in enumerate(zip(y.split(1), noise, strict=True)):
-        own = proxlab.restore(other, op, prior, noise=float(s), **settings)
-        assert off(together.image[b : b + 1], own.image) < 1e-5 or b == 0
-        assert together.certified[b] == own.certified[0]
+        alone = proxlab.restore(other, op, prior, noise=float(s), **settings)
+        assert off(together.image[b : b + 1], alone.image) < 1e-5 or b == 0
+        assert together.certified[b] == alone.certified[0]
+        if b == PLACE:
+            assert together.stopped[b] == alone.stopped[0]
+            assert together.doubts[b] == alone.doubts[0]
+            assert together.sigma[b] == pytest.approx(float(alone.sigma), rel=1e-6)
     # planted: what the test can see
+    one = slice(PLACE, PLACE + 1)
     wrong = proxlab.restore(y[one], op, prior, noise=1.02 * float(noise[PLACE]), **settings)
     assert off(together.image[one], wrong.image) > 1e-5
 
@@ -84,7 +90,7 @@ def test_threads_and_repetition_change_nothing():
 
     def run(n=1):
         torch.set_num_threads(n)
-        return proxlab.restore(y, op, prior, steps=60)
+        return proxlab.restore(y, op, prior, steps=30)
 
     try:
         first, again, two = run(), run(), run(2)
