@@ -6,7 +6,7 @@ import torch
 from proxlab.operators import deblur, gaussian_kernel
 from proxlab.priors.total_variation import TV
 from proxlab.restoration.data_terms import data_term
-from solvers import conjugate_gradient, pdhg
+from solvers import cgls, conjugate_gradient, pdhg, sirt
 from solvers.conditions import diverging
 from solvers.primal_dual import _gap, _least, _size, partial_gap
 from solvers.protocols import dot
@@ -96,3 +96,18 @@ def test_a_start_at_zero_has_the_size_of_the_best_step_down():
     torch.testing.assert_close(_size(f, x), step * d.norm(dim=1))
     away = x + 1000
     torch.testing.assert_close(_size(f, away)[0], away[0].norm(), rtol=1, atol=0)
+
+
+@pytest.mark.parametrize("solver", [cgls, sirt])
+def test_least_squares_tells_the_misfit_that_its_image_has(solver):
+    A = torch.rand(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = torch.rand(2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = torch.zeros(2, 4, dtype=torch.float64)
+    states = solver(lambda x: x @ A.mT, lambda r: r @ A, y, x)
+    for state in (next(states) for _ in range(3)):
+        misfit = (state.x @ A.mT - y).square().sum(1) / 2
+        assert state.misfit.tolist() == pytest.approx(misfit.tolist())
+        if solver is cgls:
+            assert state.objective.tolist() == pytest.approx(misfit.tolist())
+            gradient = ((state.x @ A.mT - y) @ A).norm(dim=1) / (y @ A).norm(dim=1)
+            assert state.residual.tolist() == pytest.approx(gradient.tolist(), abs=1e-12)
