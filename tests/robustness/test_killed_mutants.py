@@ -6,11 +6,11 @@ import torch
 from proxlab.operators import deblur, gaussian_kernel
 from proxlab.priors.total_variation import TV
 from proxlab.restoration.data_terms import data_term
-from solvers import cgls, conjugate_gradient, pdhg, sirt
-from solvers.conditions import diverging
+from solvers import Diverged, cgls, conjugate_gradient, fista, pdhg, pgd, run, sirt, witness
+from solvers.conditions import PROVED, diverging
 from solvers.primal_dual import _gap, _least, _size, partial_gap
 from solvers.protocols import dot
-from tests.toys import problem
+from tests.toys import Ridge, problem
 
 
 def hilbert(n: int) -> torch.Tensor:
@@ -111,3 +111,22 @@ def test_least_squares_tells_the_misfit_that_its_image_has(solver):
             assert state.objective.tolist() == pytest.approx(misfit.tolist())
             gradient = ((state.x @ A.mT - y) @ A).norm(dim=1) / (y @ A).norm(dim=1)
             assert state.residual.tolist() == pytest.approx(gradient.tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize("solver, t", [(pgd, 2.05), (fista, 1.5)])
+def test_no_step_is_called_proved_at_which_a_quadratic_diverges(solver, t):
+    f = problem(1, 8, 6)
+    far = torch.ones(1, 6, dtype=torch.float64)
+    tau = t / torch.linalg.matrix_norm(f.A, 2).square().max()
+    with pytest.raises(Diverged):
+        run(solver(f, Ridge(0.0), far, tau=float(tau)), max_steps=20_000, tol=1e-300)
+    assert PROVED[solver].convex < t
+
+
+def test_a_witness_keeps_no_more_than_its_memory_allows(monkeypatch):
+    f = problem(2, 8, 6)
+    x = torch.zeros(2, 6, dtype=torch.float64)
+    monkeypatch.setattr(witness, "MOST_BYTES", 5 * 3 * x.numel() * x.element_size())
+    look = witness.Witness(pairs=64)
+    run(pgd(f, Ridge(0.1), x, tau=0.1), max_steps=40, tol=1e-12, witness=look)
+    assert 3 <= len(look.of(0).x) <= 5
