@@ -46,8 +46,8 @@ def restore(
     if None; pdhg asks for no prox, and there it changes nothing; steps: at most so many, those of
     the descent included, 400 if None and 3000 of pdhg; tol: relative residual at which an image
     stops, for pdhg the duality gap over the objective. noise, weight, sigma and tol are numbers, or
-    one for each image. init: first estimate [B, C, H, W], from which the solver
-    starts without a descent; checks: what the evidence rests on; progress: whether to draw a bar.
+    one for each image. init: first estimate [B, C, H, W], from which the solver starts without a
+    descent; checks: what the evidence rests on; progress: whether to draw a bar.
     An image comes out as it does alone, whatever the others of its batch; one that diverges is NaN
     in every pixel, `stopped` and `doubts` say so, and the others are restored.
     Raises ValueError or TypeError on what cannot be, an operator that knows no noise level and an
@@ -65,9 +65,12 @@ def restore(
 
 
 def _tensor(thing: _Kept | np.ndarray) -> _Kept | Tensor:
-    """An array as a tensor; anything else as it is. Raises TypeError for an array of no numbers."""
+    """An array as a tensor; anything else as it is. Raises TypeError for an array of no numbers,
+    and for one with a mask, which would be lost."""
     if not isinstance(thing, np.ndarray):
         return thing
+    if isinstance(thing, np.ma.MaskedArray):
+        raise TypeError("an array with a mask of its own is not read; take array.filled(...)")
     try:
         return torch.from_numpy(np.ascontiguousarray(thing, thing.dtype.newbyteorder("=")))
     except TypeError:

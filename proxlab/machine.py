@@ -1,6 +1,7 @@
 """Settings and figures of the machine: float32 in full, freed memory kept, memory used at most."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def _forked() -> None:
     _lock, _inside = threading.Lock(), 0
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
+if sys.platform != "win32":  # where nothing forks
     os.register_at_fork(after_in_child=_forked)
 
 

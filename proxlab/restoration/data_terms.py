@@ -56,7 +56,7 @@ def data_term(
     if strange:
         raise ValueError(f"{strange} of {y.numel()} measurements are NaN or infinite")
     largest = float(y.abs().max()) if y.numel() else 0.0
-    if largest**2 * y.numel() > torch.finfo(y.dtype).max:
+    if largest > (torch.finfo(y.dtype).max / max(y.numel(), 1)) ** 0.5:
         raise ValueError(
             f"the measurement reaches {largest:.3g}, whose square is too large for {y.dtype}; "
             "divide y and noise by the value of white"

@@ -71,7 +71,7 @@ class Premises:
 def units_doubts(name: str, x: Image) -> list[str]:
     """A sentence for each image x [B, C, H, W] that is plainly not in [0, 1], else empty.
 
-    Noise and the errors of a first estimate are let pass; black images are.
+    The brightest hundredth of the pixels decides, so noise and streaks do not; black is let pass.
     """
     found, most = [], max(1, x[0].numel() // 100)
     for one in x:

@@ -26,6 +26,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 import solvers
+from proxlab.operators.arguments import positive
 from proxlab.operators.checks import check_operator
 from proxlab.operators.data_term_checks import check_data_term
 from proxlab.operators.foreign import as_operator
@@ -45,7 +46,6 @@ from proxlab.restoration.premises import (
 from proxlab.restoration.settings import ALGORITHMS, Settings
 from solvers import Result, Trace
 from solvers.primal_dual import HasComposite, condat_vu, pdhg
-from solvers.protocols import PerImage, float_for_sums
 
 DEFAULT = Settings()
 STEPS = 400
@@ -105,7 +105,7 @@ def restore(
     """
     weight: float | Tensor = prior.capabilities.default_weight
     if settings.weight is not None:
-        weight = one_each("weight", settings.weight, y)
+        weight = positive("weight", settings.weight, y).detach()
     noise = settings.noise
     if isinstance(noise, str):  # "auto": `Settings` takes no other
         noise = estimate_noise(y, op)
@@ -128,8 +128,7 @@ def restore(
         if settings.sigma is None:
             sigma = default_sigma(lipschitz, prior)
         else:
-            sigma = one_each("sigma", settings.sigma, y).cpu()
-        one_each("tol", settings.tol, y)
+            sigma = positive("sigma", settings.sigma, y).detach().cpu()
         level = (weights.image * weight).rsqrt()
         before = Premises(
             sigma**2,
@@ -151,16 +150,6 @@ def restore(
         run = run_at_level(algorithm, f, prior, sigma, settings, (plain, init), progress)
         job = checked_again(job, plain)
         return _restoration(job, run.first, run.last, *judged(job, run))
-
-
-def one_each(name: str, number: float | Tensor, y: Tensor) -> PerImage:
-    """A setting that is a number, or one for each image, as float64 [B]; ValueError otherwise."""
-    each = torch.as_tensor(number, dtype=float_for_sums(y), device=y.device).detach()
-    if each.shape not in ((), y.shape[:1]):
-        raise ValueError(
-            f"{name} is a number, or one for each of the {len(y)} images, got {list(each.shape)}"
-        )
-    return each.expand(len(y))
 
 
 def _checked_init(init: Tensor | None, plain: Tensor) -> Tensor | None:

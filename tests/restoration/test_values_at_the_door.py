@@ -23,6 +23,8 @@ WRONG_Y = {
     "a list": ([1.0], "got list"),
     "strings": (np.array(["a"]), "an array of numbers is needed"),
     "16 bits": (np.ones((1, 1, 12, 14), np.uint16), "uint16"),
+    "a mask of its own": (np.ma.array(Y.numpy(), mask=Y.numpy() > 0.5), "a mask of its own"),
+    "far too large": (1e200 * Y.double(), "reaches .*e.199, whose square is too large"),
     "too large to square": (1e30 * Y, "reaches .*e.29, whose square is too large"),
 }
 WRONG_SETTINGS = {

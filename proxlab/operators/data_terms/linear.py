@@ -42,7 +42,7 @@ class LinearData:
     does not see, its null space, keeps v exactly however loose tol is.
     `non_negative` says that A has no entry below 0, so that a few products bound L for certain.
     The `preconditioner` helps an image until that once took `PRECONDITIONER_PATIENCE` steps.
-    An image with NaN or infinity, in v or in y, gives NaN and no other image less.
+    NaN or infinity in v or y of an image makes the answer of that image NaN, and of no other.
     `stopped_short` collects the calls of the prox in which images missed tol, because of max_steps
     or of rounding; the first one also warns. `inner_steps` counts products with A^T W A, of the
     image that took most. Nothing is stored on the physics.

@@ -61,9 +61,10 @@ class FanBeam:
     turn = 360.0
 
     def __post_init__(self):
-        for name in ("source_to_axis", "source_to_detector"):
-            length = _positive(f"{name} of a fan beam", getattr(self, name))
-            object.__setattr__(self, name, length)
+        to_axis = _positive("source_to_axis of a fan beam", self.source_to_axis)
+        to_detector = _positive("source_to_detector of a fan beam", self.source_to_detector)
+        object.__setattr__(self, "source_to_axis", to_axis)
+        object.__setattr__(self, "source_to_detector", to_detector)
 
     def detector(self, along: Array, forth: Array) -> Array:
         return self.source_to_detector * along / (forth + self.source_to_axis)
@@ -95,10 +96,12 @@ class Scan:
     """c, u in the middle of the detector: how far that is from where the axis is seen."""
 
     def __post_init__(self):
-        for name in ("height", "width", "detectors"):
-            object.__setattr__(self, name, _count(f"{name} of a scan", getattr(self, name)))
-        for name in ("detector_spacing", "pixel_spacing"):
-            object.__setattr__(self, name, _positive(name, getattr(self, name)))
+        counts = {"height": self.height, "width": self.width, "detectors": self.detectors}
+        for name, count in counts.items():
+            object.__setattr__(self, name, _count(f"{name} of a scan", count))
+        spacings = {"detector_spacing": self.detector_spacing, "pixel_spacing": self.pixel_spacing}
+        for name, length in spacings.items():
+            object.__setattr__(self, name, _positive(name, length))
         offset = real(self.detector_offset)
         if not abs(offset) <= MOST * self.detector_spacing:
             raise ValueError(
