@@ -21,7 +21,7 @@ from proxlab.commands.main import main
 from proxlab.comparison.comparing import compare
 from proxlab.comparison.plan import Plan
 from proxlab.diffusion import inception
-from proxlab.foreign_weights import Weights, checked_sha256, listed
+from proxlab.foreign_weights import Weights
 from proxlab.images import operator_files, reading
 from proxlab.priors.deepinv_denoisers import PRETRAINED
 from proxlab.training import state
@@ -203,13 +203,6 @@ def test_no_file_of_another_kind_is_read(cache, monkeypatch):
             weights.read([digest])
 
 
-def test_a_sha256_is_a_sha256():
-    assert listed("") == [] and listed("A" * 64 + ", " + "0" * 64) == ["a" * 64, "0" * 64]
-    for wrong in ("", "abc", "g" * 64, "0" * 63, "0" * 65, "0" * 64 + "\n"):
-        with pytest.raises(ValueError, match="64 hexadecimal digits, got"):
-            checked_sha256(wrong)
-
-
 def test_the_network_of_fid_is_handed_on_as_a_file_of_our_own(cache, monkeypatch):
     """torch-fidelity opens a path by itself; what it opens holds the tensors and nothing else."""
     good = io.BytesIO()
@@ -239,22 +232,3 @@ def test_the_network_of_fid_is_handed_on_as_a_file_of_our_own(cache, monkeypatch
     assert inception.inception_distance(IMAGES, IMAGES) == 7
     ((path, state),) = opened
     assert Path(path).parent != cache and torch.equal(state["weight"], torch.ones(2))
-
-
-def test_nothing_else_of_the_package_opens_a_pickle():
-    """A new door would be a line with one of these words in another file than the known ones."""
-    known = {
-        "torch.load(": {"foreign_weights.py", "state.py"},
-        "load_state_dict_from_url": set(),
-        "import pickle": set(),
-        "allow_pickle=True": set(),
-        "yaml": set(),
-        "weights_only=False": set(),
-    }
-    found = {word: set() for word in known}
-    for package in ("proxlab", "solvers"):
-        for path in (Path(proxlab.__file__).parents[1] / package).rglob("*.py"):
-            for word in known:
-                if word in path.read_text(encoding="utf-8"):
-                    found[word].add(path.name)
-    assert found == known
