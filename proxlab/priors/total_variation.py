@@ -9,7 +9,6 @@ gap says that it is near enough. [Rudin92; Chambolle11; Beck09]
 """
 
 import math
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch import Tensor
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
 from proxlab.priors.gradients import stopped
+from proxlab.priors.weighted_length import WeightedLength, lengths
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
 TV_WEIGHT = 8.0
@@ -138,68 +138,6 @@ class WarmTV:
         return WarmTV(self.prior, None if self._last is None else self._last[index])
 
 
-@dataclass(frozen=True)
-class WeightedLength:
-    """g(x) = weight * sum |K x|, K the forward differences inside the image: x -> [B, 2, C, H, W].
-
-    A `solvers.primal_dual.Composite`; weight a float, or one for each image [B].
-    """
-
-    weight: float | PerImage
-    norm_squared: float = 8.0
-    """A bound on |K|^2: each difference squared is at most twice its pixels squared."""
-
-    @property
-    def radius(self) -> float | PerImage:
-        """Largest length of a dual arrow."""
-        return self.weight
-
-    def forward(self, x: Image) -> Tensor:
-        """Differences to the pixel below and to the right, zero at the last ones."""
-        u = x.new_zeros(len(x), 2, *x.shape[1:])
-        if x.requires_grad and torch.is_grad_enabled():
-            u[:, 0, ..., :-1, :] = x[..., 1:, :] - x[..., :-1, :]
-            u[:, 1, ..., :-1] = x[..., 1:] - x[..., :-1]
-            return u
-        torch.sub(x[..., 1:, :], x[..., :-1, :], out=u[:, 0, ..., :-1, :])
-        torch.sub(x[..., 1:], x[..., :-1], out=u[:, 1, ..., :-1])
-        return u
-
-    def adjoint(self, u: Tensor) -> Image:
-        """K^T u: minus the divergence."""
-        down, right = u[:, 0, ..., :-1, :], u[:, 1, ..., :-1]
-        x = torch.zeros_like(u[:, 0])
-        x[..., :-1, :] -= down
-        x[..., 1:, :] += down
-        x[..., :-1] -= right
-        x[..., 1:] += right
-        return x
-
-    def project(self, u: Tensor) -> Tensor:
-        """Arrows longer than the weight, cut to it."""
-        weight = torch.as_tensor(self.weight, dtype=u.dtype, device=u.device).view(-1, 1, 1, 1)
-        longest = weight.clamp(min=torch.finfo(u.dtype).tiny)
-        return u * (weight / _lengths(u).clamp(min=longest)).unsqueeze(1)
-
-    def value(self, x: Image) -> PerImage:
-        """g(x), float64 [B]."""
-        total = _lengths(self.forward(x)).sum((1, 2, 3), dtype=torch.float64)
-        return total * self.weight
-
-    def spectrum(self, x: Image) -> Tensor:
-        """The Laplacian of an image that wraps around: all of K's differences and more."""
-        height, width = x.shape[-2:]
-        down = torch.fft.fftfreq(height, dtype=x.dtype, device=x.device)
-        across = torch.fft.rfftfreq(width, dtype=x.dtype, device=x.device)
-        return 4 - 2 * (2 * math.pi * down[:, None]).cos() - 2 * (2 * math.pi * across).cos()
-
-    def select(self, index: Tensor) -> "WeightedLength":
-        """The same for those images of the batch."""
-        if not isinstance(self.weight, Tensor):
-            return self
-        return replace(self, weight=self.weight[index])
-
-
 def denoised(
     v: Image, threshold: PerImage, u: Tensor | None, *, accuracy: float, max_steps: int
 ) -> tuple[Image, Tensor]:
@@ -239,16 +177,9 @@ def denoised(
     return x_out, u_out
 
 
-def _lengths(u: Tensor) -> Tensor:
-    """Length of each arrow, [B, 2, C, H, W] -> [B, C, H, W]."""
-    if u.requires_grad:  # an arrow of no length has a gradient, zero, only so
-        return torch.linalg.vector_norm(u, dim=1)
-    return torch.addcmul(u[:, 0].square(), u[:, 1], u[:, 1]).sqrt()
-
-
 def _gap(g: WeightedLength, x: Image, u: Tensor) -> PerImage:
     """g(x) - <K x, u>, [B] in float64, summed pixel by pixel, where each is zero or more."""
     arrows = g.forward(x)
     weight = torch.as_tensor(g.weight, device=x.device).view(-1, 1, 1, 1)
     inner = (arrows.double() * u).sum(1)
-    return (weight * _lengths(arrows).double() - inner).clamp(min=0).sum((1, 2, 3))
+    return (weight * lengths(arrows).double() - inner).clamp(min=0).sum((1, 2, 3))

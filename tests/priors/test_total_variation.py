@@ -8,7 +8,8 @@ from deepinv.models import TVDenoiser
 from skimage.data import camera
 
 from proxlab.priors.classical import TV
-from proxlab.priors.total_variation import TV_WEIGHT, WeightedLength, denoised
+from proxlab.priors.total_variation import TV_WEIGHT, denoised
+from proxlab.priors.weighted_length import WeightedLength
 from solvers.primal_dual import HasComposite, HasWarmStart
 
 CLEAN = torch.from_numpy(camera()[96:137, 200:248]).double()[None, None] / 255

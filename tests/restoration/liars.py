@@ -15,7 +15,8 @@ import proxlab
 from proxlab.operators import deblur, gaussian_kernel, inpaint, random_mask
 from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.priors.contract import Capabilities
-from proxlab.priors.total_variation import TV, WeightedLength
+from proxlab.priors.total_variation import TV
+from proxlab.priors.weighted_length import WeightedLength
 from proxlab.restoration import Restoration
 from solvers.protocols import HasProxAndValue
 

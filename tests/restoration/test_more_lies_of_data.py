@@ -16,7 +16,7 @@ import proxlab
 from proxlab.operators import deblur, gaussian_kernel
 from proxlab.operators.contract import Accuracy
 from proxlab.operators.noise import Weights
-from proxlab.priors.total_variation import WeightedLength
+from proxlab.priors.weighted_length import WeightedLength
 from solvers import Diverged
 from tests.restoration.liars import (
     CLEAN,
