@@ -226,7 +226,7 @@ def _trace(result: Restoration) -> dict:
         "residual": column(result.trace.residual),
         "data_misfit": column(result.trace.data_misfit),
         "descent": result.descent,
-        "sigma": float(torch.as_tensor(result.sigma).flatten()[0]),
+        "sigma": float(result.sigma[0]),
         "stopped": result.stopped[0],
         "certified": result.certified[0],
         "doubt": result.doubts[0],
