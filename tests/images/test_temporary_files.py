@@ -1,8 +1,10 @@
 """Temporary files of killed runs are removed by the next run; those in use never are."""
 
+import fcntl
 import multiprocessing
 import os
 import resource
+import sys
 import time
 
 import numpy as np
@@ -59,6 +61,20 @@ def test_those_of_other_machines_and_older_versions_are_kept_for_a_day(tmp_path,
     assert remove_left_over(tmp_path) == ([] if kept else [path])
 
 
+def test_where_there_are_no_locks_age_tells(tmp_path, monkeypatch):
+    """As on Windows, where fcntl is not to be had."""
+    monkeypatch.setattr(temporary_files, "_LOCKS", False)
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    old = tmp_path / f".tmp-{temporary_files._MACHINE}-0123456789ab.npy"
+    old.touch()
+    assert remove_left_over(tmp_path) == []
+    os.utime(old, (time.time() - 48 * 3600,) * 2)
+    with temporary_file(tmp_path, ".npy") as path:
+        assert not old.exists() and remove_left_over(tmp_path) == [] and path.exists()
+    write_json(tmp_path / "a.json", 1)
+    assert names(tmp_path) == ["a.json"]
+
+
 def test_only_ordinary_files_of_our_names_go(tmp_path):
     ours = f".tmp-{temporary_files._MACHINE}-0123456789a"
     os.mkfifo(tmp_path / f"{ours}0")
@@ -74,7 +90,7 @@ def test_only_ordinary_files_of_our_names_go(tmp_path):
 
 
 def test_a_file_taken_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
-    flock, taken = temporary_files.fcntl.flock, []
+    flock, taken = fcntl.flock, []
 
     def late(handle, how):
         if not taken:
@@ -82,7 +98,7 @@ def test_a_file_taken_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
             taken[0].unlink()
         flock(handle, how)
 
-    monkeypatch.setattr(temporary_files.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     with temporary_file(tmp_path) as path:
         assert path.exists() and path not in taken
 

@@ -8,6 +8,7 @@ import errno
 import io
 import math
 import os
+import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -75,7 +76,7 @@ def write_npy_parts(
 
 def _reserve(file: BinaryIO, size: int) -> None:
     """Take room for `size` more bytes, where the system can."""
-    reserve = vars(os).get("posix_fallocate")  # not on every system
+    reserve = os.posix_fallocate if sys.platform == "linux" else None
     if reserve is None or not size:
         return
     try:
