@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -118,13 +119,18 @@ def test_a_forked_child_leaves_its_parents_file(tmp_path):
     assert not path.exists()
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """A limit of file sizes, which fails as a full disk does: in the middle of a write."""
+    """A limit of file sizes, which fails as a full disk does: in the middle of a write.
+
+    It ends inside the test, because pytest's own output may be a file longer than that.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
@@ -139,27 +145,28 @@ def full_disk():
         ("a.npy", 32),
     ],
 )
-def test_a_full_disk_is_told_in_a_sentence_and_nothing_stays(tmp_path, full_disk, name, bits):
+def test_a_full_disk_is_told_in_a_sentence_and_nothing_stays(tmp_path, name, bits):
     noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    with pytest.raises(OSError, match=rf"cannot write .*{name}: .*free some space, or choose") as e:
+    said = rf"cannot write .*{name}: .*free some space, or choose"
+    with full_disk(), pytest.raises(OSError, match=said) as e:
         write_image(tmp_path / name, noise, bits)
     assert "\n" not in str(e.value) and names(tmp_path) == []
 
 
-def test_json_on_a_full_disk(tmp_path, full_disk):
-    with pytest.raises(OSError, match="cannot write .*a.json: File too large"):
+def test_json_on_a_full_disk(tmp_path):
+    with full_disk(), pytest.raises(OSError, match="cannot write .*a.json: File too large"):
         write_json(tmp_path / "a.json", list(range(10_000)))
     assert names(tmp_path) == []
 
 
-def test_room_is_taken_before_the_first_part_is_computed(tmp_path, full_disk):
+def test_room_is_taken_before_the_first_part_is_computed(tmp_path):
     asked = []
 
     def parts():
         asked.append(1)
         yield np.zeros((4, 100, 100))
 
-    with pytest.raises(OSError), writing(tmp_path / "a.npy") as path:
+    with full_disk(), pytest.raises(OSError), writing(tmp_path / "a.npy") as path:
         write_npy_parts(path, (4, 100, 100), np.float64, parts())
     assert not asked and names(tmp_path) == []
 
