@@ -56,7 +56,10 @@ def test_a_setting_that_is_none_is_refused_by_its_name(name, value):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
 
 
-@pytest.mark.parametrize("op", [None, lambda x: x, np.eye(3), OP.A], ids=str)
+KINDS = ["none", "function", "array", "bound-method"]
+
+
+@pytest.mark.parametrize("op", [None, lambda x: x, np.eye(3), OP.A], ids=KINDS)
 def test_what_is_no_operator_is_refused(op):
     with pytest.raises(TypeError, match="needs a deepinv LinearPhysics, got"):
         proxlab.restore(Y, op, "lpn-gray-small", steps=2)
