@@ -141,12 +141,12 @@ def fall(seen: Seen, found: Interpolation) -> tuple[float, float]:
 
     They are equal where R is known by the values that the prior reports.
     """
-    first = len(found.low) - len(seen.x)  # a probe is not of the run
     misfit = float(seen.misfits[0] - seen.misfits[-1])
     if seen.values is not None:
         known = misfit + float(seen.values[0] - seen.values[-1]) / seen.tau
         return known, known
-    low, high = (float(ends[first]) / seen.tau for ends in (found.low, found.high))
+    # without values there was no probe, so the first entry is that of the run
+    low, high = (float(ends[0]) / seen.tau for ends in (found.low, found.high))
     return misfit + low, misfit + high
 
 
