@@ -65,16 +65,46 @@ PARTS = {
         ),
         ("tests/priors",),
     ),
-    "evidence": Part(
+    "data": Part(
         (
-            "proxlab/restoration/*.py",
-            "proxlab/operators/checks.py",
-            "proxlab/operators/data_term_checks.py",
+            "proxlab/operators/data_terms/*.py",
             "proxlab/operators/blur.py",
             "proxlab/operators/inpainting.py",
             "proxlab/operators/noise.py",
+            "proxlab/restoration/data_terms.py",
         ),
-        ("tests/restoration", "tests/operators"),
+        (
+            "tests/restoration/test_data_terms.py",
+            "tests/operators/test_contract.py",
+            "tests/operators/test_first_estimates.py",
+            "tests/operators/test_lipschitz_bounds.py",
+            "tests/operators/test_operator_doors.py",
+            "tests/operators/test_operators.py",
+            "tests/operators/test_photon_counts.py",
+            "tests/operators/test_preconditioner.py",
+        ),
+    ),
+    "evidence": Part(
+        (
+            "proxlab/restoration/evidence.py",
+            "proxlab/restoration/fixed_level.py",
+            "proxlab/restoration/judging.py",
+            "proxlab/restoration/premises.py",
+            "proxlab/restoration/restoring.py",
+            "proxlab/restoration/settings.py",
+            "proxlab/operators/checks.py",
+            "proxlab/operators/data_term_checks.py",
+        ),
+        (
+            "tests/restoration/test_closed_form_runs.py",
+            "tests/restoration/test_doubts_of_closed_forms.py",
+            "tests/restoration/test_gaps_of_closed_forms.py",
+            "tests/restoration/test_numbers_of_evidence.py",
+            "tests/restoration/test_premises.py",
+            "tests/restoration/test_values_at_the_door.py",
+            "tests/operators/test_operator_checks.py",
+            "tests/operators/test_remembered_checks.py",
+        ),
     ),
 }
 KILLED, SURVIVED, HUNG, UNSEEN = "killed", "survived", "hung", "no test comes by"
