@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from solvers.protocols import Image, PerImage, dot, guarded, per_image
+from solvers.protocols import Image, PerImage, dot, guarded, norm, per_image
 
 FLOOR = 1e-2
 """Least curvature, of the largest: responses differ from place to place, and a filter that takes
@@ -46,16 +46,17 @@ class Curvature:
         def hessian(d: Image) -> Image:
             return grad(d) - still
 
+        least = torch.where(lipschitz > 0, lipschitz, 1.0)
+        # points as large as the data, or their rounding would drown them; x may be zero
+        large = torch.maximum(norm(x).double(), norm(still).double() / least)
+        large = per_image(torch.where(large > 0, large, 1.0).to(x.dtype), x)
         response = torch.zeros_like(x)
         for down, across in PLACES:
             at = int(down * x.shape[-2]), int(across * x.shape[-1])
             point = torch.zeros_like(x)
-            # as large as the data, or their rounding would drown it
-            large = per_image(guarded(x.flatten(1).norm(dim=1)), x)
             point[..., at[0], at[1]] = 1.0
             response += (hessian(large * point) / large).roll((-at[0], -at[1]), (-2, -1))
         found = torch.fft.rfft2(response / len(PLACES)).real.clamp(min=0)
-        least = torch.where(lipschitz > 0, lipschitz, 1.0)
         near = found + FLOOR * per_image(least, x)
         root, shape = near.sqrt(), x.shape[-2:]
 
@@ -66,7 +67,7 @@ class Curvature:
         generator = torch.Generator().manual_seed(0)  # one picture for all images of the batch
         d = torch.randn(x.shape[1:], generator=generator).to(x).expand_as(x)
         # the gradient's constant part must not drown the product either
-        length = guarded(x.flatten(1).norm(dim=1)) * per_image(least, x).flatten().sqrt()
+        length = large.flatten() * per_image(least, x).flatten().sqrt()
         scale = torch.ones_like(least)
         for _ in range(POWERS):
             d = d * per_image(length / guarded(d.flatten(1).norm(dim=1)), d)

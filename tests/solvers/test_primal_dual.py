@@ -180,6 +180,20 @@ def test_a_filter_too_small_is_raised():
             run(condat_vu(f, g, x, lipschitz=f.lipschitz()), max_steps=3000, tol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_start_at_zero_measures_the_curvature_that_an_image_does(dtype):
+    """Points as small as such a start were drowned by rounding, and the run diverged."""
+    op = ct(16, 12, noise=0.1)
+    y = op(PHOTO[..., :16, :16].to(dtype), generator=torch.Generator().manual_seed(1))
+    f, g = data_term(y, op), TV().composite()
+    x = start(y, op)
+    zero, near = (Curvature.measured(f.grad, s, f.lipschitz()) for s in (0 * x, x))
+    assert torch.allclose(zero.filter, near.filter, rtol=1e-3)
+    assert torch.allclose(zero.scale, near.scale, rtol=1e-3)
+    steps = condat_vu(f, g, 0 * x, lipschitz=f.lipschitz())
+    assert run(steps, max_steps=1000, tol=1e-3).certified == [True]
+
+
 def test_restarts_move_an_image_to_its_mean_where_that_is_nearer():
     means = Restarts.at(torch.zeros(2, 1, 1, 1))
     for value in (1.0, 3.0):
