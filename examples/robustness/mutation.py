@@ -48,7 +48,12 @@ class Part(NamedTuple):
 
 PARTS = {
     "solvers": Part(
-        ("solvers/**/*.py",), ("tests/solvers", "tests/operators/test_lipschitz_bounds.py")
+        ("solvers/**/*.py",),
+        (
+            "tests/solvers",
+            "tests/operators/test_lipschitz_bounds.py",
+            "tests/robustness/test_killed_mutants.py",
+        ),
     ),
     "priors": Part(
         (
@@ -62,6 +67,7 @@ PARTS = {
             "proxlab/priors/local_gains.py",
             "proxlab/priors/total_variation.py",
             "proxlab/priors/wavelets.py",
+            "proxlab/priors/weighted_length.py",
         ),
         ("tests/priors",),
     ),
@@ -97,6 +103,7 @@ PARTS = {
         ),
         (
             "tests/restoration/test_closed_form_runs.py",
+            "tests/restoration/test_descent.py",
             "tests/restoration/test_doubts_of_closed_forms.py",
             "tests/restoration/test_gaps_of_closed_forms.py",
             "tests/restoration/test_numbers_of_evidence.py",

@@ -1,5 +1,7 @@
 """L of a data term is never below the largest eigenvalue, and not far above it."""
 
+import math
+
 import pytest
 import torch
 from deepinv import physics as dp
@@ -128,6 +130,29 @@ def test_what_sees_nothing_has_no_slope_and_what_gives_nan_no_bound():
         assert bound(lambda x: 0 * x, like).tolist() == [0, 0]
         assert bound(lambda x: x / torch.tensor([[1.0], [0.0]]) * 0, like)[1] == torch.inf
         assert largest_eigenvalue(lambda x: x, 0 * like).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("n", [4, 16, 4096, 512 * 512])
+def test_so_many_steps_are_taken_that_the_chance_is_small_enough_and_no_more(n):
+    """1.648 sqrt(n) exp(-sqrt(e) (2 K - 1)) <= 1e-6 at e = 5 %. [Kuczynski92]"""
+
+    def chance(steps: int) -> float:
+        return 1.648 * n**0.5 * math.exp(-(0.05**0.5) * (2 * steps - 1))
+
+    steps = spectrum._lanczos_steps(n)
+    assert chance(steps) <= 1e-6 < chance(steps - 1)
+    assert n != 16 or steps == 36
+    assert n != 512 * 512 or steps == 47
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_both_bounds_leave_room_for_the_rounding_of_products(dtype):
+    """Of the identity, whose Ritz value and quotients are 1 exactly: 64 units on top."""
+    start = torch.ones(1, 4, dtype=dtype)
+    room = 64 * torch.finfo(dtype).eps
+    lanczos = largest_eigenvalue(lambda x: x, start).item() * (1 - SLACK)
+    for bound in (lanczos, perron_bound(lambda x: x, start).item()):
+        assert bound - 1 == pytest.approx(room, rel=0.1, abs=0)
 
 
 def test_entries_below_zero_break_the_other_bound():

@@ -186,7 +186,7 @@ def test_a_value_errs_by_two_units_in_the_last_place():
     seen = quadratic_run()
     x = seen.x[-1]
     unit = 2 * torch.finfo(torch.float64).eps * float(x.square().sum()) / (sqrt(64) * seen.tau)
-    assert value_error(seen) == pytest.approx(unit)
+    assert value_error(seen) == pytest.approx(unit, abs=0)
 
 
 NUMBERS = Evidence(12, 7, 1e-7, 2e-7)

@@ -8,7 +8,8 @@ from proxlab.priors.total_variation import TV
 from proxlab.restoration.data_terms import data_term
 from solvers import Diverged, cgls, conjugate_gradient, fista, pdhg, pgd, run, sirt, witness
 from solvers.conditions import PROVED, diverging
-from solvers.primal_dual import _gap, _least, _size, partial_gap
+from solvers.duality.curvature import FLOOR, Curvature
+from solvers.primal_dual import _gap, _least, _size, condat_vu, partial_gap
 from solvers.protocols import dot
 from tests.toys import Ridge, problem
 
@@ -130,3 +131,42 @@ def test_a_witness_keeps_no_more_than_its_memory_allows(monkeypatch):
     look = witness.Witness(pairs=64)
     run(pgd(f, Ridge(0.1), x, tau=0.1), max_steps=40, tol=1e-12, witness=look)
     assert len(look.of(0).x) == 5
+
+
+def wrapping(height: int, width: int):
+    """A deblurring problem of that size in float64, of which the Hessian is a filter."""
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 1, height, width, generator=rng, dtype=torch.float64)
+    kernel = torch.tensor([[0.0, 0.1, 0.0], [0.2, 0.4, 0.2], [0.0, 0.1, 0.0]])
+    return data_term(x, deblur(kernel, 0.1)), x
+
+
+@pytest.mark.parametrize("height, width", [(6, 10), (9, 8)])
+def test_the_curvature_of_a_filter_is_that_filter(height, width):
+    f, x = wrapping(height, width)
+    found = Curvature.measured(f.grad, x, f.lipschitz())
+    exact = f.power.expand_as(found.filter) / 0.1**2 + FLOOR * f.lipschitz().view(-1, 1, 1, 1)
+    torch.testing.assert_close(found.filter, exact, rtol=1e-9, atol=1e-9)
+    # and c, the largest eigenvalue of the Hessian over it, is 1 / (1 + FLOOR) or a little more
+    assert ((found.scale > 0.999 / (1 + FLOOR)) & (found.scale < 1.05)).all()
+
+
+def test_a_metric_that_is_above_the_curvature_is_never_raised(monkeypatch):
+    f, x = wrapping(8, 8)
+    asked = []
+    raised = Curvature.raised
+    monkeypatch.setattr(
+        Curvature, "raised", lambda self, where: (asked.append(where), raised(self, where))[1]
+    )
+    run(condat_vu(f, TV().composite(), x, lipschitz=f.lipschitz()), max_steps=200, tol=1e-14)
+    assert len(asked) > 10 and not torch.stack(asked).any()
+    # planted: a metric of half its size is
+    asked.clear()
+    half = Curvature.measured
+    monkeypatch.setattr(
+        Curvature,
+        "measured",
+        lambda grad, x, L: Curvature(half(grad, x, L).filter, half(grad, x, L).scale / 2),
+    )
+    run(condat_vu(f, TV().composite(), x, lipschitz=f.lipschitz()), max_steps=200, tol=1e-14)
+    assert torch.stack(asked).any()
