@@ -158,6 +158,7 @@ def test_an_operator_that_mixes_images_is_seen(name, batch):
     found = ask(op, batch)
     assert len(found.doubts) == 1 and "A mixes the images of a batch" in found.doubts[0]
     assert found.adjoint_wrong == ""  # it is the adjoint, of the batch
+    assert found.independence_error > 5 * TOLERANCE > TOLERANCE > found.adjoint_error
     wrong = ask(linear(MIXES[name], lambda y: 0.5 * MIXED_BACK[name](y)), batch)
     assert "not the adjoint" in wrong.adjoint_wrong
     assert "swaps" in name or "mixes" in wrong.doubts[0]  # both even: only the adjoint would tell

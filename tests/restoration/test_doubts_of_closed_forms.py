@@ -6,6 +6,7 @@ from torch import Tensor
 
 from proxlab.operators import inpaint
 from proxlab.operators.contract import Missed
+from proxlab.restoration import Checks
 from proxlab.restoration.fixed_level import DESCENT
 from tests.restoration.closed_forms import (
     CHECKERED,
@@ -176,6 +177,20 @@ def test_an_adjoint_that_is_lost_on_the_way_is_found_out_after_the_run(of_A, of_
     for words, found in zip(result.doubts, result.evidence, strict=True):
         assert ("A_adjoint is not the adjoint" in words) == (not same)
         assert (found.adjoint_error > 0.1) == (not same)
+
+
+@pytest.mark.parametrize("c", [0.5, 1.5])
+def test_a_multiple_of_the_adjoint_is_refused_and_told_by_those_who_insist(c):
+    op = Changing()
+    op.now[1] = c
+    with pytest.raises(ValueError, match=r"not the adjoint of A.*; checks=Checks\(adjoint=False\)"):
+        restored(Quadratic(CURVE), op, Y, solver="admm")
+    result = restored(
+        Quadratic(CURVE), op, Y, solver="admm", tol=1e-7, checks=Checks(adjoint=False)
+    )
+    told = [found.adjoint_error for found in result.evidence]
+    assert told[0] == told[1] and 0.7 < told[0] / (abs(1 - c) / 2**0.5) < 1.5
+    assert all("A_adjoint is not the adjoint of A" in words for words in result.doubts)
 
 
 @pytest.mark.parametrize("growth", [1.0, 1.96])

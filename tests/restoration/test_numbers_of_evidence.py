@@ -176,8 +176,9 @@ def test_one_question_or_the_same_one_again_says_nothing_of_a_prox():
     last = seen.v[-1]
     # apart by 20 times the error of an inner product in units of 1: nothing below is told apart
     least = 20 * 2 * torch.finfo(torch.float64).eps
-    for share, doubted in ((0.0, True), (0.7, True), (1.5, False)):
-        v = [last * (1 + share * least), last, last]
+    # it is the last image that the others are compared with
+    for shares, doubted in (((0.0, 0.0), True), ((0.7, 0.0), True), ((1.5, 0.75), False)):
+        v = [*(last * (1 + share * least) for share in shares), last]
         said = prior_doubts("it", verdict(0.5), seen._replace(v=v, x=v))
         assert ["3 times about one image" in one for one in said] == [True] * doubted
 

@@ -9,6 +9,7 @@ from proxlab.restoration.data_terms import data_term
 from solvers import Diverged, cgls, conjugate_gradient, fista, pdhg, pgd, run, sirt, witness
 from solvers.conditions import PROVED, diverging
 from solvers.duality.curvature import FLOOR, Curvature
+from solvers.evidence import curvature
 from solvers.primal_dual import _gap, _least, _size, condat_vu, partial_gap
 from solvers.protocols import dot
 from tests.toys import Ridge, problem
@@ -170,3 +171,22 @@ def test_a_metric_that_is_above_the_curvature_is_never_raised(monkeypatch):
     )
     run(condat_vu(f, TV().composite(), x, lipschitz=f.lipschitz()), max_steps=200, tol=1e-14)
     assert torch.stack(asked).any()
+
+
+def test_without_a_bound_the_gradient_is_the_step_over_tau_however_long_that_is():
+    f = problem(1, 6, 4, scale=0.1)
+    small = type(f)(0.1 * f.A, f.y)
+    x = torch.zeros(1, 4, dtype=torch.float64)
+    told = []
+    for look in (witness.Witness(), witness.Witness(lipschitz=1.0)):
+        moved = run(pgd(small, Ridge(0.1), x, tau=5.0), max_steps=1, tol=1e-12, witness=look).x
+        told.append(look.of(0).gradient)
+    assert told == pytest.approx([float(moved.norm()) / 5, 4 * float(moved.norm()) / 5])
+
+
+def test_curvature_is_looked_for_between_neighbours_and_with_the_last():
+    """Of diag(1, 9): along the second axis alone it is 9."""
+    H = torch.diag(torch.tensor([1.0, 9.0], dtype=torch.float64))
+    for points in ([(0, 0), (1, 1), (0, 2)], [(0, 0), (0, 1), (5, 1)], [(5, 1), (0, 0), (0, 1)]):
+        x = torch.tensor(points, dtype=torch.float64)
+        assert curvature(x, x - 0.1 * x @ H, 0.1)[0] == pytest.approx(9.0)
