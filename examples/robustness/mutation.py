@@ -81,6 +81,7 @@ PARTS = {
         ),
         (
             "tests/restoration/test_data_terms.py",
+            "tests/operators/test_by_hand.py",
             "tests/operators/test_contract.py",
             "tests/operators/test_first_estimates.py",
             "tests/operators/test_lipschitz_bounds.py",
