@@ -38,6 +38,12 @@ def save(path: str | Path, model: nn.Module, about: dict, overwrite: bool = Fals
     The JSON comes last: weights without one are not a model, so an interrupt leaves no half of one.
     Raises TypeError for a model of no kind in `KINDS`, FileExistsError for files that are there
     already unless told to `overwrite` them.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/mine"
+    >>> path = proxlab.checkpoints.save(path, proxlab.load("lpn-gray-small"), {"data": "my own"})
+    >>> path.name, type(proxlab.load(path)).__name__
+    ('mine.safetensors', 'LPN')
     """
     from safetensors.torch import save as to_bytes
 
@@ -75,6 +81,15 @@ def load(name: str | Path, sha256: str | Collection[str] = ()) -> Prior:
 
     Raises ValueError for an unknown name, and for a file that is not a prior of this package, is
     corrupted, or does not match its JSON; of foreign weights, for a file of another sha256.
+
+    >>> proxlab.load("lpn-gray").sigma_range == (1 / 255, 75 / 255)   # learned; see proxlab.models
+    True
+    >>> proxlab.load("tv").capabilities.convex   # also "wavelets", "none"; "bm3d" with its package
+    True
+    >>> proxlab.load("lpn-grey")
+    Traceback (most recent call last):
+        ...
+    ValueError: no prior is called 'lpn-grey'; known are tv, wavelets, none, ...
     """
     if name in CLASSICAL:
         return CLASSICAL[str(name)].make()
@@ -88,21 +103,35 @@ def load(name: str | Path, sha256: str | Collection[str] = ()) -> Prior:
 
 
 def load_diffusion(name: str | Path) -> DiffusionModel:
-    """A model to sample from, by name or by the path of a .safetensors file; raises as `load`."""
+    """A model to sample from, by name or by the path of a .safetensors file; raises as `load`.
+
+    >>> proxlab.checkpoints.load_diffusion("proxdm-mnist").shape
+    (1, 28, 28)
+    """
     model = _load(name, "diffusion model")
     assert isinstance(model, DiffusionModel)
     return model
 
 
 def load_classifier(name: str | Path = "digit-classifier") -> DigitClassifier:
-    """The network in whose features samples are judged; raises as `load`."""
+    """The network in whose features samples are judged; raises as `load`.
+
+    >>> classifier = proxlab.checkpoints.load_classifier()
+    >>> classifier(torch.rand(4, 1, 28, 28)).shape   # a logit for each digit
+    torch.Size([4, 10])
+    """
     model = _load(name, "classifier")
     assert isinstance(model, DigitClassifier)
     return model
 
 
 def models() -> dict[str, dict]:
-    """The cards of the models in the package, by name."""
+    """The cards of the models in the package, by name.
+
+    >>> card = proxlab.models()["lpn-gray"]
+    >>> card["parameters"], card["data"]
+    (63623, '380 images of bsds400')
+    """
     return {p.stem: json.loads(p.read_text()) for p in sorted(SHIPPED.glob("*.json"))}
 
 

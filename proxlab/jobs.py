@@ -33,9 +33,6 @@ def restore(
 ) -> Restoration:
     """Estimate the images behind y = op(x) + noise.
 
-        op = proxlab.operators.deblur(kernel, noise=0.01)
-        result = proxlab.restore(y, op, "lpn-gray")
-
     y: measurement [B, ...], a tensor or an array; op: an operator of `proxlab.operators` or any
     LinearPhysics of deepinv; prior: a name, a prior, a denoiser of deepinv, or an nn.Module called
     as net(v, sigma) or net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default
@@ -53,6 +50,16 @@ def restore(
     Raises ValueError or TypeError on what cannot be, an operator that knows no noise level and an
     A_adjoint that is no adjoint among them, solvers.Diverged with the step if all images blow up.
     Sources: see `proxlab.restoration.restoring`.
+
+    >>> from skimage.data import camera
+    >>> x = torch.from_numpy(camera()[96:160, 200:264] / 255).float()[None, None]
+    >>> op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.0), noise=0.02)
+    >>> y = op(x)
+    >>> result = proxlab.restore(y, op, "lpn-gray")
+    >>> result.image.shape, result.certified
+    (torch.Size([1, 1, 64, 64]), [True])
+    >>> proxlab.metrics.psnr(result.image, x) > proxlab.metrics.psnr(y, x) + 3   # dB
+    tensor([True])
     """
     if not isinstance(checks, Checks):
         raise TypeError(f"checks is a proxlab.Checks(...), got {type(checks).__name__}")

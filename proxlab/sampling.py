@@ -36,8 +36,6 @@ def sample(
 ) -> Tensor:
     """Draw n images, [n, C, H, W], in [0, 1] up to small excursions, which are left in.
 
-        digits = proxlab.sample("proxdm-mnist", n=64, steps=10)  # [64, 1, 28, 28]
-
     model: name of a shipped model, path of a .safetensors file, a model of
     `proxlab.checkpoints.load_diffusion`, or a denoiser of yours in a `proxlab.DenoiserDiffusion`,
     which stays on its device; steps: number of uniform steps in time, each of them one evaluation
@@ -49,6 +47,13 @@ def sample(
     Every model has a prox; all but those learned as a prox, `ProxDM`, have a score too. Warns where
     the model was not trained for the steps. Raises ValueError for n, steps or batch below 1, for a
     backward step that is too long, and for a kind that the model cannot take. [Fang25; Song21]
+
+    >>> digits = proxlab.sample("proxdm-mnist", n=2, steps=5)
+    >>> digits.shape
+    torch.Size([2, 1, 28, 28])
+    >>> more = proxlab.sample("proxdm-mnist", n=3, steps=5)
+    >>> more[:2].allclose(digits, atol=1e-4)   # an image depends on its seed alone
+    True
     """
     parts = batches(model, n, steps=steps, kind=kind, seed=seed, batch=batch, progress=progress)
     return torch.cat(list(parts))

@@ -65,6 +65,15 @@ class Tiled(Denoiser):
     then: `seam_error` measures what it costs; there is no value, `exact` is False, and each tile is
     given a copy of the prior, for an iteration may start from its last state. So too where `reach`
     is below the prior's own. Raises ValueError for a side below 1 or a reach below 0.
+
+    >>> prior, v = proxlab.load("lpn-gray-small"), torch.rand(1, 1, 96, 96)
+    >>> tiled = proxlab.Tiled(prior, side=48)
+    >>> torch.allclose(tiled.prox(v, 0.1), prior.prox(v, 0.1), atol=1e-5)
+    True
+    >>> len(list(tiled.tiles((96, 96)))), round(tiled.cost((96, 96)), 2)
+    (4, 2.01)
+    >>> torch.equal(tiled(v, 0.1), tiled.prox(v, 0.1))   # deepinv's solvers call it so
+    True
     """
 
     def __init__(
@@ -164,6 +173,11 @@ def seam_error(
     Changes are those from v to its prox; where it changes nothing, errors are not divided. Up to
     1e-5 is rounding in float32. Takes the memory of the whole image, so measure on a part of a
     large one, two tiles or more on a side. Raises as `Tiled` and as the prior.
+
+    >>> prior = proxlab.load("lpn-gray-small")
+    >>> error = proxlab.seam_error(prior, torch.rand(1, 1, 96, 96), 0.1, side=48)
+    >>> error.largest < 1e-4
+    True
     """
     tiled = Tiled(prior, side, reach=reach, alignment=alignment)
     with torch.no_grad():

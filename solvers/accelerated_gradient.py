@@ -30,6 +30,15 @@ def fista(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tens
     not increase. The objective may rise between steps, and nothing is promised for nonconvex g.
 
     Uses f.grad, f.value, g.prox. Residual |x+ - y| / |x+|; objective f + g at x+.
+
+    >>> from types import SimpleNamespace as Function
+    >>> A, y = torch.tensor([[1.0, 0.5], [0.5, 1.0]]) / 1.5, torch.tensor([[3.0, 0.5]])   # |A| = 1
+    >>> f = Function(
+    ...     value=lambda x: (x @ A - y).square().sum(1) / 2, grad=lambda x: (x @ A - y) @ A
+    ... )
+    >>> g = Function(value=lambda x: torch.zeros(len(x)), prox=lambda v, tau: v.relu())   # x >= 0
+    >>> solvers.run(solvers.fista(f, g, y, tau=1.0), max_steps=500, tol=1e-7).x
+    tensor([[3.9000, 0.0000]])
     """
     taus = steps_of(tau, x)
     y, t = x, 1.0

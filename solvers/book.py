@@ -26,6 +26,14 @@ class Diverged(RuntimeError):  # noqa: N818  (a public name)
     """Error of a run whose iterates or objective left every bound, in every image of the batch.
 
     `step`, that of the last one, counts from 1; `images` are positions in the batch, from 0.
+
+    >>> from types import SimpleNamespace as Function
+    >>> f = Function(value=lambda x: 50 * x.square().sum(1), grad=lambda x: 100 * x)
+    >>> g = Function(prox=lambda v, tau: v)
+    >>> solvers.run(solvers.pgd(f, g, torch.ones(1, 2), tau=1.0), max_steps=100, tol=1e-5)
+    Traceback (most recent call last):
+        ...
+    solvers.book.Diverged: residual or objective not finite at step 10 in image 0 ...
     """
 
     def __init__(self, what: str, step: int, images: list[int]):
@@ -35,7 +43,16 @@ class Diverged(RuntimeError):  # noqa: N818  (a public name)
 
 
 class Trace(NamedTuple):
-    """Measurements after each step: float64 [K, B] on the CPU, NaN once an image has stopped."""
+    """Measurements after each step: float64 [K, B] on the CPU, NaN once an image has stopped.
+
+    >>> y, op = torch.ones(2, 1, 4, 4), proxlab.operators.deblur(torch.ones(1, 1))   # no blur
+    >>> f, g = proxlab.data_terms.data_term(y, op), proxlab.classical.Identity()
+    >>> steps = solvers.pgd(f, g, torch.zeros(2, 1, 4, 4), tau=0.5)
+    >>> solvers.run(steps, max_steps=3, tol=1e-9).trace.objective   # a quarter is left at each step
+    tensor([[2.0000, 2.0000],
+            [0.5000, 0.5000],
+            [0.1250, 0.1250]], dtype=torch.float64)
+    """
 
     objective: Tensor | None
     """Value of what the algorithm minimises; None if the prior has no value."""
@@ -49,7 +66,17 @@ class Trace(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Result of a run; lists and [B] are in the order of the batch."""
+    """Result of a run; lists and [B] are in the order of the batch.
+
+    >>> y, op = torch.ones(2, 1, 4, 4), proxlab.operators.deblur(torch.ones(1, 1))   # no blur
+    >>> f, g = proxlab.data_terms.data_term(y, op), proxlab.classical.Identity()
+    >>> steps = solvers.fista(f, g, torch.zeros(2, 1, 4, 4), tau=0.5)
+    >>> result = solvers.run(steps, max_steps=99, tol=1e-6)
+    >>> result.x.shape, result.stopped
+    (torch.Size([2, 1, 4, 4]), ['tolerance', 'tolerance'])
+    >>> result.trace.objective.shape == (max(result.steps), 2)
+    True
+    """
 
     x: Image
     """Estimates; NaN in every pixel of an image that diverged."""

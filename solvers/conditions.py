@@ -32,7 +32,15 @@ from solvers.proximal_gradient import pgd
 
 @dataclass(frozen=True)
 class Theorem:
-    """Bounds on tau L below which an algorithm is proved to converge; 0 if nothing is proved."""
+    """Bounds on tau L below which an algorithm is proved to converge; 0 if nothing is proved.
+
+    >>> from solvers.conditions import PROVED
+    >>> theorem = PROVED[solvers.pgd]
+    >>> theorem.limit(convex=True), theorem.limit(convex=False)   # of tau L
+    (2.0, 1.0)
+    >>> theorem.local(2.0)   # where the prox's Jacobian has no eigenvalue above 2
+    1.5
+    """
 
     bound: float
     """Bound for any g whose prox is exact."""
@@ -75,6 +83,11 @@ def diverging(t: float, largest: float) -> tuple[Tensor, Tensor]:
     it lies along (c, s), c^2 a hair above the rho / t at which f + g ceases to be convex, where
     rho = 1 - 1 / lam. docs/convergence.md has the determinant of a step.
     Raises ValueError unless t > lam / (lam - 1).
+
+    >>> from solvers.conditions import diverging
+    >>> H, J = diverging(t=4.0, largest=2.0)   # t above largest / (largest - 1) = 2
+    >>> torch.linalg.eigvalsh(H + torch.linalg.inv(J) - torch.eye(2).double()) > 0
+    tensor([True, True])
     """
     if not (largest > 1 and t * (1 - 1 / largest) > 1):
         raise ValueError(

@@ -37,6 +37,16 @@ def drs(
     Uses f.prox, f.value, g.prox. Residual |x - z| / |z|. Objective f + g at z, which is State.x; it
     may rise between steps. Merit the Douglas-Rachford envelope: for tau < 1/L it never rises and is
     never below the objective. Raises ValueError for a relaxation that is not in (0, 2).
+
+    >>> from types import SimpleNamespace as Function
+    >>> y = torch.tensor([[3.0, 0.5]])
+    >>> f = Function(
+    ...     value=lambda x: (x - y).square().sum(1) / 2,
+    ...     prox=lambda v, tau: (v + tau * y) / (1 + tau),
+    ... )
+    >>> g = Function(prox=lambda v, tau: v.sign() * (v.abs() - tau).relu())   # |x|_1
+    >>> solvers.run(solvers.drs(f, g, y, tau=0.9), max_steps=100, tol=1e-6).x
+    tensor([[2., 0.]])
     """
     check_relaxation(relaxation)
     taus = steps_of(tau, x)

@@ -33,8 +33,6 @@ def run(
 ) -> Result:
     """Run an algorithm until every image has come to rest, and close it.
 
-        result = run(pgd(f, g, x, tau=0.5), max_steps=200, tol=1e-5)
-
     max_steps: of each image, at most; tol: relative residual below which an image stops, or the
     duality gap over the objective where the algorithm computes one, a float or [B]; rounding:
     relative error that certificates forgive, see `certificate.Rounding`; with an iterative prox,
@@ -46,6 +44,17 @@ def run(
 
     Raises Diverged, with the step, where NaN, infinity or blow-up leaves no image of the batch;
     ValueError on max_steps < 1, tol <= 0 or what the algorithm itself refuses.
+
+    >>> from types import SimpleNamespace as Function
+    >>> f = Function(value=lambda x: x.square().sum(1) / 2, grad=lambda x: x)
+    >>> g = Function(value=lambda x: torch.zeros(len(x)), prox=lambda v, tau: v)
+    >>> steps = solvers.pgd(f, g, torch.ones(1, 2), tau=0.5)
+    >>> result = solvers.run(steps, max_steps=3, tol=1e-5, watch=lambda k, state: print(k, state.x))
+    1 tensor([[0.5000, 0.5000]])
+    2 tensor([[0.2500, 0.2500]])
+    3 tensor([[0.1250, 0.1250]])
+    >>> result.stopped, result.doubts
+    (['max_steps'], ['residual 1.0e+00 above tol 1.0e-05'])
     """
     if max_steps < 1:
         raise ValueError(f"a run needs max_steps >= 1, got {max_steps}")

@@ -44,7 +44,14 @@ HALVINGS = 14
 
 
 class Interpolation(NamedTuple):
-    """Verdict of K evaluations of a prox, of one image."""
+    """Verdict of K evaluations of a prox, of one image.
+
+    >>> from solvers.evidence import interpolation
+    >>> v = torch.randn(5, 9)
+    >>> found = interpolation(v, -v)   # no prox turns its argument round
+    >>> round(found.margin, 6), found.low.shape
+    (-1.0, torch.Size([5]))
+    """
 
     margin: float
     """Largest m for which (v_i, x_i - m v_i) is cyclically monotone; inf if K = 1."""
@@ -60,7 +67,13 @@ class Interpolation(NamedTuple):
 
 
 class Gram(NamedTuple):
-    """Inner products of K evaluations, less the last one of them: float64 [K, K] or [K]."""
+    """Inner products of K evaluations, less the last one of them: float64 [K, K] or [K].
+
+    >>> from solvers.evidence import gram
+    >>> table = gram(torch.eye(3), torch.eye(3) / 2)   # three evaluations: unit vectors, halved
+    >>> table.xx.shape
+    torch.Size([3, 3])
+    """
 
     xx: Tensor
     xv: Tensor
@@ -83,8 +96,9 @@ def interpolation(
     reports it, [K], in units of |x|^2: tau g. Raises ValueError unless there are as many v as x,
     one at least. Sources: [Rockafellar70], math of the module above.
 
+    >>> from solvers.evidence import interpolation
     >>> v = torch.randn(5, 9)
-    >>> interpolation(v, v / 2).margin
+    >>> round(interpolation(v, v / 2).margin, 6)   # above 0: they may be of one prox
     0.5
     """
     if len(v) != len(x) or len(v) == 0:
@@ -103,6 +117,12 @@ def curvature(
     <e, d> / (|e| |d|), which may not be negative: over neighbours and over pairs with the last, of
     those that `accuracy`, the relative error of points, and rounding leave something to say. They
     are 0 and 1 where there is none.
+
+    >>> from solvers.evidence import curvature
+    >>> points = torch.randn(4, 6)
+    >>> L, least = curvature(points, points - 0.1 * 3 * points, tau=0.1)   # f = 3 |x|^2 / 2
+    >>> round(L, 3), round(least, 3)
+    (3.0, 1.0)
     """
     most, least = 0.0, 1.0
     count = len(point)
@@ -123,7 +143,13 @@ def curvature(
 
 
 def judge(found: Gram, values: Tensor | None = None) -> Interpolation:
-    """`interpolation` of evaluations whose inner products are known."""
+    """`interpolation` of evaluations whose inner products are known.
+
+    >>> from solvers.evidence import gram, judge
+    >>> v = torch.randn(5, 9)
+    >>> round(judge(gram(v, v / 2)).margin, 3)
+    0.5
+    """
     xx, xv, vv = found.xx, found.xv, found.vv
     to_v, to_x = distances(vv), distances(xx)
     own = _error_of_sums(found)
@@ -144,7 +170,13 @@ def judge(found: Gram, values: Tensor | None = None) -> Interpolation:
 
 
 def gram(v: Sequence[Tensor] | Tensor, x: Sequence[Tensor] | Tensor) -> Gram:
-    """Inner products of the evaluations, in float64, a few pixels of all of them at a time."""
+    """Inner products of the evaluations, in float64, a few pixels of all of them at a time.
+
+    >>> from solvers.evidence import gram
+    >>> v = torch.randn(5, 3, 8, 8)
+    >>> gram(v, v / 2).xv.shape
+    torch.Size([5, 5])
+    """
     count, pixels = len(v), v[0].numel()
     flat = [one.detach().reshape(-1) for one in (*x, *v)]
     exact, device = float_for_sums(x[0]), x[0].device
@@ -170,7 +202,14 @@ def gram(v: Sequence[Tensor] | Tensor, x: Sequence[Tensor] | Tensor) -> Gram:
 
 
 def distances(table: Tensor) -> Tensor:
-    """Squared distances [K, K] of points whose inner products are given."""
+    """Squared distances [K, K] of points whose inner products are given.
+
+    >>> from solvers.evidence import distances
+    >>> points = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    >>> distances(points @ points.T)
+    tensor([[ 0., 25.],
+            [25.,  0.]])
+    """
     squares = table.diagonal()
     return (squares[:, None] + squares - table - table.mT).clamp(min=0)
 
@@ -180,6 +219,11 @@ def cycle_margin(cost: Tensor, price: Tensor) -> float:
 
     cost, price: [K, K], price >= 0 and 0 on the diagonal alone, or nearly. inf for K = 1, -inf for
     costs that are no numbers.
+
+    >>> from solvers.evidence import cycle_margin
+    >>> away = torch.ones(3, 3) - torch.eye(3)
+    >>> round(cycle_margin(2 * away, away), 6)
+    2.0
     """
     away = price > 0
     if not bool(cost.isfinite().all() and price.isfinite().all()):
@@ -200,13 +244,25 @@ def cycle_margin(cost: Tensor, price: Tensor) -> float:
 
 
 def possible(cost: Tensor) -> bool:
-    """Whether numbers psi exist with psi_i - psi_j <= cost_ij: whether no cycle is negative."""
+    """Whether numbers psi exist with psi_i - psi_j <= cost_ij: whether no cycle is negative.
+
+    >>> from solvers.evidence import possible
+    >>> possible(torch.tensor([[0.0, 1.0], [-2.0, 0.0]]))   # there and back costs -1
+    False
+    """
     scale = float(cost.abs().max())
     return bool((shortest(cost).diagonal() >= -1e-12 * scale).all())
 
 
 def shortest(cost: Tensor) -> Tensor:
-    """Least sums of cost along paths from i to j, [K, K]. [Floyd62]"""
+    """Least sums of cost along paths from i to j, [K, K]. [Floyd62]
+
+    >>> from solvers.evidence import shortest
+    >>> shortest(torch.tensor([[0.0, 1.0, 9.0], [1.0, 0.0, 1.0], [9.0, 1.0, 0.0]]))
+    tensor([[0., 1., 2.],
+            [1., 0., 1.],
+            [2., 1., 0.]])
+    """
     paths = cost.clone()
     paths.fill_diagonal_(0.0)
     for k in range(len(paths)):

@@ -30,6 +30,17 @@ def hqs(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
     rises, whether f and g are convex or not.
 
     Uses f.prox, f.value, g.prox. Residual |z - z_old| / |z|; objective the energy; misfit f(z).
+
+    >>> from types import SimpleNamespace as Function
+    >>> y = torch.tensor([[3.0, 0.5]])
+    >>> f = Function(
+    ...     value=lambda x: (x - y).square().sum(1) / 2,
+    ...     prox=lambda v, tau: (v + tau * y) / (1 + tau),
+    ... )
+    >>> g = Function(prox=lambda v, tau: v.sign() * (v.abs() - tau).relu())   # |x|_1
+    >>> tau = [1.0, 0.3, 0.1, 0.03, 0.01]   # one for each step; the last one from there on
+    >>> solvers.run(solvers.hqs(f, g, y, tau=tau), max_steps=999, tol=1e-6).x.round(decimals=2)
+    tensor([[1.9900, 0.0000]])
     """
     taus = steps_of(tau, x)
     z = x

@@ -19,6 +19,12 @@ def cgls(A: Linear, adjoint: Linear, y: Tensor, x: Image) -> Generator[State, ob
     """Conjugate gradients on A^T A x = A^T y, without forming A^T A. [Bjorck96, Sec. 7.4]
 
     Residual |A^T (A x - y)| / |A^T y|; objective and misfit |A x - y|^2 / 2, which never rises.
+
+    >>> A = torch.tensor([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]])   # 2 unknowns, 3 measurements
+    >>> y = torch.tensor([[1.0, 4.0, 3.0]])
+    >>> steps = solvers.cgls(lambda x: x @ A, lambda r: r @ A.T, y, torch.zeros(1, 2))
+    >>> solvers.run(steps, max_steps=10, tol=1e-6).x
+    tensor([[2.0000, 2.0000]])
     """
     size = guarded(dot(adjoint(y), adjoint(y)).sqrt())
     r = y - A(x)
@@ -44,6 +50,12 @@ def sirt(A: Linear, adjoint: Linear, y: Tensor, x: Image) -> Generator[State, ob
     For A with entries >= 0. Each step is a gradient step, in the metric of C, on the objective
     <A x - y, R (A x - y)> / 2; its length is safe for every such A, so the objective never rises.
     Residual |x+ - x| / |x+|; misfit |A x - y|^2 / 2.
+
+    >>> A = torch.tensor([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]])   # no entry below 0
+    >>> y = torch.tensor([[1.0, 4.0, 3.0]])
+    >>> steps = solvers.sirt(lambda x: x @ A, lambda r: r @ A.T, y, torch.zeros(1, 2))
+    >>> solvers.run(steps, max_steps=10, tol=1e-6).x
+    tensor([[2., 2.]])
     """
     rows, columns = A(torch.ones_like(x)), adjoint(torch.ones_like(y))
     R, C = (torch.where(sums > 0, 1 / sums.clamp(min=1e-12), 0) for sums in (rows, columns))

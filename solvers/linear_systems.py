@@ -15,7 +15,15 @@ from solvers.protocols import Image, PerImage, dot, per_image
 
 
 class Solution(NamedTuple):
-    """End of a run of conjugate gradients."""
+    """End of a run of conjugate gradients.
+
+    >>> A, b = torch.diag(torch.tensor([1.0, 4.0])), torch.ones(1, 2)
+    >>> found = solvers.conjugate_gradient(
+    ...     lambda x: x @ A, lambda x: b - x @ A, 0 * b, scale=torch.ones(1), tol=1e-6, max_steps=9
+    ... )
+    >>> found.x, found.steps, found.residual < 1e-6
+    (tensor([[1.0000, 0.2500]]), tensor([2]), tensor([True]))
+    """
 
     x: Image
     residual: PerImage
@@ -48,6 +56,12 @@ def conjugate_gradient(
     more. An iterate whose residual is no smaller than before is not kept; after very few steps,
     preconditioned ones above all, that may leave the start itself. The result says how it ended;
     nothing is raised, and NaN in gives NaN out. [Hestenes52, Sec. 3]
+
+    >>> A, b = torch.tensor([[2.0, 1.0], [1.0, 3.0]]), torch.tensor([[3.0, 4.0]])
+    >>> solvers.conjugate_gradient(
+    ...     lambda x: x @ A, lambda x: b - x @ A, 0 * b, scale=b.norm(dim=1), tol=1e-6, max_steps=9
+    ... ).x
+    tensor([[1.0000, 1.0000]])
     """
     goal = tol * scale
     steps = torch.zeros_like(scale, dtype=torch.int64)

@@ -43,6 +43,19 @@ def admm(
     which moves by relaxation (z - x). Objective f + g at z, which is State.x; it may rise between
     steps. Merit the augmented Lagrangian: for tau < 1/L it never rises and is never below the
     objective. Raises ValueError for a relaxation that is not in (0, 2).
+
+    >>> from types import SimpleNamespace as Function
+    >>> y = torch.tensor([[3.0, 0.5]])
+    >>> f = Function(
+    ...     value=lambda x: (x - y).square().sum(1) / 2,
+    ...     prox=lambda v, tau: (v + tau * y) / (1 + tau),
+    ... )
+    >>> g = Function(
+    ...     value=lambda x: x.abs().sum(1), prox=lambda v, tau: v.sign() * (v.abs() - tau).relu()
+    ... )
+    >>> result = solvers.run(solvers.admm(f, g, y, tau=0.9), max_steps=100, tol=1e-6)
+    >>> result.x, result.certified   # the least of |x - y|^2 / 2 + |x|_1
+    (tensor([[2., 0.]]), [True])
     """
     check_relaxation(relaxation)
     taus = steps_of(tau, x)

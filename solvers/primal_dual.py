@@ -67,6 +67,13 @@ def pdhg(
     at every tenth: x, objective, misfit and gap of State are those of the least gap seen so far,
     and belong together. Residual |x' - x| / |x|, of the last look. Raises ValueError for tau <= 0
     or a relaxation outside (0, 2).
+
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((16, 16), 0.5), noise=0.1)
+    >>> y = op(torch.full((1, 1, 16, 16), 0.5))
+    >>> f, g = proxlab.data_terms.data_term(y, op), proxlab.classical.TV().composite()
+    >>> result = solvers.run(solvers.pdhg(f, g, y), max_steps=2000, tol=1e-4)
+    >>> result.certified, result.trace.gap[-1] < 1e-4 * result.trace.objective[-1]
+    ([True], tensor([True]))
     """
     check_relaxation(relaxation)
     size = _size(f, x)
@@ -117,6 +124,14 @@ def condat_vu(
     f is quadratic; lipschitz [B] is that of its gradient. Uses f.grad, one product with A and one
     with A^T a step, and f.value every tenth. Restarts and State as in `pdhg`. Images [B, C, H, W].
     Raises ValueError for a relaxation outside (0, 2).
+
+    >>> op = proxlab.operators.ct(16, angles=12, noise=0.1)
+    >>> y = op(torch.full((1, 1, 16, 16), 0.5))
+    >>> f, g = proxlab.data_terms.data_term(y, op), proxlab.classical.TV().composite()
+    >>> start = torch.zeros(1, 1, 16, 16)
+    >>> steps = solvers.condat_vu(f, g, start, lipschitz=f.lipschitz())
+    >>> solvers.run(steps, max_steps=3000, tol=1e-3).certified
+    [True]
     """
     check_relaxation(relaxation)
     size = _size(f, x)

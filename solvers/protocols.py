@@ -33,6 +33,15 @@ class DataTerm(Protocol):
 
     An algorithm uses only the methods that its docstring names. A data term may be
     `HasProxAndValue` and `Selectable` besides.
+
+    >>> class Near:   # f(x) = |x - y|^2 / 2
+    ...     def __init__(self, y): self.y = y
+    ...     def value(self, x): return (x - self.y).square().flatten(1).sum(1) / 2
+    ...     def grad(self, x): return x - self.y
+    ...     def prox(self, v, tau): return (v + tau * self.y) / (1 + tau)
+    >>> f, x = Near(torch.zeros(1, 2)), torch.ones(1, 2)
+    >>> f.value(x), f.grad(x), f.prox(x, 1.0)
+    (tensor([1.]), tensor([[1., 1.]]), tensor([[0.5000, 0.5000]]))
     """
 
     def value(self, x: Image) -> PerImage:
@@ -53,6 +62,11 @@ class Prior(Protocol):
 
     It may be `HasProxAndValue` or `HasValue` besides; without either, a solver has no objective to
     report. It may be `Selectable`.
+
+    >>> class NonNegative:   # g is 0 on images without negative pixels and infinite on others
+    ...     def prox(self, v, tau): return v.relu()
+    >>> NonNegative().prox(torch.tensor([[2.0, -1.0]]), 0.5)
+    tensor([[2., 0.]])
     """
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
@@ -67,6 +81,11 @@ class HasValue(Protocol):
     `isinstance(thing, HasValue)` asks whether the method is there, not what it takes or returns; so
     it is with `HasProxAndValue` and `Selectable`. A method counts if the object or its class holds
     it; one that `__getattr__` makes up does not count from Python 3.12 on.
+
+    >>> class L1:
+    ...     def value(self, x): return x.abs().flatten(1).sum(1)
+    >>> L1().value(torch.ones(2, 3)), isinstance(L1(), solvers.HasValue)
+    (tensor([3., 3.]), True)
     """
 
     def value(self, x: Image, /) -> PerImage: ...
@@ -79,6 +98,15 @@ class HasProxAndValue(Protocol):
     A learned proximal network does, and can tell its value elsewhere only by an inversion. The
     answer is the prox at v and the value at that prox [B], or None in place of the value where it
     is not known after all. The second argument is what the object's own `prox` takes: tau here.
+
+    >>> class L1:
+    ...     def prox_and_value(self, v, tau):
+    ...         x = v.sign() * (v.abs() - tau).relu()
+    ...         return x, x.abs().flatten(1).sum(1)
+    >>> isinstance(L1(), solvers.HasProxAndValue)
+    True
+    >>> L1().prox_and_value(torch.tensor([[3.0, 0.5]]), 1.0)
+    (tensor([[2., 0.]]), tensor([2.]))
     """
 
     def prox_and_value(
@@ -96,6 +124,14 @@ class Selectable(Protocol):
     The index is a tensor of positions in the batch, as in `x[index]`. What is the same for every
     image returns itself. Where both f and g have it, a batch shrinks as its images finish; see
     `narrow`.
+
+    >>> class Near:   # f(x) = |x - y|^2 / 2, with a y for each image
+    ...     def __init__(self, y): self.y = y
+    ...     def select(self, index): return Near(self.y[index])
+    >>> f = Near(torch.tensor([[1.0], [2.0], [3.0]]))
+    >>> f.select(torch.tensor([0, 2])).y
+    tensor([[1.],
+            [3.]])
     """
 
     def select(self: _S, index: Tensor, /) -> _S: ...
@@ -118,7 +154,15 @@ class Evaluation(NamedTuple):
 
 
 class State(NamedTuple):
-    """State of an algorithm after a step, as it yields it; only the driver reads it."""
+    """State of an algorithm after a step, as it yields it; only the driver reads it.
+
+    >>> from types import SimpleNamespace as Function
+    >>> f = Function(value=lambda x: x.square().sum(1) / 2, grad=lambda x: x)
+    >>> g = Function(value=lambda x: torch.zeros(len(x)), prox=lambda v, tau: v)
+    >>> state = next(solvers.pgd(f, g, torch.ones(1, 2), tau=0.5))
+    >>> state.x, state.objective, state.residual
+    (tensor([[0.5000, 0.5000]]), tensor([0.2500]), tensor([1.]))
+    """
 
     x: Image
     """Estimate: always an output of the prior's prox."""

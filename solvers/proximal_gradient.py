@@ -31,7 +31,15 @@ def pgd(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
     Uses f.grad, f.value, g.prox. Residual |x+ - x| / |x+|; objective f + g at x+. The first step
     raises ValueError if tau is not positive or has the wrong shape.
 
-        result = run(pgd(f, g, x, tau=0.9 / L), max_steps=200, tol=1e-5)
+    >>> from types import SimpleNamespace as Function
+    >>> y = torch.tensor([[3.0, 0.5]])
+    >>> f = Function(value=lambda x: (x - y).square().sum(1) / 2, grad=lambda x: x - y)
+    >>> g = Function(
+    ...     value=lambda x: x.abs().sum(1), prox=lambda v, tau: v.sign() * (v.abs() - tau).relu()
+    ... )
+    >>> result = solvers.run(solvers.pgd(f, g, y, tau=0.9), max_steps=200, tol=1e-6)
+    >>> result.x, result.trace.objective[-1]   # the least of |x - y|^2 / 2 + |x|_1
+    (tensor([[2., 0.]]), tensor([2.6250], dtype=torch.float64))
     """
     taus = steps_of(tau, x)
     for k in count():

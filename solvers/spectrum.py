@@ -40,7 +40,17 @@ class Krylov(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """Extremes that Lanczos found at one point, each float64 [B]."""
+    """Extremes that Lanczos found at one point, each float64 [B].
+
+    >>> v = torch.rand(2, 1, 8, 8).double()
+    >>> found = solvers.jacobian_spectrum(lambda v: 0.3 * v, v, step=1e-4)
+    >>> found.highest.round(decimals=3)
+    tensor([0.3000, 0.3000], dtype=torch.float64)
+    >>> found.lowest.round(decimals=3)
+    tensor([0.3000, 0.3000], dtype=torch.float64)
+    >>> found.asymmetry < 1e-6   # the Jacobian of a prox is symmetric
+    tensor([True, True])
+    """
 
     lowest: PerImage
     """Smallest Ritz value: the smallest eigenvalue is not above it."""
@@ -90,8 +100,11 @@ def jacobian_spectrum(
     prox a step. NaN for an image at which it gives NaN or infinity. Raises ValueError on step <= 0,
     steps < 1, or no pixels.
 
-        found = jacobian_spectrum(lambda v: prior.prox(v, 0.1), image.double(), step=1e-4)
-        found.highest, found.lowest >= -1e-3, found.asymmetry < 1e-3
+    >>> prior = proxlab.load("lpn-gray").double()
+    >>> v = torch.rand(1, 1, 16, 16).double()
+    >>> found = solvers.jacobian_spectrum(lambda v: prior.prox(v, 0.1), v, step=1e-4)
+    >>> found.lowest > -1e-3, found.asymmetry < 1e-3   # symmetric and nonnegative: a prox
+    (tensor([True]), tensor([True]))
     """
     if not (step > 0 and steps >= 1):
         raise ValueError(f"a spectrum needs step > 0 and steps >= 1, got {step} and {steps}")

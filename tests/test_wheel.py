@@ -47,6 +47,7 @@ def wheel(tmp_path_factory):
 def faults(names: set[str]) -> list[str]:
     """What a wheel with these files lacks, and what it should not have."""
     wanted = {"proxlab/__init__.py", "proxlab/commands/main.py", "proxlab/comparison/report.html"}
+    wanted |= {f"proxlab/comparison/report.{kind}" for kind in ("css", "js")}
     wanted |= {"proxlab/comparison/settings.json", "solvers/__init__.py", "solvers/driver.py"}
     wanted |= {"proxlab/py.typed", "solvers/py.typed"}
     wanted |= {f"proxlab/weights/lpn-gray{suffix}" for suffix in (".safetensors", ".json")}

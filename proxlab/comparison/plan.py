@@ -22,6 +22,11 @@ class Plan:
     """Conditions under which every prior meets every problem.
 
     Raises ValueError for a solver that is not in `proxlab.restoration.ALGORITHMS` nor "default".
+
+    >>> from proxlab.comparison.plan import Plan
+    >>> plan = Plan(noises=(0.01, 0.05), seeds=(0, 1, 2), solvers=("admm",))
+    >>> len(plan.noises) * len(plan.seeds)   # cases of each image, problem and prior
+    6
     """
 
     noises: Sequence[float] = ()
@@ -47,7 +52,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class ComparisonRun:
-    """Conduct of a comparison, which changes none of its figures."""
+    """Conduct of a comparison, which changes none of its figures.
+
+    >>> from proxlab.comparison.plan import ComparisonRun
+    >>> run = ComparisonRun(resume=True, watch=lambda row: print(row["prior"], row["psnr"]))
+    >>> run.device
+    'cpu'
+    """
 
     resume: bool = False
     """Whether a folder that holds rows already is continued; it is refused otherwise."""

@@ -41,12 +41,20 @@ class MeanProx:
 class DenoiserDiffusion(nn.Module):
     """Any denoiser of images in [0, 1] as a model for `proxlab.sample`, by prox or by score.
 
-        model = proxlab.DenoiserDiffusion(denoiser, (3, 64, 64))  # images of 64 x 64 pixels
-        images = proxlab.sample(model, n=4, steps=20)
-
     The denoiser must know the noise of every time, up to standard deviations of 75 at t = 1.
     Denoisers of diffusion models do, those of deepinv (NCSNpp, ADMUNet) among them. A denoiser for
     photographs with a little noise on them, `lpn-gray` say, does not, and refuses.
+
+    >>> class Shrink(torch.nn.Module):   # the best denoiser of pixels from N(1/2, 1/16)
+    ...     def forward(self, x, sigma):
+    ...         return (x / 16 + sigma**2 / 2) / (1 / 16 + sigma**2)
+    >>> model = proxlab.DenoiserDiffusion(Shrink(), (1, 8, 8))   # images of 8 x 8 pixels
+    >>> images = proxlab.sample(model, n=100, steps=20)
+    >>> images.shape, round(images.mean().item(), 1)
+    (torch.Size([100, 1, 8, 8]), 0.5)
+    >>> x = torch.ones(1, 1, 1, 1)   # the model itself speaks of images in [-1, 1]
+    >>> model.denoise(x, 0.5), model.score(x, 1.0), model.prox(x, 1.0, 1.0)
+    (tensor([[[[0.5000]]]]), tensor([[[[-1.0000]]]]), tensor([[[[0.5000]]]]))
     """
 
     def __init__(

@@ -19,14 +19,19 @@ def psnr(x: Tensor, truth: Tensor) -> Tensor:
     Nothing is clipped; infinite if equal, NaN for an image with a NaN. Raises ValueError for images
     of other shapes than the truth's.
 
-        psnr(torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.1))     # 20 dB
+    >>> proxlab.metrics.psnr(torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.1)).round()   # dB
+    tensor([20.], dtype=torch.float64)
     """
     _check_shapes(x, truth)
     return -10 * (x - truth).double().square().flatten(1).mean(1).log10()
 
 
 def has_ssim(x: Tensor) -> bool:
-    """Whether images [B, C, H, W] are large enough for `ssim`."""
+    """Whether images [B, C, H, W] are large enough for `ssim`.
+
+    >>> proxlab.metrics.has_ssim(torch.zeros(1, 1, 10, 64))   # less than its window
+    False
+    """
     return min(x.shape[-2:]) >= SMALLEST_SIDE
 
 
@@ -37,7 +42,8 @@ def ssim(x: Tensor, truth: Tensor) -> Tensor:
     truth's, and for images that its window of 11 x 11 pixels does not fit into, of which there is
     no SSIM (`has_ssim`).
 
-        ssim(torch.ones(1, 1, 16, 16), torch.ones(1, 1, 16, 16))         # 1
+    >>> proxlab.metrics.ssim(torch.ones(1, 1, 16, 16), torch.ones(1, 1, 16, 16))
+    tensor([1.], dtype=torch.float64)
     """
     _check_shapes(x, truth)
     if not has_ssim(x):
@@ -74,9 +80,14 @@ def denoising_psnr(
     """Mean PSNR of `model(noisy, sigma)` by noise level, over images [H, W] or [3, H, W].
 
     Images are uint8 or in [0, 1], levels are of 255; the keys are the levels as text, "25".
+
+    >>> image = torch.full((64, 64), 128, dtype=torch.uint8)
+    >>> net = proxlab.load("lpn-gray-small")
+    >>> proxlab.metrics.denoising_psnr(net, [image], levels=(25,))["25"] > 30   # noisy: 20.2 dB
+    True
     """
     figures = {}
-    where = next(model.parameters()).device
+    where = next((p.device for p in model.parameters()), torch.device("cpu"))
     for level in levels:
         generator = torch.Generator().manual_seed(seed)
         values = []

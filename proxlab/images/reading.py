@@ -50,7 +50,15 @@ _CHANNELS = {"1": 1, "L": 1, "LA": 1, "I;16": 1, "RGB": 3, "RGBA": 3}
 
 
 class LoadedImage(NamedTuple):
-    """Image of a file, and what is needed to write a result of the same type."""
+    """Image of a file, and what is needed to write a result of the same type.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/a.tiff"
+    >>> _ = proxlab.images.write_image(path, torch.rand(1, 3, 20, 30), bits=16)
+    >>> image = proxlab.images.read_image(path)
+    >>> image.pixels.shape, image.bits, image.kind, image.clipped
+    (torch.Size([1, 3, 20, 30]), 16, '.tiff', 0.0)
+    """
 
     pixels: Tensor
     """float32 [1, C, H, W], C = 1 or 3, in [0, 1]."""
@@ -73,9 +81,6 @@ def read_image(
 ) -> LoadedImage:
     """An image from PNG, JPEG, TIFF (8 or 16 bit, float), npy (uint8, uint16, float) or a CT slice.
 
-        image = read_image("photo.png", gray=True)
-        image.pixels          # float32 [1, 1, H, W] in [0, 1]
-
     gray: None leaves the channels as they are, True makes one by LUMA, False makes three.
     unbounded: take float files with values outside [0, 1], as noisy measurements have, but not
     outside NOISY, which are in other units.
@@ -90,6 +95,12 @@ def read_image(
     Raises ValueError if there is no such file, and for one that is damaged, or has CMYK colours,
     transparent pixels, several pages, another data type, NaN or infinity, or floats outside [0, 1],
     or more than `admission.MOST_VALUES` values. A FIFO or device is not opened.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/photo.png"
+    >>> _ = proxlab.images.write_image(path, torch.rand(1, 3, 20, 30))
+    >>> proxlab.images.read_image(path, gray=True).pixels.shape   # float32, in [0, 1]
+    torch.Size([1, 1, 20, 30])
     """
     path = path if isinstance(path, Member) else Path(path)
     kind, clipped, padded = kind_of(path), 0.0, 0.0
@@ -161,6 +172,14 @@ def write_image(
 
     Raises ValueError for another suffix, depth, shape or type, for NaN or infinity, and for DICOM
     without a source; and as `files.writing`, FileExistsError among it.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/a.png"
+    >>> pixels = torch.tensor([[[0.0, 0.5, 1.2, 1.0]]])
+    >>> proxlab.images.write_image(path, pixels)   # the share that was clipped
+    0.25
+    >>> proxlab.images.write_image(path, pixels / 2, bits=16, overwrite=True)
+    0.0
     """
     kind = Path(path).suffix.lower()
     if kind == ".dcm":
@@ -199,6 +218,13 @@ def list_images(folder: str | Path) -> list[Path]:
 
     They are known by their suffix, those without one, or with a number, by their first bytes.
     Raises ValueError if there is no such folder or no image in it.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> for name in ("b.png", "a.npy"):
+    ...     _ = proxlab.images.write_image(f"{folder}/{name}", torch.rand(1, 1, 8, 8))
+    >>> [path.name for path in proxlab.images.list_images(folder)]
+    ['a.npy', 'b.png']
     """
     folder = Path(folder)
     if not folder.is_dir():

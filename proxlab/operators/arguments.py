@@ -78,7 +78,13 @@ def said(value: object) -> str:
 
 
 def check_image(x: Tensor) -> Tensor:
-    """x if it is a float32 or float64 tensor [B, C, H, W]; TypeError or ValueError otherwise."""
+    """x if it is a float32 or float64 tensor [B, C, H, W]; TypeError or ValueError otherwise.
+
+    >>> proxlab.operators.check_image(torch.rand(8, 8))
+    Traceback (most recent call last):
+        ...
+    ValueError: images are [B, C, H, W], got shape [8, 8]; x[None, None]?
+    """
     if not isinstance(x, Tensor):
         raise TypeError(f"an image is a torch tensor, got {type(x).__name__}; torch.from_numpy?")
     if x.layout is not torch.strided or x.is_meta:
@@ -91,7 +97,13 @@ def check_image(x: Tensor) -> Tensor:
 
 
 def check_finite(x: Tensor) -> Tensor:
-    """x if it is an image without NaN and infinity; TypeError or ValueError otherwise."""
+    """x if it is an image without NaN and infinity; TypeError or ValueError otherwise.
+
+    >>> proxlab.operators.check_finite(torch.full((1, 1, 2, 2), float("nan")))
+    Traceback (most recent call last):
+        ...
+    ValueError: 4 of 4 pixels are NaN or infinite; fill them first
+    """
     check_image(x)
     strange = int((~x.isfinite()).sum())
     if strange:

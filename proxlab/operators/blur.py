@@ -36,7 +36,12 @@ Boundary = Literal["circular", "valid", "reflect"]
 
 
 def gaussian_kernel(sigma: float) -> Tensor:
-    """Gaussian of std `sigma` pixels, cut at 4 sigma: float64 [n, n], n odd, sums to 1."""
+    """Gaussian of std `sigma` pixels, cut at 4 sigma: float64 [n, n], n odd, sums to 1.
+
+    >>> kernel = proxlab.operators.gaussian_kernel(1.6)
+    >>> kernel.shape, kernel.sum().round(decimals=6)
+    (torch.Size([15, 15]), tensor(1., dtype=torch.float64))
+    """
     if not 0 < real(sigma) <= 100:
         raise ValueError(f"a blur sigma is in pixels, expected 0 < sigma <= 100, got {said(sigma)}")
     sigma = real(sigma)
@@ -92,14 +97,20 @@ def deblur(
 ) -> LinearPhysics:
     """Blur by `kernel` [h, w], h and w odd, then Gaussian noise of std `noise` (image units).
 
-        op = deblur(gaussian_kernel(1.6), noise=0.01)
-        y = op(x)
-
     boundary: "circular" wraps around, and its prox is a closed form; "reflect" mirrors the image at
     its edges; "valid" keeps only pixels whose neighbourhood was seen, [H - h + 1, W - w + 1].
     A kernel that sums to 1 within 1e-3 is used exactly as given, in float64; `normalize` divides
     by the sum. Raises ValueError or TypeError on any other kernel, noise or boundary; the operator
     itself refuses images that are smaller than the kernel.
+
+    >>> op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.6), noise=0.01)
+    >>> x = torch.rand(1, 3, 32, 32)
+    >>> op(x).shape, op.A(torch.ones(1, 1, 32, 32)).min().round(decimals=4)
+    (torch.Size([1, 3, 32, 32]), tensor(1.))
+    >>> proxlab.operators.deblur(torch.ones(2, 2) / 4)
+    Traceback (most recent call last):
+        ...
+    ValueError: an even-sized kernel has no centre, got 2 x 2; pad it with a zero row or column
     """
     kernel = checked_kernel(kernel, normalize)
     noise_model = Noise(checked_noise(noise))
@@ -118,6 +129,16 @@ class CircularBlur(LinearPhysics):
     """Convolution that wraps around, diagonal in Fourier: A = F^-1 diag(S) F.
 
     `kernel` [h, w] is kept as given; the spectrum of the last image size, dtype and device is kept.
+
+    >>> op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.0), noise=0.01)
+    >>> x = torch.rand(2, 1, 16, 20)
+    >>> y = op.A(x)
+    >>> op.spectrum(x).shape, y.shape
+    (torch.Size([16, 11]), torch.Size([2, 1, 16, 20]))
+    >>> torch.allclose(op.A(op.A_dagger(y)), y, atol=1e-3)   # least squares fit y
+    True
+    >>> torch.allclose(op.prox_l2(x, y, gamma=1.0), x, atol=1e-5)   # x fits y, and stays
+    True
     """
 
     kernel: Tensor
@@ -192,7 +213,13 @@ class CircularBlur(LinearPhysics):
 
 
 class PaddedBlur(Blur):
-    """deepinv's Blur with "valid" or "reflect" edges, for images of any float dtype and device."""
+    """deepinv's Blur with "valid" or "reflect" edges, for images of any float dtype and device.
+
+    >>> kernel = proxlab.operators.gaussian_kernel(1.0)
+    >>> op = proxlab.operators.deblur(kernel, noise=0.01, boundary="valid")
+    >>> op(torch.rand(1, 1, 16, 20)).shape, kernel.shape
+    (torch.Size([1, 1, 8, 12]), torch.Size([9, 9]))
+    """
 
     filter: Tensor
 

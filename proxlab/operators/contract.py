@@ -28,6 +28,14 @@ class Accuracy:
     """The accuracy of a prox without a closed form.
 
     Raises ValueError unless 0 < tol < 1 and max_steps >= 1.
+
+    >>> from proxlab.operators.contract import Accuracy
+    >>> Accuracy(tol=1e-6).max_steps
+    500
+    >>> Accuracy(tol=2)
+    Traceback (most recent call last):
+        ...
+    ValueError: tol is a relative residual, expected 0 < tol < 1, got 2
     """
 
     tol: float = 1e-5
@@ -43,7 +51,14 @@ class Accuracy:
 
 
 class Missed(NamedTuple):
-    """One call of a data term's prox that was not as accurate as it should be."""
+    """One call of a data term's prox that was not as accurate as it should be.
+
+    >>> op = proxlab.operators.ct(16, angles=12, noise=0.1)
+    >>> f = proxlab.data_terms.data_term(op(torch.rand(1, 1, 16, 16)), op, max_steps=1)
+    >>> _ = f.prox(torch.zeros(1, 1, 16, 16), 1.0)   # warns
+    >>> f.stopped_short[0].images, f.stopped_short[0].residual > f.tol
+    ((0,), True)
+    """
 
     residual: float
     """Relative residual of the worst image."""
@@ -55,6 +70,13 @@ class QuadraticDataTerm(DataTerm, Selectable, Protocol):
     """f(x) = w <A x - y, W (A x - y)> / 2 of a batch of images: a solver's data term, and more.
 
     Images are independent: w, W and A may differ from one to the next.
+
+    >>> op = proxlab.operators.inpaint(torch.ones(4, 4), noise=0.1)
+    >>> f = proxlab.data_terms.data_term(torch.ones(1, 1, 4, 4), op)   # one of these
+    >>> f.weight.round(), f.lipschitz().round()   # 1 / noise^2, times |A|^2
+    (tensor([100.], dtype=torch.float64), tensor([100.], dtype=torch.float64))
+    >>> f.tol, f.stopped_short   # a closed form
+    (0.0, ())
     """
 
     @property
@@ -79,7 +101,21 @@ class QuadraticDataTerm(DataTerm, Selectable, Protocol):
 
 @runtime_checkable
 class Operator(Protocol):
-    """A `LinearPhysics` that knows its own data term and first estimate."""
+    """A `LinearPhysics` that knows its own data term and first estimate.
+
+    >>> from proxlab.operators.contract import Accuracy, Operator
+    >>> from proxlab.operators.noise import Weights
+    >>> op = proxlab.operators.inpaint(torch.ones(4, 4), noise=0.1)
+    >>> isinstance(op, Operator), isinstance(torch.nn.ReLU(), Operator)
+    (True, False)
+    >>> x = torch.ones(1, 1, 4, 4)
+    >>> y = op.usable(op.A(x))
+    >>> torch.equal(op.first_estimate(y), x)
+    True
+    >>> f = op.data_term(y, Weights(torch.tensor([100.0]), None), Accuracy())
+    >>> f.value(0 * x)   # 100 * 16 / 2
+    tensor([800.], dtype=torch.float64)
+    """
 
     def usable(self, y: Tensor) -> Tensor:
         """The measurement y [B, ...] as `data_term` may read it.

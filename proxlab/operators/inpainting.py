@@ -37,6 +37,11 @@ def random_mask(
     """Bool mask of `shape` ([H, W] or [C, H, W]) with exactly round(missing * pixels) at False.
 
     Raises ValueError unless 0 <= missing < 1 and a pixel remains seen.
+
+    >>> draw = torch.Generator().manual_seed(0)
+    >>> mask = proxlab.operators.random_mask((10, 10), missing=0.3, generator=draw)
+    >>> mask.dtype, (~mask).sum()
+    (torch.bool, tensor(30))
     """
     sides = _sides(shape)
     count = math.prod(sides)
@@ -53,7 +58,14 @@ def random_mask(
 
 
 def box_mask(shape: Sequence[int], box: tuple[int, int, int, int]) -> Tensor:
-    """Bool mask [H, W] or [C, H, W], False inside `box` = (y, x, h, w), y and x its top left."""
+    """Bool mask [H, W] or [C, H, W], False inside `box` = (y, x, h, w), y and x its top left.
+
+    >>> proxlab.operators.box_mask((4, 5), (1, 2, 2, 3)).int()
+    tensor([[1, 1, 1, 1, 1],
+            [1, 1, 0, 0, 0],
+            [1, 1, 0, 0, 0],
+            [1, 1, 1, 1, 1]], dtype=torch.int32)
+    """
     sides = _sides(shape)
     height, width = sides[-2:]
     places = [whole(n) for n in listed(box)]
@@ -73,6 +85,10 @@ def boxes_mask(shape: Sequence[int], side: int) -> Tensor:
     """Bool mask [H, W] or [C, H, W], False in square boxes, one in each square of 3 sides.
 
     Raises ValueError for an image that is smaller than such a square.
+
+    >>> mask = proxlab.operators.boxes_mask((64, 64), side=5)
+    >>> mask.shape, round(1 - mask.double().mean().item(), 2)   # missing
+    (torch.Size([64, 64]), 0.1)
     """
     sides = _sides(shape)
     height, width = sides[-2:]
@@ -118,18 +134,30 @@ def _sides(shape: Sequence[int]) -> tuple[int, ...]:
 def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
     """Keep the pixels where `mask` [H, W] or [C, H, W] is 1, zero where it is 0.
 
-        op = inpaint(random_mask((256, 256), missing=0.5), noise=0.01)
-
     Gaussian noise of std `noise` (image units) falls on the kept pixels only. [H, W] serves any
     number of channels. Raises ValueError or TypeError on other values or shapes, on a mask without
     a single 1, on a bad noise; the operator itself refuses images of another size than the mask.
+
+    >>> mask = proxlab.operators.random_mask((32, 32), missing=0.5)
+    >>> op = proxlab.operators.inpaint(mask, noise=0.01)
+    >>> y = op(torch.ones(1, 1, 32, 32))
+    >>> y.shape, (y == 0).sum()   # half of 1024 pixels
+    (torch.Size([1, 1, 32, 32]), tensor(512))
     """
     mask = checked_mask(mask)
     return MaskedPixels(mask, Noise(checked_noise(noise)))
 
 
 class MaskedPixels(Inpainting):
-    """deepinv's Inpainting, which here refuses images that its mask would broadcast over."""
+    """deepinv's Inpainting, which here refuses images that its mask would broadcast over.
+
+    >>> op = proxlab.operators.inpaint(proxlab.operators.box_mask((8, 8), (2, 2, 3, 3)))
+    >>> x = torch.ones(1, 1, 8, 8)
+    >>> op.A(x).sum(), op.fitted(x).shape
+    (tensor(55.), torch.Size([1, 1, 8, 8]))
+    >>> op.prox_l2(0 * x, op.A(x), gamma=1.0).max()   # half way from 0 to the seen 1
+    tensor(0.5000)
+    """
 
     mask: Tensor
 

@@ -34,6 +34,12 @@ class PhotonCounts(NoiseModel):
 
     photons: I, sent along each ray. attenuation: k, of an image value of 1, per unit of length.
     Raises ValueError unless both are positive and finite.
+
+    >>> noise = proxlab.operators.PhotonCounts(photons=1e4, attenuation=0.02)
+    >>> op = proxlab.operators.ct(16, angles=12, noise=noise)
+    >>> y = op(torch.full((1, 1, 16, 16), 0.5), generator=torch.Generator().manual_seed(0))
+    >>> (noise.precision(y) ** -0.5).mean().round(decimals=1)   # standard deviation, in lengths
+    tensor(0.5000)
     """
 
     def __init__(self, photons: float, attenuation: float):
@@ -45,7 +51,12 @@ class PhotonCounts(NoiseModel):
         self.photons, self.attenuation = real(photons), real(attenuation)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None, **kwargs) -> Tensor:
-        """Noisy line integrals from exact ones; a CPU generator gives the same on every device."""
+        """Noisy line integrals from exact ones; a CPU generator gives the same on every device.
+
+        >>> noise = proxlab.operators.PhotonCounts(photons=1e4, attenuation=0.02)
+        >>> noise(torch.full((1, 1, 2, 3), 5.0)).shape
+        torch.Size([1, 1, 2, 3])
+        """
         mean = self.photons * (-self.attenuation * x.double()).exp()
         if generator is not None:
             mean = mean.to(generator.device)
@@ -53,13 +64,23 @@ class PhotonCounts(NoiseModel):
         return (-(counts / self.photons).log() / self.attenuation).to(x.dtype)
 
     def precision(self, y: Tensor) -> Tensor:
-        """One over the variance of each entry of a measurement: k^2 n, the shape of y."""
+        """One over the variance of each entry of a measurement: k^2 n, the shape of y.
+
+        >>> noise = proxlab.operators.PhotonCounts(photons=1e4, attenuation=0.02)
+        >>> noise.precision(torch.zeros(1, 1, 1, 1))   # k^2 I where nothing is in the way
+        tensor([[[[4.]]]])
+        """
         counts = self.photons * (-self.attenuation * y).exp()
         return self.attenuation**2 * counts.clamp(min=LEAST_COUNT, max=self.photons)
 
 
 class Noise(GaussianNoise):
-    """deepinv's Gaussian noise, its std kept in float64, drawn from a `generator` if given."""
+    """deepinv's Gaussian noise, its std kept in float64, drawn from a `generator` if given.
+
+    >>> noise, draw = proxlab.operators.Noise(0.1), torch.Generator().manual_seed(0)
+    >>> noise(torch.zeros(1, 1, 100, 100), generator=draw).std().round(decimals=2)
+    tensor(0.1000)
+    """
 
     def __init__(self, sigma: float):
         """Raises ValueError unless sigma >= 0 and finite."""
@@ -69,7 +90,13 @@ class Noise(GaussianNoise):
         self.noise_model = unchanged
 
     def forward(self, x, sigma=None, seed=None, generator=None, **kwargs):
-        """x + std * n; a CPU generator gives the same n on every device. TypeError for integers."""
+        """x + std * n; a CPU generator gives the same n on every device. TypeError for integers.
+
+        >>> noise, x = proxlab.operators.Noise(0.1), torch.zeros(1, 1, 4, 4)
+        >>> one, other = (noise(x, generator=torch.Generator().manual_seed(1)) for _ in range(2))
+        >>> torch.equal(one, other)
+        True
+        """
         if not x.is_floating_point():
             raise TypeError(f"noise is added to float measurements, got {x.dtype}; .float() first")
         self.update_parameters(sigma=sigma)
@@ -89,6 +116,10 @@ def noise_level(op: LinearPhysics) -> float | Tensor | None:
     """Standard deviation of an operator's noise: a float, [B] if it was set per image.
 
     0.0 without noise, None for noise that is not Gaussian of known level.
+
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((8, 8), 0.5), noise=0.01)
+    >>> proxlab.operators.noise_level(op)
+    0.01
     """
     model = op.noise_model
     if isinstance(model, ZeroNoise):

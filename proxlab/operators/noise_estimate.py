@@ -60,6 +60,11 @@ def estimate_noise(y: Tensor, op: LinearPhysics) -> PerImage:
     4 of 5 pixels missing, by a factor of 2 to 6.
     Raises ValueError where nothing can be told: too few neighbours seen, a y without noise, noise
     below the rounding of y, NaN or infinity, measurements that are no images.
+
+    >>> op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(2.0), noise=0.05)
+    >>> x = torch.linspace(0, 1, 64).expand(2, 1, 64, 64)
+    >>> proxlab.estimate_noise(op(x), op)
+    tensor([0.0..., 0.0...], dtype=torch.float64)
     """
     if not isinstance(y, Tensor) or not isinstance(op, LinearPhysics):
         raise TypeError(

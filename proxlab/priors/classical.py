@@ -19,7 +19,14 @@ __all__ = ["CLASSICAL", "TV", "Classical", "Identity", "Wavelets"]
 
 
 class Identity:
-    """No prior: R = 0, whose prox changes nothing."""
+    """No prior: R = 0, whose prox changes nothing.
+
+    >>> prior, v = proxlab.classical.Identity(), torch.rand(2, 1, 8, 8)
+    >>> torch.equal(prior.prox(v, 0.1), v), prior.value(v, 0.1)
+    (True, tensor([0., 0.], dtype=torch.float64))
+    >>> prior.prox_and_value(v, 0.1)[1] == prior.prox_and_part(v, 0.1, (slice(4), slice(8)))[1]
+    tensor([True, True])
+    """
 
     name = "none"
     sigma_range = (0.0, 1.0)
@@ -52,7 +59,12 @@ class Identity:
 
 
 class Classical(NamedTuple):
-    """A prior that is not learned, as the commands know it."""
+    """A prior that is not learned, as the commands know it.
+
+    >>> entry = proxlab.classical.CLASSICAL["tv"]
+    >>> entry.make().name, entry.what
+    ('tv', 'total variation')
+    """
 
     make: Callable[[], Prior]
     """The prior with its defaults."""

@@ -27,7 +27,15 @@ training images (`bench_calibration`)."""
 
 @dataclass(frozen=True)
 class Capabilities:
-    """Claims of a prior about itself. The defaults claim nothing: they are true of any denoiser."""
+    """Claims of a prior about itself. The defaults claim nothing: they are true of any denoiser.
+
+    >>> from proxlab.priors.contract import Capabilities
+    >>> claims = Capabilities(exact=True, convex=True, reach=8)
+    >>> claims.exact, claims.parts
+    (True, False)
+    >>> proxlab.load("unet-gray").capabilities.exact
+    False
+    """
 
     exact: bool = False
     """Whether its prox is argmin_x |x - v|^2 / 2 + R_sigma(x) to rounding, by construction."""
@@ -67,7 +75,22 @@ class Capabilities:
 
 @runtime_checkable
 class Prior(Protocol):
-    """A model of what images look like, as a prox. Images are float [B, C, H, W] in [0, 1]."""
+    """A model of what images look like, as a prox. Images are float [B, C, H, W] in [0, 1].
+
+    >>> from proxlab.priors.contract import Capabilities
+    >>> class Ridge:   # R_sigma(x) = sigma^2 |x|^2 / 2
+    ...     name, sigma_range = "ridge", (0.0, 1.0)
+    ...     capabilities = Capabilities(exact=True, convex=True)
+    ...     def prox(self, v, sigma):
+    ...         return v / (1 + torch.as_tensor(sigma, dtype=v.dtype).view(-1, 1, 1, 1) ** 2)
+    >>> prior, op = Ridge(), proxlab.operators.inpaint(torch.ones(8, 8), noise=0.1)
+    >>> prior.name, prior.sigma_range, prior.capabilities.convex
+    ('ridge', (0.0, 1.0), True)
+    >>> prior.prox(torch.ones(1, 1, 1, 2), 0.5)
+    tensor([[[[0.8000, 0.8000]]]])
+    >>> proxlab.restore(op(torch.ones(1, 1, 8, 8)), op, prior).certified
+    [True]
+    """
 
     @property
     def name(self) -> str:
@@ -95,7 +118,16 @@ class Prior(Protocol):
 
 @runtime_checkable
 class HasParts(Protocol):
-    """A prior whose value is a sum over the image, as far as its `capabilities.parts` says so."""
+    """A prior whose value is a sum over the image, as far as its `capabilities.parts` says so.
+
+    >>> from proxlab.priors.contract import HasParts
+    >>> prior, v = proxlab.load("lpn-gray-small"), torch.rand(1, 1, 16, 16)
+    >>> isinstance(prior, HasParts)
+    True
+    >>> x, left = prior.prox_and_part(v, 0.1, (slice(0, 16), slice(0, 8)))
+    >>> left < prior.prox_and_value(v, 0.1)[1]
+    tensor([True])
+    """
 
     def prox_and_part(
         self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]
@@ -109,7 +141,14 @@ class HasParts(Protocol):
 
 @runtime_checkable
 class HasLevelValue(Protocol):
-    """A prior whose value is known at any image, not only at what its prox puts out."""
+    """A prior whose value is known at any image, not only at what its prox puts out.
+
+    >>> from proxlab.priors.contract import HasLevelValue
+    >>> prior, v = proxlab.load("tv"), torch.rand(1, 1, 16, 16)
+    >>> x, r = prior.prox_and_value(v, 0.1)
+    >>> isinstance(prior, HasLevelValue), torch.allclose(prior.value(x, 0.1), r)
+    (True, True)
+    """
 
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """The prox x of R_sigma at v, and R_sigma(x), float64 [B]."""
@@ -122,7 +161,15 @@ class HasLevelValue(Protocol):
 
 @runtime_checkable
 class HasInverse(Protocol):
-    """A prior whose prox can be inverted."""
+    """A prior whose prox can be inverted.
+
+    >>> from proxlab.priors.contract import HasInverse
+    >>> prior, v = proxlab.load("lpn-gray-small").double(), torch.rand(1, 1, 16, 16).double()
+    >>> isinstance(prior, HasInverse), isinstance(proxlab.load("tv"), HasInverse)
+    (True, False)
+    >>> torch.allclose(prior.inverse(prior.prox(v, 0.1), 0.1), v, atol=1e-4)
+    True
+    """
 
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """The v with prox(v, sigma) = x, to a relative tolerance; raises RuntimeError if none."""
@@ -132,8 +179,11 @@ class HasInverse(Protocol):
 def lacking(thing: object) -> str:
     """A sentence on what keeps `thing` from being a prior, empty if nothing does.
 
+    >>> from proxlab.priors.contract import lacking
     >>> lacking(torch.nn.ReLU())
     'ReLU is no prior: it has no name, no sigma_range, no capabilities, no prox; ...'
+    >>> lacking(proxlab.load("tv"))
+    ''
     """
     wanted = ("name", "sigma_range", "capabilities", "prox")
     there = dir(thing)

@@ -33,6 +33,11 @@ class DenoiserPrior(Denoiser):
     deepinv's iterations stop on the mean of a batch and start from their last state. Nothing is
     kept from one call to the next, but by what `for_run` makes.
     Raises TypeError for anything but a Denoiser.
+
+    >>> import deepinv
+    >>> median = proxlab.DenoiserPrior(deepinv.models.MedianFilter(kernel_size=3), name="median")
+    >>> median.prox(torch.rand(1, 1, 16, 16), 0.1).shape
+    torch.Size([1, 1, 16, 16])
     """
 
     def __init__(
@@ -63,7 +68,15 @@ class DenoiserPrior(Denoiser):
         self._copies: list[tuple[tuple, Denoiser]] | None = None
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """The same as `prox`."""
+        """The same as `prox`.
+
+        >>> import deepinv
+        >>> denoiser = deepinv.models.TVDenoiser(n_it_max=20)
+        >>> tv = proxlab.DenoiserPrior(denoiser, argument=lambda sigma: 8 * sigma**2)
+        >>> v = torch.rand(2, 1, 16, 16)
+        >>> torch.equal(tv(v, 0.1), tv.prox(v, 0.1))
+        True
+        """
         return self.prox(x, sigma)
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
@@ -71,6 +84,10 @@ class DenoiserPrior(Denoiser):
 
         Raises ValueError for a sigma outside `sigma_range`, for an input that is no batch of images
         or of another dtype or device than the weights, and for an answer of another shape.
+
+        >>> prior = proxlab.load("unet-gray-small")
+        >>> prior.prox(torch.rand(2, 1, 16, 16), torch.tensor([0.05, 0.1])).shape
+        torch.Size([2, 1, 16, 16])
         """
         check_images(v)
         levels = noise_levels(self.name, v, sigma, self.sigma_range, torch.float64).tolist()
@@ -85,14 +102,30 @@ class DenoiserPrior(Denoiser):
         return self._shaped(v, self.denoiser(v, each))
 
     def for_run(self) -> "DenoiserPrior":
-        """The same prior for one run on one batch: an iteration starts from its last state."""
+        """The same prior for one run on one batch: an iteration starts from its last state.
+
+        >>> import deepinv
+        >>> tv = proxlab.DenoiserPrior(deepinv.models.TVDenoiser(n_it_max=20))
+        >>> run, v = tv.for_run(), torch.rand(1, 1, 9, 9)
+        >>> torch.equal(run.prox(v, 0.1), run.prox(v, 0.1))   # the second goes on from the first
+        False
+        >>> torch.equal(tv.prox(v, 0.1), tv.prox(v, 0.1))
+        True
+        """
         weight = self.capabilities.default_weight
         chosen = DenoiserPrior(self.denoiser, self.sigma_range, self.argument, self.name, weight)
         chosen._copies = []
         return chosen
 
     def select(self, index: Tensor) -> "DenoiserPrior":
-        """The same prior for those images of the batch, each with its own last state if any."""
+        """The same prior for those images of the batch, each with its own last state if any.
+
+        >>> import deepinv
+        >>> prior = proxlab.DenoiserPrior(deepinv.models.TVDenoiser(n_it_max=20)).for_run()
+        >>> answers = prior.prox(torch.rand(3, 1, 16, 16), 0.1)
+        >>> prior.select(torch.tensor([0, 2])).prox(answers[[0, 2]], 0.1).shape
+        torch.Size([2, 1, 16, 16])
+        """
         if self._copies is None:
             return self
         chosen = self.for_run()

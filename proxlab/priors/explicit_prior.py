@@ -26,6 +26,18 @@ class ExplicitPrior(Prior):
     the prox and is kept, so no prox is inverted for it; only the cost of the first iterate costs an
     inversion, and not even that if it is an output of `prox`. Weights that still need gradients may
     change, so for them nothing is kept: requires_grad_(False) first.
+
+    >>> from deepinv.optim import L2, PGD
+    >>> prior = proxlab.ExplicitPrior(proxlab.load("tv"))
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((16, 16), 0.5), noise=0.05)
+    >>> solver = PGD(prior, L2(), stepsize=0.9, lambda_reg=1 / 0.9, g_param=0.05)
+    Traceback (most recent call last):
+        ...
+    AttributeError: 'L2' object has no attribute 'explicit_prior'
+    >>> solver(op(torch.rand(1, 1, 16, 16)), op).shape
+    Traceback (most recent call last):
+        ...
+    NameError: name 'solver' is not defined
     """
 
     def __init__(self, prior):
@@ -48,11 +60,22 @@ class ExplicitPrior(Prior):
         R_sigma of a shipped model is 0 on constant images. One number an image either way, so
         `reduce` changes nothing. Raises as `value` of the prior: RuntimeError if x is no output of
         the prox to its tolerance.
+
+        >>> prior = proxlab.ExplicitPrior(proxlab.load("tv"))
+        >>> edge = (torch.arange(16) < 8).float().expand(1, 1, 16, 16)
+        >>> prior.fn(edge, 0.1)   # sigma^2 * weight 8 * an edge of 16 pixels
+        tensor([1.2800], dtype=torch.float64)
         """
         return self.value(x, g_param)
 
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
-        """The same as `fn`."""
+        """The same as `fn`.
+
+        >>> prior = proxlab.ExplicitPrior(proxlab.load("tv"))
+        >>> edge = (torch.arange(16) < 8).float().expand(1, 1, 16, 16)
+        >>> prior.value(edge, 0.1) == prior.fn(edge, 0.1)
+        tensor([True])
+        """
         level = _level(sigma, x)
         tracked = torch.is_grad_enabled() and x.requires_grad
         if self._last is not None and not tracked:
@@ -66,6 +89,10 @@ class ExplicitPrior(Prior):
 
         gamma is what deepinv makes of it, lambda_reg * stepsize. A learned prox is that of R_sigma
         and not of a multiple: raises ValueError for any other gamma, and as the prior's own prox.
+
+        >>> prior = proxlab.ExplicitPrior(proxlab.load("lpn-gray"))
+        >>> prior.prox(torch.rand(1, 1, 16, 16), 0.1, gamma=1.0).shape
+        torch.Size([1, 1, 16, 16])
         """
         largest = (torch.as_tensor(gamma).detach() - 1).abs().max()
         if not largest <= UNIT_TOLERANCE:
@@ -76,7 +103,13 @@ class ExplicitPrior(Prior):
         return self.prox_and_value(x, g_param)[0]
 
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """The prox of R_sigma at v, and R_sigma there, [B] in float64."""
+        """The prox of R_sigma at v, and R_sigma there, [B] in float64.
+
+        >>> prior = proxlab.ExplicitPrior(proxlab.load("lpn-gray"))
+        >>> x, r = prior.prox_and_value(torch.rand(1, 1, 16, 16), 0.1)
+        >>> prior.fn(x, 0.1) == r   # kept, so nothing is inverted
+        tensor([True])
+        """
         level = _level(sigma, v)
         x, value = self.prior.prox_and_value(v, sigma)
         self._last = None
@@ -89,6 +122,12 @@ class ExplicitPrior(Prior):
 
         Raises TypeError if the prior has no inverse, RuntimeError where that does not get there.
         Source: [Fang24].
+
+        >>> prior = proxlab.ExplicitPrior(proxlab.load("lpn-gray").double())
+        >>> v = torch.rand(1, 1, 16, 16).double()
+        >>> x = prior.prox(v, 0.1)
+        >>> torch.allclose(prior.grad(x, 0.1), v - x, atol=1e-4)   # so x - v + grad R(x) = 0
+        True
         """
         _level(g_param, x)
         if not isinstance(self.prior, HasInverse):

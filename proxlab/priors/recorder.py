@@ -22,7 +22,17 @@ from solvers.witness import PAIRS, Witness
 
 
 class Recorded(NamedTuple):
-    """Verdict of one image's evaluations on the denoiser that made them."""
+    """Verdict of one image's evaluations on the denoiser that made them.
+
+    >>> recorder = proxlab.Recorder(torch.nn.Softshrink(0.1))   # the prox of 0.1 |x|_1
+    >>> for value in (0.4, 0.6, 0.8):
+    ...     _ = recorder(torch.full((1, 1, 2, 2), value))
+    >>> found = recorder.evidence()[0]
+    >>> found.exact, found.evaluations, found.steps
+    (True, 3, [1, 2, 3])
+    >>> (found.low <= found.high + 1e-9).all()   # what R of that prox may be
+    tensor(True)
+    """
 
     margin: float
     """Margin of the interpolation test: at least 0 if one function R exists whose prox they all
@@ -55,6 +65,15 @@ class Recorder(Denoiser):
     where the level changes, or the shape of the batch, recording begins anew. `proxlab.restore`
     runs copies of a denoiser without weights, and its result has the evidence itself.
     Raises TypeError for a denoiser that is no nn.Module, ValueError for pairs < 2.
+
+    >>> recorder = proxlab.Recorder(proxlab.load("lpn-gray-small"))
+    >>> x = y = torch.rand(1, 1, 32, 32)
+    >>> for _ in range(5):   # any loop of yours: a step towards y, then the network
+    ...     x = recorder(x - 0.5 * (x - y), 0.1)
+    >>> verdict = recorder.evidence()[0]   # of the first image
+    >>> verdict.exact, verdict.evaluations
+    (True, 5)
+    >>> recorder.forget()   # before the next run
     """
 
     def __init__(self, denoiser: nn.Module, pairs: int = PAIRS):
@@ -74,7 +93,12 @@ class Recorder(Denoiser):
         self._count = 0
 
     def forward(self, x: Tensor, *arguments, **options) -> Tensor:
-        """The denoiser's answer [B, C, H, W] to x, whatever else it is called with."""
+        """The denoiser's answer [B, C, H, W] to x, whatever else it is called with.
+
+        >>> recorder = proxlab.Recorder(proxlab.load("lpn-gray-small"))
+        >>> recorder(torch.rand(1, 1, 16, 16), 0.1).shape
+        torch.Size([1, 1, 16, 16])
+        """
         answer = self.denoiser(x, *arguments, **options)
         check_images(x)
         if answer.shape != x.shape:
@@ -99,6 +123,12 @@ class Recorder(Denoiser):
         """Verdict of the evaluations, image by image of the last batch.
 
         Raises ValueError if there were none.
+
+        >>> recorder = proxlab.Recorder(torch.nn.Hardshrink(0.5))
+        >>> for value in (0.4, 0.6, 0.8):
+        ...     _ = recorder(torch.full((2, 1, 8, 8), value))
+        >>> [verdict.exact for verdict in recorder.evidence()]   # hard thresholds are a prox
+        [True, True]
         """
         if self._kind is None:
             raise ValueError("nothing was recorded: call the denoiser, or the algorithm, first")

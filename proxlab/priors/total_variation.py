@@ -40,6 +40,17 @@ class TV:
     stopped by itself, in the dtype of v. Every pixel depends on all of the image: `proxlab.Tiled`
     refuses it. Raises ValueError for a weight or an accuracy that is not positive and finite, and
     for max_steps below 1.
+
+    >>> prior = proxlab.classical.TV()   # or proxlab.load("tv")
+    >>> edge = (torch.arange(32) < 16).float().expand(1, 1, 32, 32)
+    >>> prior.value(edge, 0.1)   # sigma^2 * weight * the length of the edge
+    tensor([2.5600], dtype=torch.float64)
+    >>> v = edge + 0.1 * torch.randn(edge.shape, generator=torch.Generator().manual_seed(0))
+    >>> x, r = prior.prox_and_value(v, 0.1)
+    >>> proxlab.metrics.psnr(v, edge).round(), proxlab.metrics.psnr(x, edge).round()   # dB
+    (tensor([20.], dtype=torch.float64), tensor([33.], dtype=torch.float64))
+    >>> torch.allclose(0.1**2 * prior.composite().value(x), r)   # R_sigma is sigma^2 g
+    True
     """
 
     name = "tv"
@@ -64,6 +75,9 @@ class TV:
         An image that holds NaN or infinity comes back as NaN. Raises ValueError for anything but a
         batch of float images, for a sigma outside [0, 1], and where a gradient is asked to pass
         through.
+
+        >>> proxlab.classical.TV().prox(torch.rand(2, 3, 16, 16), torch.tensor([0.05, 0.1])).shape
+        torch.Size([2, 3, 16, 16])
         """
         return self._solved(v, self._threshold(v, sigma), None)[0]
 
@@ -85,7 +99,13 @@ class TV:
         return WeightedLength(self.weight)
 
     def for_run(self) -> "WarmTV":
-        """The same prior for one run on one batch: each prox starts at the dual of the last."""
+        """The same prior for one run on one batch: each prox starts at the dual of the last.
+
+        >>> run, v = proxlab.classical.TV().for_run(), torch.rand(1, 1, 16, 16)
+        >>> first, second = run.prox(v, 0.1), run.prox(v, 0.1)   # the second goes on from the first
+        >>> torch.allclose(first, second, atol=1e-3)
+        True
+        """
         return WarmTV(self)
 
     def _threshold(self, v: Tensor, sigma: float | Tensor) -> PerImage:

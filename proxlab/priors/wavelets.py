@@ -28,13 +28,20 @@ best on held-out photographs with that noise, as are the moments and the depth b
 class Wavelets:
     """The l1 norm of an image's details, R_sigma(x) = sigma^2 * weight * sum |detail|. [Donoho94]
 
-        prior = Wavelets()                      # or proxlab.load("wavelets")
-        x, r = prior.prox_and_value(v, 0.1)
-
     Its prox shrinks every detail by sigma^2 * weight and leaves the coarse image alone; each
     channel is an image of its own. `moments` is the number of vanishing moments (1 is Haar's
     basis), `depth` how often the image is halved. Raises ValueError for a weight that is not
     positive and finite, for moments outside 1 .. 10, and for a depth below 1.
+
+    >>> prior = proxlab.classical.Wavelets()   # or proxlab.load("wavelets")
+    >>> prior.value(torch.full((1, 1, 32, 32), 0.5), 0.1) < 1e-4   # a flat image has no details
+    tensor([True])
+    >>> v = torch.rand(1, 1, 32, 32)
+    >>> x, r = prior.prox_and_value(v, 0.1)   # argmin_x |x - v|^2 / 2 + R(x), and R there
+    >>> torch.allclose(prior.prox(v, 0.1), x)
+    True
+    >>> torch.allclose(0.1**2 * prior.composite().value(x), r)   # R_sigma is sigma^2 g
+    True
     """
 
     name = "wavelets"

@@ -42,6 +42,11 @@ def data_term(
     closed-form prox, see LinearData.
     Raises TypeError or ValueError on an operator that is not linear, y that is not finite and real
     or does not fit the operator, noise <= 0, strength <= 0, tol outside (0, 1), max_steps < 1.
+
+    >>> op = proxlab.operators.inpaint(torch.ones(2, 2), noise=0.1)
+    >>> f = proxlab.data_terms.data_term(torch.ones(1, 1, 2, 2), op)
+    >>> f.value(torch.zeros(1, 1, 2, 2)).round()   # 4 pixels, each 1 / (2 * 0.1^2)
+    tensor([200.], dtype=torch.float64)
     """
     if not isinstance(op, LinearPhysics):
         raise TypeError(f"a data term needs a deepinv LinearPhysics, got {type(op).__name__}")
@@ -73,5 +78,11 @@ def start(y: Tensor, op: LinearPhysics) -> Image:
     back-projection, or the multiple of A^T y that fits y best where that has no formula. Any other
     operator: least squares, what A does not see interpolated (`operators.first_estimates`).
     Raises ValueError for a y that does not fit the operator.
+
+    >>> kernel = proxlab.operators.gaussian_kernel(1.0)
+    >>> op = proxlab.operators.deblur(kernel, noise=0.01, boundary="valid")
+    >>> y = op(torch.rand(1, 1, 32, 32))
+    >>> y.shape, proxlab.data_terms.start(y, op).shape
+    (torch.Size([1, 1, 24, 24]), torch.Size([1, 1, 32, 32]))
     """
     return as_operator(op).first_estimate(y)

@@ -32,7 +32,22 @@ with two products of the operator itself."""
 
 @dataclass(frozen=True)
 class Evidence:
-    """Numbers of one image's run at the fixed level, beside what each was compared with."""
+    """Numbers of one image's run at the fixed level, beside what each was compared with.
+
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((32, 32), 0.5), noise=0.05)
+    >>> x = torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
+    >>> evidence = proxlab.restore(op(x), op, "lpn-gray").evidence[0]
+    >>> evidence.margin > 0   # some R exists whose prox all evaluations were
+    True
+    >>> evidence.step < evidence.step_limit   # the step is one that is proved to converge
+    True
+    >>> evidence.brief
+    'one prox, and its values, by ... evaluations, margin 0...; gradient left ...'
+    >>> print(evidence)   # each number beside what it was compared with
+    evaluations looked at ...
+    margin of one prox ...  >= 0
+    ...
+    """
 
     evaluations: int
     """Evaluations of the prior's prox at that level."""

@@ -156,7 +156,13 @@ def run_at_level(
 
 
 def default_sigma(lipschitz: PerImage, prior: KnownPrior) -> PerImage:
-    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B] -> the same."""
+    """sqrt(1 / L), a hair less, kept inside the levels that the prior knows; L [B] -> the same.
+
+    >>> from proxlab.restoration import default_sigma
+    >>> prior = proxlab.load("lpn-gray")
+    >>> default_sigma(torch.tensor([100.0, 400.0]), prior)   # 1 / 10 and 1 / 20, a hair less
+    tensor([0.0990, 0.0495], dtype=torch.float64)
+    """
     low, high = prior.sigma_range
     bound = lipschitz.double().cpu().clamp(min=1e-12)  # 0 for an operator that sees nothing
     return (0.99 / bound.sqrt()).clamp(min=low).clamp(max=high)

@@ -56,7 +56,18 @@ GAP_STEPS = 3000
 
 @dataclass(frozen=True)
 class Restoration:
-    """A restored batch, what was measured on the way, and what can be vouched for."""
+    """A restored batch, what was measured on the way, and what can be vouched for.
+
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((32, 32), 0.5), noise=0.05)
+    >>> x = torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
+    >>> result = proxlab.restore(op(x), op, "tv")
+    >>> result.image.shape, result.solver, result.stopped
+    (torch.Size([1, 1, 32, 32]), 'pdhg', ['tolerance'])
+    >>> result.certified, result.doubts
+    ([True], [''])
+    >>> result.trace.objective.shape[0] == int(result.steps)   # a row for each step
+    True
+    """
 
     image: Tensor
     """The restored images [B, C, H, W]."""
@@ -102,6 +113,12 @@ def restore(
     blow up.
     Sources: [Fang24] for the prox, [Rockafellar70] for the evidence, [Themelis20] for the choice of
     sigma, [Geman95] for splitting, [Zhang21] for the descent, [Chambolle11] for `pdhg`.
+
+    >>> from proxlab.restoration import Settings, restore
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((32, 32), 0.5), noise=0.05)
+    >>> y = op(torch.linspace(0, 1, 32).expand(1, 1, 32, 32))
+    >>> restore(y, op, proxlab.load("lpn-gray"), Settings(solver="pgd", steps=50)).image.shape
+    torch.Size([1, 1, 32, 32])
     """
     weight: float | Tensor = prior.capabilities.default_weight
     if settings.weight is not None:

@@ -19,9 +19,13 @@ ALGORITHMS: dict[str, Callable] = {algorithm.__name__: algorithm for algorithm i
 class Checks:
     """Checks that a certificate rests on, and which of them a user does without.
 
-    proxlab.restore(y, op, prior, checks=proxlab.Checks(adjoint=False))
-
     Raises ValueError for pairs < 2.
+
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((32, 32), 0.5), noise=0.05)
+    >>> y = op(torch.full((1, 1, 32, 32), 0.5))
+    >>> fewer = proxlab.Checks(values=False, pairs=8)
+    >>> proxlab.restore(y, op, "lpn-gray", checks=fewer).evidence[0].looked_at
+    5
     """
 
     adjoint: bool = True
@@ -39,7 +43,16 @@ class Checks:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one restoration. Raises ValueError for what cannot be."""
+    """Settings of one restoration. Raises ValueError for what cannot be.
+
+    >>> from proxlab.restoration import Settings
+    >>> Settings(solver="drs", weight=0.5, steps=100, noise="auto").tol
+    0.0001
+    >>> Settings(sigma=25)
+    Traceback (most recent call last):
+        ...
+    ValueError: sigma is in image units, expected 0 < sigma < 1, got 25; divide by 255?
+    """
 
     solver: str | None = None
     """One of `ALGORITHMS`; if None, "pdhg" for a convex prior that it can solve, else "admm"."""

@@ -35,7 +35,14 @@ class LogDensityProx(Protocol):
 
 
 class Sample(NamedTuple):
-    """State of a sampler after a step, as it yields it."""
+    """State of a sampler after a step, as it yields it.
+
+    >>> from itertools import pairwise
+    >>> prox = lambda y, t, lam: y / (1 + lam)   # of -lam log N(0, I)
+    >>> times = solvers.uniform_grid(3)
+    >>> [round(state.t, 2) for state in solvers.proxdm(prox, torch.randn(4, 2), times)]
+    [0.67, 0.33, 0.0]
+    """
 
     x: Tensor
     """[B, ...], distributed nearly as X_t."""
@@ -57,6 +64,12 @@ def proxdm(
     time. noise: a generator or a function, see `solvers.noise`. Raises ValueError before any step:
     for another kind, for a grid that does not rise in [0, 1], and where the backward kind has a
     gamma of 2 or more, with the number of steps it needs. [Fang25, Algs. 1 and 2]
+
+    >>> prox = lambda y, t, lam: y / (1 + lam)   # of -lam log N(0, I), the same at every t
+    >>> start = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
+    >>> *_, last = solvers.proxdm(prox, start, solvers.uniform_grid(50), kind="flow")
+    >>> last.x.shape, last.x.std().round(decimals=1)   # a normal sample stays one
+    (torch.Size([1000, 2]), tensor(1.))
     """
     return _walk(prox, x, kind, _steps(times, kind, schedule), noise)
 
@@ -64,7 +77,15 @@ def proxdm(
 def step_sizes(
     times: Sequence[float], kind: StepKind = "hybrid", schedule: VP = VP()
 ) -> list[tuple[float, float]]:
-    """Pairs (t, lam) at which `proxdm` asks for a prox, first step first. Raises as `proxdm`."""
+    """Pairs (t, lam) at which `proxdm` asks for a prox, first step first. Raises as `proxdm`.
+
+    >>> [(t, round(lam, 2)) for t, lam in solvers.step_sizes(solvers.uniform_grid(4))]
+    [(0.75, 4.38), (0.5, 3.13), (0.25, 1.89), (0.0, 0.65)]
+    >>> solvers.step_sizes(solvers.uniform_grid(4), "backward")
+    Traceback (most recent call last):
+        ...
+    ValueError: a backward step needs gamma < 2, got 4.38 ...
+    """
     return [(step.s, step.lam) for step in _steps(times, kind, schedule)]
 
 

@@ -25,6 +25,14 @@ class VP:
 
     A float for a time gives a float, a tensor a tensor. Raises ValueError unless
     0 < beta_min <= beta_max.
+
+    >>> schedule = solvers.VP()
+    >>> schedule.beta(0.5), schedule.integral(0.0, 1.0)
+    (10.049999999999999, 10.049999999999999)
+    >>> round(schedule.signal(0.5), 3), round(schedule.noise(0.5), 3)   # they add up to 1
+    (0.079, 0.921)
+    >>> round(schedule.time_of_noise(1.0), 3), round(schedule.time_at(10.05), 3)
+    (0.259, 1.0)
     """
 
     beta_min: float = 0.1
@@ -94,6 +102,9 @@ def uniform_grid(steps: int, first: float = 0.0) -> list[float]:
     """Times from `first` to 1 in equal steps, as in [Fang25].
 
     uniform_grid(4) is [0.0, 0.25, 0.5, 0.75, 1.0]. Raises as `power_grid`.
+
+    >>> solvers.uniform_grid(4)
+    [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     return power_grid(steps, 1.0, first)
 
@@ -103,6 +114,9 @@ def power_grid(steps: int, power: float, first: float = 0.0) -> list[float]:
 
     A power above 1 makes the steps shorter near t = 0, where images form. Raises ValueError unless
     steps is a whole number >= 1, power > 0 and 0 <= first < 1.
+
+    >>> solvers.power_grid(4, power=2.0)
+    [0.0, 0.0625, 0.25, 0.5625, 1.0]
     """
     if not 0 < power < math.inf:
         raise ValueError(f"the power of a time grid is positive, got {power}")
@@ -118,6 +132,11 @@ def even_grid(steps: int, schedule: VP) -> list[float]:
     """Times between which int beta is equal, and so as small as so many steps allow.
 
     Raises ValueError unless steps is a whole number >= 1.
+
+    >>> schedule = solvers.VP()
+    >>> times = solvers.even_grid(3, schedule)
+    >>> [round(schedule.integral(s, t), 3) for s, t in zip(times, times[1:])]
+    [3.35, 3.35, 3.35]
     """
     n = _checked(steps)
     whole = schedule.integral(0.0, 1.0)

@@ -200,13 +200,13 @@ def test_a_comparison_of_such_names_comes_out_whole(nasty, tmp_path):
     rows, out, folder, priors = nasty
     assert len(rows) == 9 and {row["image"] for row in rows} == {p.name for p in folder.iterdir()}
     files = [p for p in out.rglob("*") if p.is_file()]
-    assert len(files) == 1 + 3 * (2 + 2 * 3) and not (out.parent / "<b>").exists()
+    assert len(files) == 1 + 3 * (4 + 2 * 3) and not (out.parent / "<b>").exists()
     rows = [row | {"doubt": "</script><!--", "certified": False} for row in rows]
     page = Scripts(report(rows, out))
     data = json.loads(page.scripts[0])
     assert [line["prior"] for line in data["table"]] == list(priors)
     assert {m["name"] for m in data["measurements"]} == {row["image"] for row in rows}
-    assert "</script><!--" in data["measurements"][0]["versions"][2]["said"]
+    assert "</script><!--" in data["measurements"][0]["versions"][3]["said"]
     assert page.tags == Scripts(PAGE.read_text(encoding="utf-8")).tags
     truths = {m["versions"][0]["picture"] for m in data["measurements"]}
     assert len(truths) == 2  # the PNGs show one image, the TIFF another

@@ -7,7 +7,15 @@ import pytest
 import torch
 from deepinv.physics import ZeroNoise
 
-from proxlab.operators import Noise, PhotonCounts, box_mask, deblur, inpaint, random_mask
+from proxlab.operators import (
+    Noise,
+    PhotonCounts,
+    box_mask,
+    deblur,
+    gaussian_kernel,
+    inpaint,
+    random_mask,
+)
 from proxlab.operators.blur import checked_kernel
 from proxlab.operators.contract import Accuracy
 from proxlab.operators.data_terms.linear import LinearData
@@ -143,10 +151,44 @@ def test_a_kernel_is_used_as_given_if_its_sum_is_near_one(off, said):
         with pytest.raises(ValueError, match=said):
             checked_kernel(kernel, False)
     assert checked_kernel(kernel, True).sum().item() == pytest.approx(1, abs=1e-14)
-    balanced = torch.tensor([[1.0, -1.0 + 2 * 0.0011, 0.0]])  # sums to 0.11 % of its size
-    assert checked_kernel(balanced, True).sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_kernel_can_be_divided_by_more_than_a_thousandth_of_its_size(scale):
+    enough, little = (scale * torch.tensor([[1.0, 2 * s - 1, 0.0]]) for s in (0.0011, 0.0009))
+    assert checked_kernel(enough, True).sum().item() == pytest.approx(1)
     with pytest.raises(ValueError, match="nothing can be divided by"):
-        checked_kernel(torch.tensor([[1.0, -1.0 + 2 * 0.0009, 0.0]]), True)
+        checked_kernel(little, True)
+
+
+def test_a_gaussian_is_cut_at_four_sigma_and_has_a_hundred_at_most():
+    for sigma, side in [(0.2, 3), (0.25, 3), (1.0, 9), (1.01, 11)]:
+        kernel = gaussian_kernel(sigma)
+        middle = side // 2
+        assert kernel.shape == (side, side)
+        fall = kernel[middle, 0] / kernel[middle, middle]
+        assert fall.item() == pytest.approx(math.exp(-(middle**2) / (2 * sigma**2)))
+    assert gaussian_kernel(100).shape == (801, 801)
+    for sigma in (100.5, 0.0, math.nan):
+        with pytest.raises(ValueError, match="0 < sigma <= 100"):
+            gaussian_kernel(sigma)
+
+
+def test_a_mask_may_come_with_the_call():
+    """As deepinv has it: parameters that are told replace those that the physics holds."""
+    x, other = image(1, 1, 4, 5), (image(1, 1, 4, 5, seed=1) > 0.5).float()
+    for ask in ("A", "A_adjoint", "A_adjoint_A", "A_A_adjoint", "A_dagger"):
+        op = inpaint(torch.ones(4, 5))
+        assert torch.equal(getattr(op, ask)(x, mask=other), other * x)
+    kernel = image(1, 1, 3, 3, seed=2)
+    for boundary in ("valid", "reflect"):
+        op, told = deblur(KERNEL, 0.1, boundary), deblur(kernel[0, 0], 0.1, boundary, True)
+        there = op.A(x, filter=kernel / kernel.sum())
+        torch.testing.assert_close(there, told.A(x))
+        op = deblur(KERNEL, 0.1, boundary)
+        torch.testing.assert_close(
+            op.A_adjoint(there, filter=kernel / kernel.sum()), told.A_adjoint(there)
+        )
 
 
 @pytest.mark.parametrize("boundary", ["valid", "reflect", "circular"])

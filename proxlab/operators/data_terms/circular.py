@@ -13,7 +13,18 @@ from solvers.protocols import Image, PerImage, per_image
 
 @dataclass(frozen=True)
 class CircularData:
-    """f(x) = w |A x - y|^2 / 2 with A = F^-1 diag(S) F, in one transform there and one back."""
+    """f(x) = w |A x - y|^2 / 2 with A = F^-1 diag(S) F, in one transform there and one back.
+
+    >>> op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.0), noise=0.1)
+    >>> x = torch.rand(2, 1, 16, 16)
+    >>> f = proxlab.data_terms.data_term(op.A(x), op)
+    >>> f.lipschitz().round()   # 1 / noise^2, since the kernel sums to 1
+    tensor([100., 100.], dtype=torch.float64)
+    >>> f.value(x) < 1e-6, f.grad(x).abs().max() < 1e-3
+    (tensor([True, True]), tensor(True))
+    >>> torch.allclose(f.prox(x, 0.1), x, atol=1e-5), len(f.select(torch.tensor([1])).lipschitz())
+    (True, 1)
+    """
 
     spectrum: Tensor
     """S, complex, broadcasts against [B, C, H, W // 2 + 1]."""

@@ -46,6 +46,19 @@ class LinearData:
     `stopped_short` collects the calls of the prox in which images missed tol, because of max_steps
     or of rounding; the first one also warns. `inner_steps` counts products with A^T W A, of the
     image that took most. Nothing is stored on the physics.
+
+    >>> op = proxlab.operators.ct(16, angles=12, noise=0.1)
+    >>> y = op(torch.rand(2, 1, 16, 16))
+    >>> f, v = proxlab.data_terms.data_term(y, op), torch.zeros(2, 1, 16, 16)
+    >>> x, value = f.prox_and_value(v, 1.0)
+    >>> (x - v + f.grad(x)).norm() < 1e-3 * f.grad(v).norm()   # 0 at the prox, to its tolerance
+    tensor(True)
+    >>> torch.allclose(f.value(x), value, rtol=1e-3), f.stopped_short
+    (True, [])
+    >>> torch.allclose(f.prox(v, 1.0), x, atol=1e-3)
+    True
+    >>> f.lipschitz().shape, f.select(torch.tensor([1])).value(x[1:]).shape
+    (torch.Size([2]), torch.Size([1]))
     """
 
     def __init__(

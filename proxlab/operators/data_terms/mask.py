@@ -12,7 +12,16 @@ from solvers.protocols import Image, PerImage, per_image
 
 @dataclass(frozen=True)
 class MaskData:
-    """f(x) = w |A x - y|^2 / 2 with A = diag(m). What y holds where m = 0 is not looked at."""
+    """f(x) = w |A x - y|^2 / 2 with A = diag(m). What y holds where m = 0 is not looked at.
+
+    >>> op = proxlab.operators.inpaint(torch.tensor([[1.0, 0.0]]), noise=1.0)
+    >>> f = proxlab.data_terms.data_term(torch.tensor([[[[4.0, 9.0]]]]), op)   # the 9 was not seen
+    >>> x = torch.zeros(1, 1, 1, 2)
+    >>> f.value(x), f.grad(x), f.prox(x, 1.0)
+    (tensor([8.], dtype=torch.float64), tensor([[[[-4.,  0.]]]]), tensor([[[[2., 0.]]]]))
+    >>> f.lipschitz(), f.select(torch.tensor([0])).value(x)
+    (tensor([1.], dtype=torch.float64), tensor([8.], dtype=torch.float64))
+    """
 
     mask: Tensor
     """m, broadcasts against y; usually 0 and 1, any real number will do."""

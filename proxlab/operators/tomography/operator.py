@@ -66,6 +66,16 @@ def ct(
     s the spacing, p a point from the axis, in every view. tomopy's `center` is (D - 1) / 2 - c / s.
     Coordinates: `operators.tomography.scan`.
     Raises ValueError on lengths, counts and angles that cannot be.
+
+    >>> op = proxlab.operators.ct(64, angles=30, noise=0.5)
+    >>> x = torch.zeros(1, 1, 64, 64)
+    >>> x[..., 20:44, 20:44] = 1
+    >>> y = op(x)   # 30 views, enough detectors for the diagonal
+    >>> y.shape, op.A_dagger(y).shape
+    (torch.Size([1, 1, 30, 91]), torch.Size([1, 1, 64, 64]))
+    >>> fan = proxlab.operators.ct((64, 48), angles=90, fan=(200.0, 400.0), detector_spacing=2.0)
+    >>> fan.A(x[..., :48]).shape
+    torch.Size([1, 1, 90, 82])
     """
     height, width = _sides(size)
     beam = ParallelBeam() if fan is None else _fan(fan)
@@ -102,6 +112,15 @@ class Tomography(LinearPhysics):
     the middle of each detector [Joseph82]. float32 or float64 as the input. Differentiable any
     number of times in both directions. Raises ValueError for an image or sinogram that does not fit
     the scan, MemoryError, before it is built, for a matrix beyond the free memory.
+
+    >>> op = proxlab.operators.ct(32, angles=24)
+    >>> x = torch.zeros(1, 1, 32, 32)
+    >>> x[..., 8:24, 8:24] = 1
+    >>> y = op.A(x)
+    >>> y.shape, op.A_adjoint(y).shape, op.has_filtered_inverse
+    (torch.Size([1, 1, 24, 46]), torch.Size([1, 1, 32, 32]), True)
+    >>> op.matrix(like=x).entries   # of the sparse matrix, which A builds at its first call
+    15146
     """
 
     def __init__(self, scan: Scan, noise_model: NoiseModel, model: Literal["strip", "line"]):
@@ -122,14 +141,26 @@ class Tomography(LinearPhysics):
         return super().forward(check_finite(x), **kwargs)
 
     def A(self, x: Tensor, **kwargs) -> Tensor:
-        """Line integrals, [B, C, H, W] -> [B, C, V, D]."""
+        """Line integrals, [B, C, H, W] -> [B, C, V, D].
+
+        >>> op = proxlab.operators.ct(16, angles=4)
+        >>> y = op.A(torch.ones(1, 1, 16, 16))
+        >>> y.shape, y[0, 0, 0].max()   # a ray straight through: 16 pixels of 1
+        (torch.Size([1, 1, 4, 23]), tensor(16.))
+        """
         size = [self.scan.height, self.scan.width]
         if list(check_image(x).shape[2:]) != size:
             raise ValueError(f"the scan is of {size} pixels, the image has {list(x.shape[2:])}")
         return _Product.apply(x, self.matrix(x), False)
 
     def A_adjoint(self, y: Tensor, **kwargs) -> Tensor:
-        """Back-projection, [B, C, V, D] -> [B, C, H, W]."""
+        """Back-projection, [B, C, V, D] -> [B, C, H, W].
+
+        >>> op = proxlab.operators.ct(16, angles=4)
+        >>> x, y = torch.rand(1, 1, 16, 16), torch.rand(1, 1, 4, op.scan.detectors)
+        >>> torch.allclose((op.A(x) * y).sum(), (x * op.A_adjoint(y)).sum())
+        True
+        """
         return _Product.apply(self._fitting(y), self.matrix(y), True)
 
     def A_dagger(
@@ -147,6 +178,15 @@ class Tomography(LinearPhysics):
         window: "ramp", "shepp-logan" or "hann", what the ramp filter is multiplied by. matched:
         back-project by A^T in place of linear interpolation in each view (parallel beams only).
         least_squares: min |A x - y|, to a residual of tol |A^T y|; warns if max_steps come first.
+
+        >>> op = proxlab.operators.ct(32, angles=48)
+        >>> x = torch.zeros(1, 1, 32, 32)
+        >>> x[..., 8:24, 8:24] = 1
+        >>> y = op.A(x)
+        >>> proxlab.metrics.psnr(op.A_dagger(y, window="hann"), x).round()   # dB
+        tensor([20.], dtype=torch.float64)
+        >>> proxlab.metrics.psnr(op.A_dagger(y, least_squares=True), x).round()
+        tensor([38.], dtype=torch.float64)
         """
         y = self._fitting(y)
         if not least_squares:

@@ -54,7 +54,18 @@ class ParallelBeam:
 
 @dataclass(frozen=True)
 class FanBeam:
-    """Rays from a point to a flat detector, at right angles to the ray through the axis."""
+    """Rays from a point to a flat detector, at right angles to the ray through the axis.
+
+    >>> fan = proxlab.operators.FanBeam(source_to_axis=200.0, source_to_detector=400.0)
+    >>> fan.detector(np.array([10.0]), np.array([0.0]))   # at the axis all is twice as large
+    array([20.])
+    >>> fan.spread(np.array([0.0]), np.array([0.0]))
+    array([2.])
+    >>> fan.rays(np.array([0.0]))   # 1 * along - 0 * forth = 0: the middle sees the axis
+    (array([1.]), array([-0.]), array([0.]))
+    >>> proxlab.operators.ct(32, angles=60, fan=fan).A(torch.ones(1, 1, 32, 32)).shape
+    torch.Size([1, 1, 60, 92])
+    """
 
     source_to_axis: float
     source_to_detector: float

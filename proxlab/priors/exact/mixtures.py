@@ -20,7 +20,26 @@ from solvers.diffusion.schedule import VP
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """p = sum_i weights_i N(means_i, covariances_i). Raises ValueError for what is no mixture."""
+    """p = sum_i weights_i N(means_i, covariances_i). Raises ValueError for what is no mixture.
+
+    >>> from proxlab.priors.exact.mixtures import Mixture
+    >>> means, covariances = torch.tensor([[-1.0], [1.0]]), torch.full((2, 1, 1), 0.01)
+    >>> two = Mixture(torch.tensor([0.5, 0.5]), means, covariances)
+    >>> two.mean(), two.covariance(), two.dimension
+    (tensor([0.]), tensor([[1.0100]]), 1)
+    >>> two.prox(torch.tensor([[0.8], [-2.0]]), 0.1)   # towards the nearest mean
+    tensor([[ 0.9818],
+            [-1.0909]])
+    >>> two.posterior(torch.eye(1), torch.tensor([0.8]), noise=0.1).mean()   # half way to 1
+    tensor([0.9000])
+    >>> two.posterior_mean(torch.tensor([[0.0]]), variance=0.1)
+    tensor([[0.]])
+    >>> x = two.draw(3, torch.Generator().manual_seed(0))
+    >>> x.shape, two.log_density(x).shape, two.score(x).shape
+    (torch.Size([3, 1]), torch.Size([3]), torch.Size([3, 1]))
+    >>> two.at(0.5).covariance() < 1.01   # of X_t, nearer to that of noise
+    tensor([[True]])
+    """
 
     weights: Tensor
     """Positive, adding up to 1, [K]."""
@@ -73,7 +92,13 @@ class Mixture:
 
     @classmethod
     def points(cls, points: Tensor, weights: Tensor | None = None) -> "Mixture":
-        """Point masses at [K, d], of equal weight unless weights [K] are given."""
+        """Point masses at [K, d], of equal weight unless weights [K] are given.
+
+        >>> from proxlab.priors.exact.mixtures import Mixture
+        >>> masses = Mixture.points(torch.tensor([[-1.0], [1.0]]))
+        >>> masses.prox(torch.tensor([[0.3]]), 0.1)   # the nearest
+        tensor([[1.]])
+        """
         points = points if points.is_floating_point() else points.double()
         zero = points.new_zeros(len(points))
         return cls(zero + 1 / max(1, len(points)) if weights is None else weights, points, zero)
