@@ -81,6 +81,7 @@ PARTS = {
         ),
         (
             "tests/restoration/test_data_terms.py",
+            "tests/restoration/test_settings.py",
             "tests/operators/test_by_hand.py",
             "tests/operators/test_contract.py",
             "tests/operators/test_first_estimates.py",
@@ -109,6 +110,7 @@ PARTS = {
             "tests/restoration/test_gaps_of_closed_forms.py",
             "tests/restoration/test_numbers_of_evidence.py",
             "tests/restoration/test_premises.py",
+            "tests/restoration/test_settings.py",
             "tests/restoration/test_values_at_the_door.py",
             "tests/operators/test_operator_checks.py",
             "tests/operators/test_remembered_checks.py",

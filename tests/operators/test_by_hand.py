@@ -83,7 +83,9 @@ def test_boxes_at_the_very_edges_and_masks_of_every_share():
         with pytest.raises(ValueError, match="is not inside 4 x 5"):
             box_mask((4, 5), box)
     for missing, holes in [(0.0, 0), (0.3, 6), (0.93, 19), (0.974, 19)]:
-        assert (~random_mask((4, 5), missing)).sum() == holes
+        assert (
+            (~random_mask((4, 5), missing)).sum() == (~random_mask((20, 1), missing)).sum() == holes
+        )
     with pytest.raises(ValueError, match="none of 20 pixels seen"):
         random_mask((4, 5), 0.976)
     with pytest.raises(ValueError, match="at most 1e"):

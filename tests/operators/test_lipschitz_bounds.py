@@ -163,6 +163,12 @@ def test_entries_below_zero_break_the_other_bound():
     assert largest_eigenvalue(lambda x: x @ M, start).item() == pytest.approx(2 / (1 - SLACK))
 
 
+def test_nothing_is_claimed_of_an_operator_by_default():
+    y = image(1, 30)
+    f = LinearData(y, matrix(WIDE), Weights(torch.ones(1), None), Accuracy())
+    assert not f.non_negative and f.lipschitz() >= torch.linalg.matrix_norm(WIDE, 2) ** 2
+
+
 def test_who_claims_entries_of_one_sign():
     claims = {n: f.non_negative for n in OPERATORS if isinstance(f := claim(n), LinearData)}
     assert {name for name, said in claims.items() if said} == {

@@ -241,7 +241,12 @@ def test_deepinv_s_raise_no_doubt(batch, channels, dtype):
         assert found.doubts == () and found.adjoint_wrong == "", op
 
 
-def test_the_numbers_are_those_of_their_definitions():
-    found = ask(with_adjoint(lambda y: 0.9 * smooth_adjoint(y)), dtype=torch.float64)
-    assert 0.05 < found.adjoint_error < 0.5 and found.linearity_error < 1e-14
+def test_the_numbers_are_those_of_their_definitions_whatever_the_units():
+    x = smooth(image(2, 1, SIDE, SIDE))
+    told = []
+    for c in (1.0, 1e-3, 1e3):
+        op = linear(lambda x, c=c: c * smooth(x), lambda y, c=c: 0.9 * c * smooth_adjoint(y))
+        told.append(check_operator(op, x, x))  # x decides what is drawn
+    assert 0.05 < told[0].adjoint_error < 0.5 and told[0].linearity_error < 1e-14
+    assert [one.adjoint_error for one in told] == pytest.approx([told[0].adjoint_error] * 3)
     assert ask(linear(lambda x: 3 * x, lambda y: 3 * y)).seen == pytest.approx(3)

@@ -5,12 +5,14 @@ import torch
 from torch import Tensor
 
 from proxlab.operators import inpaint
-from proxlab.restoration.fixed_level import DESCENT, FIRST_LEVEL
+from proxlab.restoration.fixed_level import DESCENT
 from tests.restoration.closed_forms import CHECKERED, NOISE, Silent, measured, restored
 
 OP = inpaint(CHECKERED[0, 0], NOISE)
 Y = measured(2)
 CURVE = 0.5
+HIGHEST = 49 / 255
+"""Where descents begin in the plug-and-play literature."""
 
 
 def slope(x: Tensor, y: Tensor = Y) -> Tensor:
@@ -36,8 +38,8 @@ def test_the_levels_come_down_in_equal_ratios_and_stay():
     measuring, *down = prior.levels[:DESCENT]
     stay = prior.levels[DESCENT:]
     assert [measuring, *stay] == pytest.approx([s] * (int(result.steps.max()) - DESCENT + 1))
-    ratio = (s / FIRST_LEVEL) ** (1 / (DESCENT - 1))
-    assert down == pytest.approx([FIRST_LEVEL * ratio**k for k in range(DESCENT - 1)])
+    ratio = (s / HIGHEST) ** (1 / (DESCENT - 1))
+    assert down == pytest.approx([HIGHEST * ratio**k for k in range(DESCENT - 1)])
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.099])
@@ -46,7 +48,7 @@ def test_the_run_begins_where_the_descent_led(sigma):
     prior, x = Silent(CURVE), OP.first_estimate(Y)
     x = prior.prox(x - sigma**2 * slope(x), sigma)
     for k in range(DESCENT - 1):
-        s = (FIRST_LEVEL * (sigma / FIRST_LEVEL) ** (k / (DESCENT - 1)) / NOISE) ** 2
+        s = (HIGHEST * (sigma / HIGHEST) ** (k / (DESCENT - 1)) / NOISE) ** 2
         x = prior.prox(x + CHECKERED * s / (1 + s) * (Y - x), sigma)
     led = x
     x = prior.prox(x - sigma**2 * slope(x), sigma)
