@@ -158,7 +158,7 @@ def test_an_operator_that_mixes_images_is_seen(name, batch):
     found = ask(op, batch)
     assert len(found.doubts) == 1 and "A mixes the images of a batch" in found.doubts[0]
     assert found.adjoint_wrong == ""  # it is the adjoint, of the batch
-    assert found.independence_error > 5 * TOLERANCE > TOLERANCE > found.adjoint_error
+    assert found.independence_error > 5 * TOLERANCE
     wrong = ask(linear(MIXES[name], lambda y: 0.5 * MIXED_BACK[name](y)), batch)
     assert "not the adjoint" in wrong.adjoint_wrong
     assert "swaps" in name or "mixes" in wrong.doubts[0]  # both even: only the adjoint would tell
@@ -242,11 +242,9 @@ def test_deepinv_s_raise_no_doubt(batch, channels, dtype):
 
 
 def test_the_numbers_are_those_of_their_definitions_whatever_the_units():
-    x = smooth(image(2, 1, SIDE, SIDE))
-    told = []
-    for c in (1.0, 1e-3, 1e3):
-        op = linear(lambda x, c=c: c * smooth(x), lambda y, c=c: 0.9 * c * smooth_adjoint(y))
-        told.append(check_operator(op, x, x))  # x decides what is drawn
-    assert 0.05 < told[0].adjoint_error < 0.5 and told[0].linearity_error < 1e-14
-    assert [one.adjoint_error for one in told] == pytest.approx([told[0].adjoint_error] * 3)
+    x = smooth(image(2, 1, SIDE, SIDE))  # it decides what is drawn
+    found = check_operator(with_adjoint(lambda y: 0.9 * smooth_adjoint(y)), x, x)
+    other = linear(lambda x: 1e3 * smooth(x), lambda y: 0.9e3 * smooth_adjoint(y))
+    assert 0.05 < found.adjoint_error < 0.5 and found.linearity_error < 1e-14
+    assert check_operator(other, x, x).adjoint_error == pytest.approx(found.adjoint_error)
     assert ask(linear(lambda x: 3 * x, lambda y: 3 * y)).seen == pytest.approx(3)

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from proxlab.operators import inpaint
 from proxlab.priors.contract import Capabilities
-from proxlab.restoration import Checks, default_sigma
-from proxlab.restoration.fixed_level import DESCENT, alike
+from proxlab.restoration import Checks, Settings, default_sigma
+from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.fixed_level import DESCENT, alike, run_at_level
+from solvers import hqs
 from solvers.conditions import PROVED
 from tests.restoration.closed_forms import (
     CHECKERED,
@@ -102,6 +104,17 @@ def test_the_gradient_told_does_not_depend_on_contrast_nor_on_units():
         return [found.gradient for found in result.evidence]
 
     assert told(1e-4) == pytest.approx(told(1.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.4])
+def test_a_gradient_below_the_rounding_of_the_image_over_tau_is_rest(sigma):
+    """Of a grey image, where the prior's least value is, the first gradient is 0."""
+    flat = GREY * CHECKERED.expand(2, -1, -1, -1)
+    f, level = data_term(flat, OP), torch.full((2,), sigma, dtype=torch.float64)
+    start = (torch.full_like(flat, GREY), None)
+    run = run_at_level(hqs, f, Silent(CURVE), level, Settings(steps=30), start)
+    rounding = torch.finfo(flat.dtype).eps * GREY * 8 / sigma**2
+    assert run.reference.tolist() == pytest.approx([100 * rounding] * 2, abs=0)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
