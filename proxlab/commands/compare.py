@@ -88,8 +88,9 @@ def _write(rows: list[Row], args: Namespace) -> None:
         for name, text in made.items():
             with writing(args.out / name, overwrite=True) as path:
                 path.write_text(text, encoding="utf-8")
-        with writing(args.out / "figure.png", overwrite=True) as path:
-            draw_comparison(path, rows, args.out)
+        for name in ("figure.png", "figure.pdf"):
+            with writing(args.out / name, overwrite=True) as path:
+                draw_comparison(path, rows, args.out)
 
 
 def _print(rows: list[Row], args: Namespace) -> None:

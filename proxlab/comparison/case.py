@@ -17,12 +17,12 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab import restoration
+from proxlab.comparison.found import curves, found
 from proxlab.comparison.problems import Problem
 from proxlab.images.metrics import has_ssim, psnr, ssim
 from proxlab.images.perceptual import Lpips, has_lpips
 from proxlab.machine import PeakMemory
 from proxlab.named_priors import Prior
-from proxlab.restoration import Restoration
 from proxlab.restoration.data_terms import start
 from solvers.primal_dual import HasComposite
 from solvers.protocols import HasProxAndValue
@@ -128,12 +128,15 @@ class Outcome(NamedTuple):
     """The end of a case. Images are [1, C, H, W]; all but the row is None for a failure."""
 
     row: Row
-    image: Tensor | None
-    plain: Tensor | None
-    """Estimate without a prior, from which solvers start."""
-    curves: dict[str, Any] | None
-    """Objective (None for a prior without a value) and residual, a number a step, None where it is
-    not finite, and the number of steps of the descent."""
+    image: Tensor | None = None
+    plain: Tensor | None = None
+    """First estimate, from which solvers start."""
+    curves: dict[str, Any] | None = None
+    """See `found.curves`."""
+    measured: Tensor | None = None
+    """The measurement y."""
+    op: LinearPhysics | None = None
+    """The operator that it is of."""
 
 
 def failed(case: Case, error: Exception) -> Row:
@@ -181,70 +184,23 @@ def run_case(
                 torch.cuda.synchronize(device)
             seconds = time.perf_counter() - began
     except Exception as error:  # whatever somebody's prior or problem raises: others go on
-        return Outcome(failed(case, error), None, None, None)
+        return Outcome(failed(case, error))
     image = result.image.cpu()
     figures = {
         "psnr_plain": float(psnr(plain, truth)),
         "psnr": float(psnr(image, truth)),
         "ssim": float(ssim(image, truth)) if has_ssim(truth) else None,
         "lpips": float(judge(image, truth)) if judge and has_lpips(truth) else None,
-        **_found(result),
+        **found(result),
         "evaluations": count[0],
         "seconds": seconds,
         "peak_mib": memory.peak,
     }
     if not math.isfinite(figures["psnr"]):
         error = ValueError(f"PSNR is {figures['psnr']}, which no table can hold")
-        return Outcome(failed(case, error), None, None, None)
+        return Outcome(failed(case, error))
     finite = {
         name: None if isinstance(x, float) and not math.isfinite(x) else x
         for name, x in figures.items()
     }
-    return Outcome(row | finite, image, plain, _curves(result))
-
-
-def _found(result: Restoration) -> dict[str, Any]:
-    """Figures that the solver reports, at its last step.
-
-    The objective is misfit + R / sigma^2, from which the prior's value follows; that of `hqs` has
-    the splitting energy in it as well, so there the value is None.
-    """
-    last, evidence = int(result.steps[0]) - 1, result.evidence[0]
-    misfit, objective, value = float(result.trace.data_misfit[last, 0]), None, None
-    sigma = float(result.sigma[0])
-    if result.trace.objective is not None:
-        objective = float(result.trace.objective[last, 0])
-        value = None if result.solver == "hqs" else (objective - misfit) * sigma**2
-    return {
-        "sigma": sigma,
-        "misfit": misfit,
-        "prior_value": value,
-        "objective": objective,
-        "residual": float(result.trace.residual[last, 0]),
-        "iterations": int(result.steps[0]),
-        "stopped": result.stopped[0],
-        "certified": result.certified[0],
-        "doubt": result.doubts[0],
-        "proof": evidence.brief,
-        "solved_by": result.solver,
-        "margin": evidence.margin,
-        "value_margin": evidence.value_margin,
-        "tau_lipschitz": evidence.step,
-        "gradient_left": evidence.gradient,
-        "gap": evidence.gap,
-        "adjoint_error": evidence.adjoint_error,
-    }
-
-
-def _curves(result: Restoration) -> dict[str, Any]:
-    """See `Outcome.curves`."""
-    last, trace = int(result.steps[0]), result.trace
-
-    def finite(values: Tensor) -> list[float | None]:
-        return [x if math.isfinite(x) else None for x in values[:last, 0].tolist()]
-
-    return {
-        "descent": result.descent,
-        "objective": None if trace.objective is None else finite(trace.objective),
-        "residual": finite(trace.residual),
-    }
+    return Outcome(row | finite, image, plain, curves(result), y.cpu(), op)

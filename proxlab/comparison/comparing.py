@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from proxlab.comparison.case import Case, Outcome, Row, failed, run_case
-from proxlab.comparison.names import PLAIN, TRUTH, label, pictures
+from proxlab.comparison.measured import write_measured
+from proxlab.comparison.names import MEASURED, PLAIN, TRUTH, label, pictures
 from proxlab.comparison.plan import Comparison, ComparisonRun, Plan
 from proxlab.comparison.problems import PROBLEMS, Problem
 from proxlab.comparison.rows import ROWS, append, environment, key_of, read_rows
@@ -46,8 +47,6 @@ def compare(
 ) -> list[Row]:
     """Run every case that has no row in the folder `out` yet; return all rows, in their order.
 
-        rows = compare(["lpn-gray", "tv"], ["deblur"], "photographs", "out", Plan(seeds=(0, 1)))
-
     priors: names that `proxlab.named_priors` knows, or priors by name; problems: names of
     `PROBLEMS`, or objects that have what `Problem` asks for; images: folder, read as gray levels;
     out: folder of the rows, results.jsonl, and of the restored images, images/; plan: the noise
@@ -58,6 +57,14 @@ def compare(
     rows and is not to be resumed, and if LPIPS is asked for without AlexNet; TypeError for an
     object that is no prior (`proxlab.priors.adopted`); OSError, with what is finished kept, where
     nothing more can be written.
+
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name in ("a.png", "b.png"):
+    ...     _ = proxlab.images.write_image(folder / name, torch.rand(1, 1, 32, 32))
+    >>> rows = proxlab.compare(["none", "tv"], ["inpaint"], folder, folder / "out")
+    >>> [(row["prior"], row["image"]) for row in rows]
+    [('none', 'a.png'), ('tv', 'a.png'), ('none', 'b.png'), ('tv', 'b.png')]
     """
     problems = [find_problem(p) for p in problems]
     settings = plan.settings
@@ -145,8 +152,9 @@ def _finished(rows: list[Row], out: Path, judged: Collection[str]) -> dict[str, 
 def _pictured(row: Row, out: Path) -> bool:
     """Whether the files that the page and the figure show are there."""
     folder = out / pictures(row)
-    names = f"{PLAIN}.png", f"{TRUTH}.png", f"{label(row)}.png", f"{label(row)}.json"
-    return all((folder / name).is_file() for name in names)
+    names = PLAIN, TRUTH, MEASURED, label(row)
+    files = [*(f"{name}.png" for name in names), f"{MEASURED}.json", f"{label(row)}.json"]
+    return all((folder / name).is_file() for name in files)
 
 
 def _run(
@@ -165,7 +173,7 @@ def _run(
             truths = {case.image: _truth(paths[case.image])}
         prior, truth = comparison.priors[case.prior], truths[case.image]
         if isinstance(truth, Exception):
-            outcome = Outcome(failed(case, truth), None, None, None)
+            outcome = Outcome(failed(case, truth))
         else:
             outcome = run_case(case, problem, prior, truth, run.device, judge)
         row = outcome.row | {"device": run.device, "process": run.team.rank} | environment()
@@ -178,6 +186,9 @@ def _run(
                 if name == label(row):  # the PNG's; figures are of the restoration itself
                     row["clipped"] = clipped
             write_json(folder / f"{label(row)}.json", outcome.curves, overwrite=True)
+            assert isinstance(truth, Tensor) and outcome.measured is not None
+            assert outcome.op is not None
+            write_measured(folder, outcome.measured, outcome.op, truth)
         append(out / part(run.team), row)
         yield row
 

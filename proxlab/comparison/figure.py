@@ -1,7 +1,7 @@
 """Figure of a comparison for a paper: restorations side by side, PSNR, a part of each enlarged.
 
-A row of the figure shows one image in one column of the table. The part that is enlarged is the
-square in which the restorations differ most, so that nobody chooses it.
+A row of the figure shows one image in one column of the table, and beneath it the part in which
+the restorations differ most. The best PSNR of a row is in bold.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,39 @@ import numpy as np
 from PIL import Image
 
 from proxlab.comparison.case import Row
+from proxlab.comparison.enlarged import draw_enlarged, most_different
 from proxlab.comparison.names import PLAIN, TRUTH, label, pictures, visible
 from proxlab.comparison.table import column_of
 
-ENLARGED_SIDE = 40
-"""Side of the square that is enlarged, pixels."""
+GRAY_LEVELS = (0.0, 255.0)
+"""Values of the files that are black and white."""
+WIDTH = 2.4
+"""Width of a picture, inches."""
+TITLE = 0.5
+"""Height of a title of two lines, inches."""
 
 
 def draw_comparison(path: Path, rows: Sequence[Row], out: Path, image: str = "") -> None:
-    """Write the figure of rows, PNG, to `path`. Their restorations lie in the folder `out`.
+    """Write the figure of rows to `path`, as PNG or PDF by its suffix.
 
-    image: name of the image to show, at the first seed; empty: the first one. Raises ValueError for
-    a name that no row has.
+    Their restorations lie in the folder `out`. image: name of the image to show, at the first seed;
+    empty: the first one. Raises ValueError for a name that no row has.
     """
+    from matplotlib import rc_context
+
+    figure = comparison_figure(rows, out, image)
+    # no date in it: equal rows give equal files
+    dated = {"CreationDate": None} if path.suffix == ".pdf" else None
+    # TrueType: publishers refuse the fonts that matplotlib writes by itself
+    with rc_context({"pdf.fonttype": 42}):
+        figure.savefig(path, dpi=130, metadata=dated)
+
+
+def comparison_figure(rows: Sequence[Row], out: Path, image: str = ""):
+    """The figure itself, matplotlib's Figure; see `draw_comparison`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     image = image or rows[0]["image"]
     own = [row for row in rows if row["image"] == image and row["seed"] == rows[0]["seed"]]
@@ -33,66 +51,52 @@ def draw_comparison(path: Path, rows: Sequence[Row], out: Path, image: str = "")
         names = ", ".join(sorted({row["image"] for row in rows}))
         raise ValueError(f"the comparison has no image {image!r}; it has {names}")
     columns = list(dict.fromkeys(map(column_of, own)))
-    priors = list(dict.fromkeys(row["prior"] for row in own))
-    figure = Figure(figsize=(2.4 * (2 + len(priors)), 2.75 * len(columns)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(len(columns), 2 + len(priors), squeeze=False)
-    for line, column in zip(axes, columns, strict=True):
-        here = {row["prior"]: row for row in own if column_of(row) == column}
-        folder = out / pictures(next(iter(here.values())))
-        plain = next(iter(here.values()))["psnr_plain"]
-        shown = [("truth", TRUTH, None), ("no prior", PLAIN, plain)]
-        shown += [(name, label(row), row["psnr"]) for name, row in here.items()]
-        parts = {name: _pixels(folder / f"{file}.png") for name, file, _ in shown}
-        corner = most_different([parts[name] for name in here])
-        for ax in line:
-            ax.set_axis_off()
-        for ax, (name, _, value) in zip(line, shown, strict=False):
-            _panel(ax, parts[name], corner)
-            below = "" if value is None else f"\n{value:.2f} dB"
-            _title(ax, visible(name) + below)
-        _title(line[0], f"{visible(str(column))}\ntruth")
-    figure.savefig(path, dpi=130, format="png")
-
-
-def most_different(images: Sequence[np.ndarray], side: int = ENLARGED_SIDE) -> tuple[int, int]:
-    """Corner (top, left) of the square of that side in which images [H, W] differ most."""
-    stack = np.stack([image.astype(float) for image in images])
-    varied = stack.var(0).cumsum(0).cumsum(1)
-    sums = np.pad(varied, ((1, 0), (1, 0)))
-    side = min(side, *stack.shape[1:])
-    boxes = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    top, left = np.unravel_index(boxes.argmax(), boxes.shape)
-    return int(top), int(left)
-
-
-def _title(ax, text: str) -> None:
-    # as it is: a name with two dollars is no formula
-    ax.set_title(text, fontsize=9, parse_math=False)
-
-
-def _panel(ax, image: np.ndarray, corner: tuple[int, int]) -> None:
-    """Draw one image, a frame around the square at `corner`, and the square enlarged."""
-    from matplotlib.patches import Rectangle
-
-    grey = {"cmap": "gray", "vmin": 0, "vmax": 255}
-    ax.imshow(image, **grey)
-    (top, left), side = corner, min(ENLARGED_SIDE, *image.shape)
-    ax.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, color="gold", lw=0.8))
-    # in the corner that is farthest from the square
-    height, width = image.shape
-    place = (
-        0.56 if left + side / 2 < width / 2 else 0.0,
-        0.0 if top + side / 2 < height / 2 else 0.56,
+    count = 2 + len({row["prior"] for row in own})
+    lines = [_Line([row for row in own if column_of(row) == column], out) for column in columns]
+    heights = [h for line in lines for h in line.heights]
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.035, wspace=0, hspace=0)
+    figure = Figure(
+        figsize=(WIDTH * count, WIDTH * sum(heights) + TITLE * len(lines)), layout=layout
     )
-    inset = ax.inset_axes((*place, 0.44, 0.44))
-    inset.imshow(image[top : top + side, left : left + side], interpolation="nearest", **grey)
-    inset.set(xticks=[], yticks=[])
-    for spine in inset.spines.values():
-        spine.set_color("gold")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2 * len(lines), count, squeeze=False, height_ratios=heights)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for line, wholes, parts in zip(lines, axes[::2], axes[1::2], strict=True):
+        line.draw(wholes, parts)
+    return figure
 
 
-def _pixels(path: Path) -> np.ndarray:
-    """Gray levels of an image file, [H, W]."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
+class _Line:
+    """One image in one column of the table: its pictures by the titles that they have."""
+
+    def __init__(self, rows: list[Row], out: Path):
+        folder = out / pictures(rows[0])
+
+        def pixels(name: str) -> np.ndarray:
+            with Image.open(folder / f"{name}.png") as file:
+                return np.asarray(file.convert("L"))
+
+        best = max(row["psnr"] for row in rows)
+        restored = [
+            (f"{visible(row['prior'])}\n{row['psnr']:.2f} dB", pixels(label(row)), row["psnr"])
+            for row in rows
+        ]
+        self._part = most_different([image for _, image, _ in restored])
+        self._shown = [
+            (f"{visible(str(column_of(rows[0])))}\ntruth", pixels(TRUTH), False),
+            (f"first estimate\n{rows[0]['psnr_plain']:.2f} dB", pixels(PLAIN), False),
+            *((title, image, psnr == best) for title, image, psnr in restored),
+        ]
+        height, width = self._shown[0][1].shape
+        self.heights = height / width, self._part.height / self._part.width
+        """Of the pictures and of what is enlarged, in widths."""
+
+    def draw(self, wholes: np.ndarray, parts: np.ndarray) -> None:
+        """Draw all into axes, which may be more."""
+        for (title, image, best), whole, beneath in zip(self._shown, wholes, parts, strict=False):
+            beneath.set_axis_on()
+            draw_enlarged(whole, beneath, image, self._part, GRAY_LEVELS)
+            # as it is: a name with two dollars is no formula
+            weight = "bold" if best else "normal"
+            whole.set_title(title, fontsize=9, weight=weight, parse_math=False)

@@ -12,8 +12,8 @@ from typing import Any
 
 from proxlab.comparison.case import Row
 
-PLAIN, TRUTH = "plain", "truth"
-"""Names of two pictures beside the restorations: the estimate without a prior, and the image."""
+PLAIN, TRUTH, MEASURED = "plain", "truth", "measured"
+"""Names of pictures beside the restorations: the first estimate, the image, the measurement."""
 LONGEST = 80
 """Number of characters of a name that its file keeps; file systems allow 255 bytes."""
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")

@@ -1,7 +1,8 @@
-"""Page of a comparison, one HTML file without network: table, restorations to flip, zoom, curves.
+"""Page of a comparison, one HTML file without network: table, restorations, errors, curves.
 
-The page is `report.html` beside this file, with the data as JSON in place of `__DATA__`. Pictures
-are lossy WebP, as the page says: a dozen images would weigh tens of megabytes otherwise.
+The page is `report.html` beside this file, with `report.css`, `report.js` and the data as JSON in
+their places. Pictures are lossy WebP, as the page says: a dozen images would weigh tens of
+megabytes otherwise. Errors are those of the files in the folder, not of the WebP.
 """
 
 import base64
@@ -15,14 +16,21 @@ import numpy as np
 from PIL import Image
 
 from proxlab.comparison.case import Row
-from proxlab.comparison.names import PLAIN, TRUTH, in_script, label, pictures
+from proxlab.comparison.enlarged import most_different
+from proxlab.comparison.error_maps import coloured, scale_colours, scale_end
+from proxlab.comparison.names import MEASURED, PLAIN, TRUTH, in_script, label, pictures
 from proxlab.comparison.table import Column, Entry, column_of, summarise
 
 PAGE = Path(__file__).with_name("report.html")
+STYLE, SCRIPT = PAGE.with_suffix(".css"), PAGE.with_suffix(".js")
 QUALITY = 92
 """Quality of WebP: about 45 dB, beyond what restorations differ by."""
+ERROR_QUALITY = 75
+"""The same of the maps of errors, of which a page holds as many."""
 MOST = 12
 """Number of measurements of a column that the page shows at most; all are in the folder."""
+NO_PRIOR = "none"
+"""Name of the prior that is no prior, which the page says beside it."""
 
 
 def report(rows: Sequence[Row], out: Path) -> str:
@@ -30,7 +38,7 @@ def report(rows: Sequence[Row], out: Path) -> str:
     table = summarise(rows)
     columns = list(table)
     measurements: list[dict[str, Any]] = []
-    shown: dict[str, str] = {}
+    shown = _Pictures()
     for where, own in _measurements(rows, columns).items():
         column, folder = where
         if sum(m["column"] == column for m in measurements) == MOST:
@@ -42,9 +50,31 @@ def report(rows: Sequence[Row], out: Path) -> str:
         "columns": [str(column) for column in columns],
         "table": [_line(prior, table) for prior in dict.fromkeys(row["prior"] for row in rows)],
         "measurements": measurements,
-        "pictures": shown,
+        "pictures": shown.addresses,
+        "scale": scale_colours(),
     }
-    return PAGE.read_text(encoding="utf-8").replace("__DATA__", in_script(data))
+    page = PAGE.read_text(encoding="utf-8")
+    for place, file in (("__STYLE__", STYLE), ("__SCRIPT__", SCRIPT)):
+        page = page.replace(place, file.read_text(encoding="utf-8"))
+    # last, since names in it may look like the places of the others
+    return page.replace("__DATA__", in_script(data))
+
+
+class _Pictures:
+    """Data addresses of pictures by a key; equal ones, as the truth of all problems, share one."""
+
+    def __init__(self):
+        self.addresses: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+
+    def add(self, pixels: np.ndarray, quality: int = QUALITY) -> str:
+        """Key of a picture [H, W] or [H, W, 3], uint8."""
+        file = io.BytesIO()
+        Image.fromarray(pixels).convert("RGB").save(file, "WEBP", quality=quality, method=4)
+        address = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+        key = self._keys.setdefault(address, f"{len(self._keys)}")
+        self.addresses[key] = address
+        return key
 
 
 def _line(prior: str, table: dict[Column, dict[str, Entry]]) -> dict[str, Any]:
@@ -69,44 +99,66 @@ def _measurements(rows: Sequence[Row], columns: list[Column]) -> dict[tuple[int,
     return found
 
 
-def _measurement(
-    column: int, folder: Path, rows: list[Row], shown: dict[str, str]
-) -> dict[str, Any]:
-    """Data of a measurement for the page. Its pictures are added to `shown`."""
+def _measurement(column: int, folder: Path, rows: list[Row], shown: _Pictures) -> dict[str, Any]:
+    """Data of a measurement for the page. Its pictures are added to `shown`.
 
-    def version(name: str, file: str, psnr: float | None, said: str, curves: Any = None) -> dict:
-        data = _webp(folder / f"{file}.png")
-        # one picture of the truth for all problems
-        key = next((k for k, v in shown.items() if v == data), f"{len(shown)}")
-        shown[key] = data
-        return {"name": name, "picture": key, "psnr": psnr, "said": said, "curves": curves}
-
-    versions = [version("truth", TRUTH, None, "")]
-    versions.append(version("no prior", PLAIN, rows[0]["psnr_plain"], "where solvers start"))
+    The first estimate is not among the restorations: it is where every solver starts, whereas a
+    restoration without a prior is what the data term alone leads to.
+    """
+    truth = _pixels(folder, TRUTH)
+    facts = json.loads((folder / f"{MEASURED}.json").read_text(encoding="utf-8"))
+    files = [PLAIN, *map(label, rows)]
+    images = [_pixels(folder, file) for file in files]
+    errors = [(image.astype(float) - truth) / 255 for image in images]
+    end = scale_end(errors[1:])
+    maps = [shown.add(coloured(error, end), ERROR_QUALITY) for error in errors]
+    words = [("first estimate", rows[0]["psnr_plain"], "where every solver starts", None)]
     for row in rows:
-        no = f"not certified: {row['doubt']}"
-        verdict = f"certified: {row['proof']}" if row["certified"] else no
-        seen = "" if row.get("lpips") is None else f"LPIPS {row['lpips']:.3f}, "
-        weight = row["settings"]["weight"]
-        steps = f"{row['iterations']} steps of {row['solved_by']}"
-        steps += "" if weight is None else f" at weight {weight:.3g}"
-        alike = "" if row["ssim"] is None else f"SSIM {row['ssim']:.3f}, "
-        said = f"{alike}{seen}{steps}, {verdict}"
-        curves = json.loads((folder / f"{label(row)}.json").read_text())
-        versions.append(version(row["prior"], label(row), row["psnr"], said, curves))
-    with Image.open(folder / f"{TRUTH}.png") as image:
-        size = image.size
+        curves = json.loads((folder / f"{label(row)}.json").read_text(encoding="utf-8"))
+        words.append((row["prior"], row["psnr"], _said(row), curves))
+    versions: list[dict[str, Any]] = [
+        _version("truth", shown.add(truth)),
+        _version("measured", shown.add(_pixels(folder, MEASURED)), said=facts["said"])
+        | {"aligned": facts["like_image"]},
+    ]
+    for image, error, (name, psnr, said, curves) in zip(images, maps, words, strict=True):
+        version = _version(name, shown.add(image), said)
+        versions.append(version | {"psnr": psnr, "error": error, "curves": curves})
     name = rows[0]["image"] + (f", seed {rows[0]['seed']}" if rows[0]["seed"] else "")
-    return {"column": column, "name": name, "size": size, "versions": versions}
+    (height, width), part = truth.shape, most_different(images[1:])
+    return {
+        "column": column,
+        "name": name,
+        "size": (width, height),
+        # the middle of what is enlarged until the reader points elsewhere, in shares of the image
+        "spot": ((part.left + part.width / 2) / width, (part.top + part.height / 2) / height),
+        "end": end,
+        "versions": versions,
+    }
 
 
-def _webp(path: Path) -> str:
-    """Data address of an image file."""
-    file = io.BytesIO()
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    Image.fromarray(pixels).save(file, "WEBP", quality=QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+def _version(name: str, picture: str, said: str = "") -> dict[str, Any]:
+    """A picture for the page; `aligned` if its pixels are those of the truth."""
+    bare = {"psnr": None, "error": None, "curves": None, "aligned": True}
+    return {"name": name, "picture": picture, "said": said} | bare
+
+
+def _said(row: Row) -> str:
+    """What the page says of a restoration."""
+    verdict = f"certified: {row['proof']}" if row["certified"] else f"not certified: {row['doubt']}"
+    weight = row["settings"]["weight"]
+    steps = f"{row['iterations']} steps of {row['solved_by']}"
+    steps += "" if weight is None else f" at weight {weight:.3g}"
+    parts = ["no prior, the data term alone"] if row["prior"] == NO_PRIOR else []
+    parts += [] if row["ssim"] is None else [f"SSIM {row['ssim']:.3f}"]
+    parts += [] if row.get("lpips") is None else [f"LPIPS {row['lpips']:.3f}"]
+    return ", ".join([*parts, steps, verdict])
+
+
+def _pixels(folder: Path, name: str) -> np.ndarray:
+    """Gray levels [H, W] of a picture, uint8."""
+    with Image.open(folder / f"{name}.png") as image:
+        return np.asarray(image.convert("L"))
 
 
 def _made(rows: Sequence[Row]) -> str:

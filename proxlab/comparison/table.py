@@ -204,11 +204,13 @@ def _others(entry: Entry) -> str:
 
 
 def _lacking(rows: Sequence[Row], table: dict[Column, dict[str, Entry]]) -> list[str]:
-    """Lines on what the figures of a cell are, where that is not what it always is."""
+    """Lines on what the figures of a cell are, and on those that it lacks."""
     entries = [entry for own in table.values() for entry in own.values()]
-    said = []
-    if any(entry.lpips is not None for entry in entries):
-        said += ["PSNR in dB ± spread over images / SSIM / LPIPS (lower is better)", ""]
+    more = " / LPIPS (lower is better)" * any(entry.lpips is not None for entry in entries)
+    said = [
+        f"PSNR in dB ± spread over images / SSIM{more}; bold: the best, or not told from it",
+        "",
+    ]
     if any(entry.ssim is None for entry in entries):
         said += ["SSIM is left blank where an image is too small for its window", ""]
     seen = sum(row.get("lpips") is not None for row in rows)

@@ -62,7 +62,7 @@ def test_every_prior_is_given_the_same_measurement_and_every_case_another():
 def test_a_row_says_what_was_asked_and_what_came_of_it():
     x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
     prior = Counts()  # copied for the case, so that it stays at 0
-    row, image, plain, curves = run_case(case("counts"), Deblur(), as_prior(prior), x)
+    row, image, plain, curves, *_ = run_case(case("counts"), Deblur(), as_prior(prior), x)
     # the gradient at the first estimate comes from the first of these steps, for nothing
     assert row["iterations"] == 3 and row["evaluations"] == 3 and prior.asked == 0
     assert row["psnr"] == pytest.approx(float(proxlab.metrics.psnr(image, x)))
@@ -91,7 +91,7 @@ def test_by_default_each_prior_is_solved_as_restore_does(prior, solved_by):
 def test_objective_is_misfit_and_prior():
     x = torch.from_numpy(camera()[:40, :48]).float()[None, None] / 255
     prior = proxlab.load("lpn-gray-small")
-    row, image, _, curves = run_case(case("lpn-gray-small"), Deblur(), prior, x)
+    row, image, _, curves, *_ = run_case(case("lpn-gray-small"), Deblur(), prior, x)
     value = float(prior.value(image, row["sigma"]))
     assert row["prior_value"] == pytest.approx(value, rel=1e-2) and value > 0
     assert len(curves["objective"]) == 3 and curves["objective"][-1] == row["objective"]
@@ -169,6 +169,8 @@ def test_restorations_lie_beside_the_image_and_the_plain_estimate(folder, tmp_pa
     rows = compare(["none"], ["inpaint"], folder, tmp_path / "out", FEW)
     place = tmp_path / "out" / pictures(rows[1])
     assert sorted(p.name for p in place.iterdir()) == [
+        "measured.json",
+        "measured.png",
         "none-default.json",
         "none-default.png",
         "plain.png",

@@ -95,7 +95,7 @@ def test_a_value_reaches_row_table_and_page(photographs, tmp_path, monkeypatch):
     assert latex(rows).count(" / 0.123") == 2
     page = page_of(rows, out)
     assert page["table"][1]["cells"][0]["lpips"] == pytest.approx(0.1234)
-    assert "LPIPS 0.123, 3 steps" in page["measurements"][0]["versions"][2]["said"]
+    assert "LPIPS 0.123, 3 steps" in page["measurements"][0]["versions"][3]["said"]
     rows[1]["lpips"] = None  # a mean over some of the images would be compared with one over all
     assert "1 of 2 restorations have an LPIPS; a column needs all" in markdown(rows)
     assert "0.123" not in markdown(rows)
