@@ -51,6 +51,9 @@ if any(SCRIPTS.glob("plot_*.py")):
         "write_computation_times": False,
         "remove_config_comments": True,
         "image_srcset": ["2x"],
+        "image_scrapers": ("gallery_checks.checked",),
+        "reset_modules": ("matplotlib", "seaborn", "gallery_checks.strict"),
+        "reset_modules_order": "both",
     }
 else:
     (HERE / "gallery").mkdir(exist_ok=True)

@@ -1,14 +1,35 @@
-"""The gallery: every script runs, draws, and prints the figures that its prose speaks of."""
+"""The gallery: every script runs, draws, and prints the figures that its prose speaks of.
 
+Where `PROXLAB_GALLERY` names the pages of a site that was built just now, scripts are not run once
+more: what they printed is read from there. `.ci/run` does so; docs/_ext/gallery_checks.py has then
+seen to warnings and empty axes.
+"""
+
+import hashlib
+import json
+import os
 import re
 import runpy
 import warnings
 from pathlib import Path
+from textwrap import dedent
 
 import matplotlib.pyplot as plt
+import nbformat
 import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from sphinx_gallery.gen_gallery import DEFAULT_GALLERY_CONF
+from sphinx_gallery.notebook import jupyter_notebook
+from sphinx_gallery.py_source_parser import split_code_and_text_blocks
 
 GALLERY = Path(__file__).parents[2] / "examples" / "gallery"
+NOTEBOOK = "plot_crate_layers"
+"""The script that is run as a notebook too: the quickest."""
+PRINTED = re.compile(
+    r"^\.\. rst-class:: sphx-glr-script-out\n\n \.\. code-block:: none\n\n((?: {4}.*\n|\n)*)",
+    re.MULTILINE,
+)
 PSNR = re.compile(r"(-?\d+\.\d+) dB")
 BEST = {
     "plot_color": (28, 31),
@@ -74,11 +95,46 @@ def _no_figures_left():
     plt.close("all")
 
 
+def printed(script: Path, pages: Path) -> str:
+    """What a script printed when its page was made; it must be this script, and draw one figure."""
+    made_of = (pages / f"{script.name}.md5").read_text()
+    assert made_of == hashlib.md5(script.read_bytes()).hexdigest(), "the page is of another script"
+    pictures = sorted(p.name for p in (pages / "images").glob(f"sphx_glr_{script.stem}_0??.png"))
+    assert pictures == [f"sphx_glr_{script.stem}_001.png"]
+    page = (pages / f"{script.stem}.rst").read_text()
+    return "".join(dedent(block) for block in PRINTED.findall(page))
+
+
+def as_notebook(script: Path, folder: Path) -> list:
+    """Outputs of a script's cells, run in a kernel as the notebook that the site offers."""
+    _, blocks = split_code_and_text_blocks(str(script))
+    made = jupyter_notebook(blocks, dict(DEFAULT_GALLERY_CONF), folder)
+    notebook = nbformat.reads(json.dumps(made), as_version=4)
+    cells = NotebookClient(notebook, resources={"metadata": {"path": folder}}).execute().cells
+    return [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+
+
 @pytest.mark.parametrize("name", scripts())
 def test_a_script_runs_and_its_figures_are_sound(name, capsys, monkeypatch):
     monkeypatch.delenv("PROXLAB_DATA", raising=False)
-    said = run(GALLERY / f"{name}.py", capsys, monkeypatch)
+    script, pages = GALLERY / f"{name}.py", os.environ.get("PROXLAB_GALLERY")
+    said = printed(script, Path(pages)) if pages else run(script, capsys, monkeypatch)
     assert sound(said, BEST[name], FACTS.get(name)), said
+
+
+def test_a_script_runs_as_a_notebook(tmp_path, monkeypatch):
+    monkeypatch.delenv("PROXLAB_DATA", raising=False)
+    outputs = as_notebook(GALLERY / f"{NOTEBOOK}.py", tmp_path)
+    said = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
+    assert sound(said, BEST[NOTEBOOK], FACTS[NOTEBOOK]), said
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == 1
+
+
+def test_a_notebook_that_fails_is_caught(tmp_path):
+    script = tmp_path / "plot_planted.py"
+    script.write_text('"""\nPlanted\n=======\n"""\n\n# %%\n# Text.\n\nprint(1 / 0)\n')
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        as_notebook(script, tmp_path)
 
 
 @pytest.mark.parametrize("name", scripts())
@@ -106,3 +162,42 @@ def test_a_script_that_draws_nothing_or_restores_nothing_is_caught(tmp_path, cap
     assert sound("measured 24.00 dB\ntv 29.50 dB", (29, 30), None)
     assert not sound("measured 24.00 dB\ntv 24.10 dB", (29, 30), None)
     assert not sound("tv 29.50 dB", (29, 30), FACTS["plot_read_prior"])
+
+
+PAGE = """.. rst-class:: sphx-glr-script-out
+
+ .. code-block:: none
+
+    measured 24.00 dB
+
+    tv       29.50 dB
+
+
+.. GENERATED FROM PYTHON SOURCE LINES 3-5
+
+Text.
+
+.. rst-class:: sphx-glr-script-out
+
+ .. code-block:: none
+
+    10 steps
+"""
+
+
+def test_what_a_page_printed_is_read_and_a_page_of_another_script_is_caught(tmp_path):
+    script = tmp_path / "plot_planted.py"
+    script.write_text("print('tv 29.50 dB')\n")
+    pages = tmp_path / "pages"
+    (pages / "images").mkdir(parents=True)
+    (pages / "plot_planted.rst").write_text(PAGE)
+    (pages / "plot_planted.py.md5").write_text(hashlib.md5(script.read_bytes()).hexdigest())
+    with pytest.raises(AssertionError):  # no picture
+        printed(script, pages)
+    (pages / "images" / "sphx_glr_plot_planted_001.png").touch()
+    said = printed(script, pages)
+    assert said.split() == ["measured", "24.00", "dB", "tv", "29.50", "dB", "10", "steps"]
+    assert sound(said, (29, 30), (r"^(\d+) steps$", 9, 11))
+    script.write_text("print('tv 30.50 dB')\n")
+    with pytest.raises(AssertionError, match="another script"):
+        printed(script, pages)
