@@ -36,7 +36,6 @@ for prior in ("tv", "lpn-gray", "lpn-color"):
     shown[prior] = result.image
     verdict = "certified" if result.certified[0] else f"not certified: {result.doubts[0]}"
     print(f"{prior}: {int(result.steps)} steps, {verdict}; {result.evidence[0].brief}")
-shown["truth"] = x
 
 
 def chroma(image):
@@ -49,6 +48,7 @@ for name, image in shown.items():
     print(
         f"{name:10s}{float(psnr(image, x)):6.2f} dB, error of colour alone {255 * error:.1f} of 255"
     )
+shown["truth"] = x
 
 # %%
 # What to look for

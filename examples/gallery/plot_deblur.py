@@ -42,9 +42,9 @@ for prior, name in (("tv", "total variation"), ("lpn-gray", "learned prox, lpn-g
     shown[name] = result.image
     verdict = "certified" if result.certified[0] else f"not certified: {result.doubts[0]}"
     print(f"{name}: {int(result.steps)} steps, {verdict}; {result.evidence[0].brief}")
-shown["truth"] = x
 for name, image in shown.items():
     print(f"{name:24s}{float(psnr(image, x)):6.2f} dB")
+shown["truth"] = x
 
 # %%
 # What to look for

@@ -60,9 +60,9 @@ for name in ("lpn-gray", "unet-gray"):
         f"{found.margin:.2f}, so {'' if found.exact else 'not '}those of one exact prox; "
         f"of a convex R: {found.convex_margin >= 0}"
     )
-shown["truth"] = x
 for name, image in shown.items():
     print(f"{name:26s}{float(psnr(image, x)):6.2f} dB")
+shown["truth"] = x
 
 # %%
 # What to look for

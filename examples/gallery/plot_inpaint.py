@@ -37,9 +37,9 @@ for prior in ("wavelets", "tv", "lpn-gray"):
     shown[prior] = result.image
     verdict = "certified" if result.certified[0] else f"not certified: {result.doubts[0]}"
     print(f"{prior}: {int(result.steps)} steps, {verdict}; {result.evidence[0].brief}")
-shown["truth"] = x
 for name, image in shown.items():
     print(f"{name:10s}{float(psnr(image, x)):6.2f} dB, SSIM {float(ssim(image, x)):.3f}")
+shown["truth"] = x
 
 # %%
 # What to look for
