@@ -11,8 +11,10 @@ nothing of ours. The names below are what most people need; the other files are 
 
 from solvers.accelerated_gradient import fista
 from solvers.diffusion.proximal import Sample, proxdm, step_sizes
-from solvers.diffusion.schedule import VP, even_grid, power_grid, uniform_grid
+from solvers.diffusion.restricted import Restricted
+from solvers.diffusion.schedule import VP, even_grid, karras_grid, power_grid, uniform_grid
 from solvers.diffusion.score import score
+from solvers.diffusion.spread import JacobianSpread, ScalarSpread
 from solvers.douglas_rachford import drs
 from solvers.driver import Diverged, Result, Trace, run
 from solvers.half_quadratic import hqs
@@ -30,9 +32,12 @@ __all__ = [
     "Diverged",
     "HasProxAndValue",
     "HasValue",
+    "JacobianSpread",
     "Prior",
+    "Restricted",
     "Result",
     "Sample",
+    "ScalarSpread",
     "Selectable",
     "Solution",
     "Spectrum",
@@ -47,6 +52,7 @@ __all__ = [
     "fista",
     "hqs",
     "jacobian_spectrum",
+    "karras_grid",
     "pdhg",
     "pgd",
     "power_grid",

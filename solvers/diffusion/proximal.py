@@ -7,6 +7,7 @@ With gamma = int_s^t beta over the step from t down to s, and z ~ N(0, I) fresh 
               lam = gamma / (1 - gamma / 2),  only for gamma < 2
 
     flow      x <- prox_{-(gamma / 2) log p_s}( (1 + gamma / 2) x )
+    restricted  the prox at x itself and noise after it, see `solvers.diffusion.restricted`
 
 The last step asks for the prox at t = 0 itself: no early stop, and no noise is left. The flow is to
 the probability flow [Song21, Sec. 4.3] what the hybrid step is to the reverse diffusion: no fresh
@@ -17,15 +18,19 @@ and uneven steps.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor
 
+from solvers.diffusion.restricted import Restricted, restricted_lambda
 from solvers.diffusion.schedule import VP, check_grid
 from solvers.noise import Noise, normal_like
 
-StepKind = Literal["hybrid", "backward", "flow"]
+StepName = Literal["restricted", "hybrid", "backward", "flow"]
+StepKind = StepName | Restricted
+"""A kind of proximal step; "restricted" stands for `Restricted()`."""
+KINDS = get_args(StepName)
 
 
 class LogDensityProx(Protocol):
@@ -58,12 +63,13 @@ def proxdm(
     schedule: VP = VP(),
     noise: Noise = None,
 ) -> Iterator[Sample]:
-    """Samples of p_0 from x ~ N(0, I), [B, ...], in len(times) - 1 steps; the last is the sample.
+    """Samples of p_0 from x, [B, ...], in len(times) - 1 steps; the last is the sample.
 
-    times: a grid, see `uniform_grid`; from one that starts above 0 the sample is that of its first
-    time. noise: a generator or a function, see `solvers.noise`. Raises ValueError before any step:
-    for another kind, for a grid that does not rise in [0, 1], and where the backward kind has a
-    gamma of 2 or more, with the number of steps it needs. [Fang25, Algs. 1 and 2]
+    x: distributed as X_t at the last of the times, which is N(0, I) at t = 1; times: a grid, see
+    `uniform_grid`, for restricted steps `karras_grid`; from one that starts above 0 the sample is
+    that of its first time. noise: a generator or a function, see `solvers.noise`. Raises ValueError
+    before any step: for another kind, for a grid that does not rise in [0, 1], and where the
+    backward kind has a gamma of 2 or more, with the number of steps it needs. [Fang25, Algs. 1, 2]
 
     >>> prox = lambda y, t, lam: y / (1 + lam)   # of -lam log N(0, I), the same at every t
     >>> start = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
@@ -71,7 +77,13 @@ def proxdm(
     >>> last.x.shape, last.x.std().round(decimals=1)   # a normal sample stays one
     (torch.Size([1000, 2]), tensor(1.))
     """
-    return _walk(prox, x, kind, _steps(times, kind, schedule), noise)
+    steps = _steps(times, kind, schedule)
+    if kind == "restricted":
+        kind = Restricted()
+    if isinstance(kind, Restricted):
+        walk = kind.walk(prox, x, times, schedule, noise)
+        return (Sample(x, s) for x, s in walk)
+    return _walk(prox, x, kind, steps, noise)
 
 
 def step_sizes(
@@ -97,8 +109,10 @@ class _Step(NamedTuple):
 
 
 def _steps(times: Sequence[float], kind: StepKind, schedule: VP) -> list[_Step]:
-    if kind not in ("hybrid", "backward", "flow"):
-        raise ValueError(f"a proximal step is hybrid, backward or flow, got {kind!r}")
+    if not isinstance(kind, Restricted) and kind not in KINDS:
+        raise ValueError(
+            f"a proximal step is {', '.join(KINDS)} or a solvers.Restricted, got {kind!r}"
+        )
     steps = []
     for t, s in pairwise(reversed(check_grid(times))):
         gamma = schedule.integral(s, t)
@@ -114,6 +128,8 @@ def _steps(times: Sequence[float], kind: StepKind, schedule: VP) -> list[_Step]:
                 lam = gamma / (1 - gamma / 2)
             case "flow":
                 lam = gamma / 2
+            case _:
+                lam = restricted_lambda(gamma)
         steps.append(_Step(s, gamma, lam))
     return steps
 

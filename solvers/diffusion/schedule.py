@@ -128,6 +128,37 @@ def power_grid(steps: int, power: float, first: float = 0.0) -> list[float]:
     return times
 
 
+def karras_grid(
+    steps: int, low: float, high: float, power: float = 7.0, schedule: VP = VP()
+) -> list[float]:
+    """Times 0 and those at which sigma^(1 / power) falls in equal steps from `high` to `low`.
+
+    sigma = sqrt((1 - a) / a) is the noise over the signal, whose images lie in [-1, 1]. A sampler
+    starts at `high`, where little more than the mean of the images is to be seen, and its last step
+    goes from `low` to 0 [Karras22, Sec. 3.2]. Raises ValueError unless steps is a whole number from
+    2 on, 0 < low < high and power > 0, and for a `high` above the sigma of t = 1.
+
+    >>> [round(t, 3) for t in solvers.karras_grid(4, 0.5, 10.0)]
+    [0.0, 0.145, 0.349, 0.538, 0.676]
+    """
+    n = _checked(steps)
+    if n < 2 or not 0 < low < high or not 0 < power < math.inf:
+        raise ValueError(
+            "a grid of levels has at least 2 steps, 0 < low < high and a positive power, got "
+            f"{steps} steps, {low} to {high} and {power}"
+        )
+    most = (schedule.noise(1.0) / schedule.signal(1.0)) ** 0.5
+    if high > most * (1 + 1e-9):
+        raise ValueError(
+            f"the noise of this schedule ends at sigma = {most:.4g}, got high = {high}"
+        )
+    first, last = low ** (1 / power), high ** (1 / power)
+    levels = [(first + k / (n - 1) * (last - first)) ** power for k in range(n)]
+    times = [0.0, *(min(1.0, schedule.time_of_noise(sigma)) for sigma in levels)]
+    check_grid(times)  # so large a power that two times are one
+    return times
+
+
 def even_grid(steps: int, schedule: VP) -> list[float]:
     """Times between which int beta is equal, and so as small as so many steps allow.
 

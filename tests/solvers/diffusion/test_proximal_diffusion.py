@@ -153,7 +153,7 @@ def test_hybrid_takes_any_step():
 def test_other_refusals_come_before_any_step_too(times):
     with pytest.raises(ValueError, match="time grid rises"):
         proxdm(prox, start(1), times)
-    with pytest.raises(ValueError, match="hybrid, backward or flow, got 'forward'"):
+    with pytest.raises(ValueError, match="backward, flow or a solvers.Restricted, got 'forward'"):
         proxdm(prox, start(1), uniform_grid(3), kind="forward")
 
 

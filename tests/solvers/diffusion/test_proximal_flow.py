@@ -3,7 +3,7 @@
 import torch
 
 from solvers import proxdm, uniform_grid
-from tests.solvers.test_proximal_diffusion import VP_, M, V, last, prox, start
+from tests.solvers.diffusion.test_proximal_diffusion import VP_, M, V, last, prox, start
 
 
 def test_the_flow_follows_the_probability_flow():
