@@ -18,7 +18,7 @@ from deepinv.models import TVDenoiser
 from torch import Tensor
 
 from proxlab import operators
-from proxlab.commands.demo import scenes
+from proxlab.commands.demo_scenes import scenes
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_ct
 from proxlab.images.metrics import psnr

@@ -71,7 +71,14 @@ def check_usage(args: argparse.Namespace) -> None:
 
 
 def _demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("--out", type=Path, default=Path("proxlab-demo"))
+    demo.description = (
+        "Measures a photograph in three ways and a CT slice in one, restores each by total "
+        "variation and by a learned prior, and writes a figure and a table with what each run "
+        "proves."
+    )
+    demo.add_argument(
+        "--out", type=Path, default=Path("proxlab-demo"), help="folder (default: proxlab-demo)"
+    )
     demo.add_argument("--overwrite", action="store_true")
 
 
@@ -190,9 +197,16 @@ def _sample(sample: argparse.ArgumentParser) -> None:
     sample.add_argument("--n", type=int, default=64, help="how many images")
     sample.add_argument("--steps", type=int, default=10, help="network evaluations for each")
     sample.add_argument(
-        "--kind", default="hybrid", help="hybrid, backward, flow; with a score also sde, ode"
+        "--kind",
+        default="restricted",
+        help="restricted, hybrid, backward, flow; with a score also sde, ode",
     )
-    sample.add_argument("--grid", default="uniform", choices=["uniform", "even"])
+    sample.add_argument(
+        "--grid",
+        default="own",
+        choices=["own", "uniform", "even"],
+        help="times of the steps: the kind's own (default), or equal in time or in noise",
+    )
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--batch", type=int, help="images at once; changes no image")
     sample.add_argument("--out", type=Path, required=True, help=".png (all in one) or .npy")
@@ -240,7 +254,7 @@ PROBLEM_OPTIONS = {
 }
 """The problems of `proxlab restore` by the name that the command line knows."""
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
-    "demo": (_demo, "restore a photograph three ways"),
+    "demo": (_demo, "restore a photograph and a CT slice: four problems, with evidence"),
     "models": (_models, "list the shipped models"),
     "restore": (_restore, "restore an image file"),
     "sample": (_sample, "draw images from a diffusion"),

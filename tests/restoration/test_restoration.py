@@ -110,7 +110,7 @@ def test_settings_that_cannot_be(settings, message):
 
 def test_the_demo_keeps_what_it_made(tmp_path, capsys):
     rows = demo(tmp_path, steps=26, quiet=True, crop=40)
-    assert [r["prior"] for r in rows] == ["tv", "lpn-gray"] * 4
+    assert [r["prior"] for r in rows] == ["tv", "lpn-gray"] * 3 + ["tv", "lpn-ct"]
     made = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     assert set(made) == {"figure.png", "results.jsonl"}
     assert main(["demo", "--out", str(tmp_path), "--quiet"]) == 1
