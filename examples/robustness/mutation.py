@@ -81,6 +81,7 @@ PARTS = {
         ),
         (
             "tests/restoration/test_data_terms.py",
+            "tests/restoration/test_selected_images.py",
             "tests/restoration/test_settings.py",
             "tests/operators/test_by_hand.py",
             "tests/operators/test_contract.py",

@@ -55,11 +55,14 @@ def test_a_missing_pixel_is_the_mean_of_seen_ones_as_near_as_there_are(share):
     expected = slowly_filled(torch.where(seen > 0, y, 0.0), seen)
     filled = fill_missing(y, seen)
     torch.testing.assert_close(filled, expected, rtol=1e-9, atol=1e-12)
+    op, given = inpaint(seen[0, 0]), y[:1].nan_to_num()
+    same = seen[:1, :1].expand(1, 2, -1, -1)  # one mask for both channels
+    assert torch.equal(op.first_estimate(given), fill_missing(given, same))
     assert torch.equal(filled[seen > 0], y[seen > 0])
     assert (fill_missing(y[:1], 0 * seen[:1]) == 0).all()  # of which nothing is seen
 
 
-@pytest.mark.parametrize("height, width, side", [(9, 9, 3), (12, 9, 3), (13, 7, 2), (6, 11, 1)])
+@pytest.mark.parametrize("height, width, side", [(9, 9, 3), (10, 9, 2), (13, 7, 2), (5, 11, 1)])
 def test_boxes_lie_in_the_middle_of_squares_of_three_sides(height, width, side):
     mask = boxes_mask((height, width), side)
     for i, j in np.ndindex(height, width):
@@ -205,46 +208,15 @@ def test_a_first_estimate_of_a_blur_is_its_measurement(boundary):
 
 def test_what_missed_its_tolerance_is_told_with_the_residual_of_the_worst_image():
     op, y = deblur(KERNEL, 0.1, "reflect"), image(3, 1, 6, 7)
-    weights = Weights(torch.tensor([1e-3, 1e4, 100.0], dtype=torch.float64), None)
+    W = 0.2 + image(3, 1, 6, 7, seed=6)
+    weights = Weights(torch.tensor([1e-3, 1e4, 100.0], dtype=torch.float64), W)
     f = LinearData(y, op, weights, Accuracy(1e-4, 4))
     v = image(3, 1, 6, 7, seed=1)
     with pytest.warns(UserWarning, match="because of max_steps"):
         x = f.prox(v, 1.0)
     s = weights.image.view(3, 1, 1, 1)
-    left = (v - x + s * op.A_adjoint(y - op.A(x))).flatten(1).norm(dim=1)
-    left /= (v + s * op.A_adjoint(y)).flatten(1).norm(dim=1)
+    left = (v - x + s * op.A_adjoint(W * (y - op.A(x)))).flatten(1).norm(dim=1)
+    left /= (v + s * op.A_adjoint(W * y)).flatten(1).norm(dim=1)
     (missed,) = f.stopped_short
     assert missed.images == tuple((left > 1e-4).nonzero().flatten().tolist()) == (1, 2)
     assert missed.residual == pytest.approx(float(left.max())) and f.inner_steps == 4
-
-
-def test_a_preconditioner_that_does_not_fit_is_left_out_for_its_image():
-    class Poor:
-        """Right for the first image, and far from it for the second."""
-
-        asked = 0
-
-        def helps(self, s):
-            return s > 0.5
-
-        def solve(self, s, r):
-            self.asked += 1
-            far = torch.logspace(0, 4, r[0].numel(), dtype=r.dtype).view(1, *r.shape[1:])
-            return torch.cat([r[:1] / (1 + s[:1]), r[1:] / far])
-
-    op, y, poor = inpaint(torch.ones(8, 9), 0.1), image(2, 1, 8, 9), Poor()
-    weights = Weights(torch.ones(2, dtype=torch.float64), None)
-    f = LinearData(y, op, weights, Accuracy(1e-12, 500), poor)
-    v = image(2, 1, 8, 9, seed=1)
-    exact = (v + y) / 2
-    assert relative(f.prox(v, 1.0), exact) < 1e-10
-    assert f._slow.tolist() == [False, True] and poor.asked > 60
-    plain = LinearData(y, op, weights, Accuracy(1e-12, 500))
-    plain.prox(v, 1.0)
-    assert plain.inner_steps < 3 and not plain._slow.any()  # it needs none
-    before, asked = f.inner_steps, poor.asked
-    assert relative(f.prox(3 * v, 1.0), (3 * v + y) / 2) < 1e-10
-    assert f.inner_steps - before < 4 and poor.asked - asked < 4
-    asked = poor.asked
-    f.prox(v, 0.4)  # it says itself that it does not help there
-    assert poor.asked == asked

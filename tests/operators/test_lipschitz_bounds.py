@@ -163,6 +163,19 @@ def test_entries_below_zero_break_the_other_bound():
     assert largest_eigenvalue(lambda x: x @ M, start).item() == pytest.approx(2 / (1 - SLACK))
 
 
+def test_weighted_pixels_are_bounded_to_a_hundredth_by_their_products():
+    """An operator that says that it has no entry below 0 is believed: 1 % and not 5."""
+    for op in (OPERATORS["mask"], operators.deblur(KERNEL, 0.1), OPERATORS["valid"]):
+        y = op.A(image(2, 1, 8, 8))
+        W = 0.5 + image(*y.shape, seed=7)
+        f = op.data_term(y, Weights(torch.ones(2).double(), W), Accuracy())
+        A, found = dense(op, torch.float64), f.lipschitz()
+        assert f.non_negative
+        for b in range(2):
+            exact = torch.linalg.eigvalsh(A.T @ (W[b].view(-1, 1) * A))[-1]
+            assert 1 - 1e-12 <= found[b] / exact < 1.0101
+
+
 def test_nothing_is_claimed_of_an_operator_by_default():
     y = image(1, 30)
     f = LinearData(y, matrix(WIDE), Weights(torch.ones(1), None), Accuracy())

@@ -7,9 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from proxlab.operators import ct
+from proxlab.operators import ct, inpaint
+from proxlab.operators.contract import Accuracy
 from proxlab.operators.data_terms import linear
 from proxlab.operators.data_terms.linear import LinearData
+from proxlab.operators.noise import Weights
 from proxlab.operators.tomography import preconditioner
 from proxlab.operators.tomography.preconditioner import Circulant
 from proxlab.restoration.data_terms import data_term
@@ -208,3 +210,35 @@ def test_whether_it_is_used_does_not_depend_on_neighbours():
     together = both.prox(v, tau)
     alone = data_term(y[:1], op, noise=0.1, tol=1e-4).prox(v[:1], tau[:1])
     assert relative(together[:1], alone) < 1e-10
+
+
+def test_a_preconditioner_that_does_not_fit_is_left_out_for_its_image():
+    class Poor:
+        """Right for the first image, and far from it for the second."""
+
+        asked = 0
+
+        def helps(self, s):
+            return s > 0.5
+
+        def solve(self, s, r):
+            self.asked += 1
+            far = torch.logspace(0, 4, r[0].numel(), dtype=r.dtype).view(1, *r.shape[1:])
+            return torch.cat([r[:1] / (1 + s[:1]), r[1:] / far])
+
+    op, y, poor = inpaint(torch.ones(8, 9), 0.1), image(2, 1, 8, 9), Poor()
+    weights = Weights(torch.ones(2, dtype=torch.float64), None)
+    f = LinearData(y, op, weights, Accuracy(1e-12, 500), poor)
+    v = image(2, 1, 8, 9, seed=1)
+    exact = (v + y) / 2
+    assert relative(f.prox(v, 1.0), exact) < 1e-10
+    assert f._slow.tolist() == [False, True] and poor.asked > 60
+    plain = LinearData(y, op, weights, Accuracy(1e-12, 500))
+    plain.prox(v, 1.0)
+    assert plain.inner_steps < 3 and not plain._slow.any()  # it needs none
+    before, asked = f.inner_steps, poor.asked
+    assert relative(f.prox(3 * v, 1.0), (3 * v + y) / 2) < 1e-10
+    assert f.inner_steps - before < 4 and poor.asked - asked < 4
+    asked = poor.asked
+    f.prox(v, 0.4)  # it says itself that it does not help there
+    assert poor.asked == asked

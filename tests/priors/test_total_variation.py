@@ -8,7 +8,7 @@ from deepinv.models import TVDenoiser
 from skimage.data import camera
 
 from proxlab.priors.classical import TV
-from proxlab.priors.total_variation import TV_WEIGHT, denoised
+from proxlab.priors.total_variation import TV_WEIGHT, _gap, denoised
 from proxlab.priors.weighted_length import WeightedLength
 from solvers.primal_dual import HasComposite, HasWarmStart
 
@@ -179,3 +179,17 @@ def test_it_offers_what_solvers_ask_for():
 def test_nonsense_is_refused(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_momentum_buys_what_plain_steps_do_not():
+    """After 200 steps of each, the duality gap bounds the distance to the prox ten times closer."""
+    v = 0.2 * torch.randn(2, 1, 12, 12, generator=torch.Generator().manual_seed(0)).double()
+    threshold = torch.tensor([0.3, 1.0], dtype=torch.float64)
+    g = WeightedLength(threshold)
+    u = torch.zeros_like(g.forward(v))
+    for _ in range(200):
+        u = g.project(u + g.forward(v - g.adjoint(u)) / 8)
+    plain = _gap(g, v - g.adjoint(u), u)
+    x, u = denoised(v, threshold, None, accuracy=1e-14, max_steps=200)
+    torch.testing.assert_close(x, v - g.adjoint(u))
+    assert (_gap(g, x, u) < plain / 100).all() and (plain > 0).all()

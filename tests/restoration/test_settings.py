@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from proxlab.operators import deblur, inpaint
+from proxlab.operators import deblur, inpaint, noise_level
 from proxlab.operators.contract import Accuracy
 from proxlab.restoration import Checks, Settings
 from proxlab.restoration.data_terms import data_term
@@ -74,19 +74,20 @@ def test_a_long_list_of_numbers_is_cut_in_its_sentence():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("alone", [False, True, "a single pixel"])
 def test_a_measurement_is_as_large_as_lets_its_squares_be_added_up(dtype, alone):
     """sqrt(max / n): of a measurement of n such numbers the sum of squares is just finite."""
-    n = 2 * 6 * 7
+    shape = (1, 1, 1, 1) if alone == "a single pixel" else (2, 1, 6, 7)
+    n = math.prod(shape)
     limit = (torch.finfo(dtype).max / n) ** 0.5
     for share, allowed in ((0.999, True), (1.001, False)):
-        y = torch.full((2, 1, 6, 7), share * limit, dtype=dtype)
+        y = torch.full(shape, share * limit, dtype=dtype)
         assert bool(y.square().sum().isfinite()) == allowed
         if alone:  # one of them decides, and its sign does not
             y[:, 0, 1:] = 0
             y[0, 0, 0, 0] *= -1
         if allowed:
-            assert data_term(y, deblur(torch.ones(1, 1)), noise=1.0).weight.tolist() == [1, 1]
+            assert data_term(y, deblur(torch.ones(1, 1)), noise=1.0).weight.tolist() == [1] * len(y)
         else:
             with pytest.raises(ValueError, match="whose square is too large for"):
                 data_term(y, deblur(torch.ones(1, 1)), noise=1.0)
@@ -100,6 +101,14 @@ def test_an_accuracy_lies_between_0_and_1(tol, steps, right):
         else:
             with pytest.raises(ValueError, match="expected 0 < tol < 1|max_steps >= 1"):
                 Accuracy(*asked)
+
+
+def test_the_noise_of_an_operator_lies_between_0_and_1_inclusive():
+    for noise in (0.0, 1e-300, 1.0):
+        assert noise_level(inpaint(torch.ones(2, 2), noise)) == noise
+    for noise in (-1e-300, 1 + 1e-12, math.nan):
+        with pytest.raises(ValueError, match="0 <= noise <= 1"):
+            inpaint(torch.ones(2, 2), noise)
 
 
 def test_a_step_of_a_data_term_is_0_or_more_and_one_for_each_image():

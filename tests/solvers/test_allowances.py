@@ -150,6 +150,28 @@ def test_an_image_that_is_done_is_left_alone_whatever_its_neighbours_need():
     assert torch.equal(none.x, start) and none.steps.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-8])
+def test_conjugate_gradients_stop_at_half_the_goal_and_no_later(tol):
+    """As many steps as the recursion written out takes to come so far. [Golub13, Alg. 11.3.3]"""
+    A = torch.diag(torch.logspace(0, 2, 40, dtype=torch.float64))
+    b = torch.ones(1, 40, dtype=torch.float64)
+    x, r, steps = torch.zeros_like(b), b.clone(), 0
+    p = r
+    while float(r.norm()) > tol * float(b.norm()) / 2:
+        alpha = r.square().sum() / (p * (p @ A)).sum()
+        x, last, r = x + alpha * p, r, r - alpha * (p @ A)
+        p, steps = r + r.square().sum() / last.square().sum() * p, steps + 1
+    found = conjugate_gradient(
+        lambda x: x @ A,
+        lambda x: b - x @ A,
+        torch.zeros_like(b),
+        scale=b.norm(dim=1),
+        tol=tol,
+        max_steps=500,
+    )
+    assert found.steps.tolist() == [steps] and torch.allclose(found.x, x, rtol=1e-9)
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_least_squares_does_not_depend_on_the_units_of_the_measurement(scale):
     A = torch.rand(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -147,5 +147,8 @@ def test_what_has_no_answer_is_refused():
         points.posterior(x[:1], x[0], 0.0)
     with pytest.raises(ValueError, match=r"A is \[m, 1\]"):
         points.posterior(x.T, x[0], 1.0)
-    with pytest.raises(ValueError, match="rows of 1 numbers"):
-        points.at(0.5).log_density(x[0])
+    wide = points.at(0.5)
+    for call in (wide.log_density, wide.score, lambda x: wide.prox(x, 1.0)):
+        for wrong in (x[0], torch.zeros(2, 2, dtype=torch.float64)):
+            with pytest.raises(ValueError, match="rows of 1 numbers"):
+                call(wrong)

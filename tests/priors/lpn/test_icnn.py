@@ -1,5 +1,7 @@
 """Input-convex networks: convex, near the identity at first, trainable, any size, saved whole."""
 
+import math
+
 import pytest
 import torch
 
@@ -130,3 +132,30 @@ def test_nonsense_is_refused():
         VectorICNNConfig(alpha=0)
     with pytest.raises(ValueError, match="vectors of 6 entries"):
         vectors().value(point(1, 1, 5, 1), SIGMA[:1])
+
+
+@pytest.mark.parametrize(
+    "told, right",
+    [
+        ({"size": 1, "layers": 1, "width": 4}, True),
+        ({"size": 0}, False),
+        ({"layers": 0}, False),
+        ({"size": 6, "width": 24}, True),
+        ({"size": 6, "width": 20}, False),
+        ({"size": 6, "width": 26}, False),
+        ({"alpha": 1e-300}, True),
+        ({"alpha": 1 - 1e-12}, True),
+        ({"alpha": 1.0}, False),
+        ({"corner": 1e-300}, True),
+        ({"corner": 0.0}, False),
+        ({"spread": -1e300}, True),
+        ({"spread": math.inf}, False),
+    ],
+)
+def test_a_configuration_is_let_in_up_to_its_very_edge(told, right):
+    told = {"size": 2, "width": 32} | told
+    if right:
+        assert VectorICNNConfig(**told).alpha > 0
+    else:
+        with pytest.raises(ValueError, match="inputs and layers|multiple of 4|0 < alpha < 1"):
+            VectorICNNConfig(**told)
