@@ -18,7 +18,9 @@ Linear = Callable[[Tensor], Tensor]
 def cgls(A: Linear, adjoint: Linear, y: Tensor, x: Image) -> Generator[State, object, None]:
     """Conjugate gradients on A^T A x = A^T y, without forming A^T A. [Bjorck96, Sec. 7.4]
 
-    Residual |A^T (A x - y)| / |A^T y|; objective and misfit |A x - y|^2 / 2, which never rises.
+    A takes images [B, ...] to measurements [B, ...] like y, adjoint takes them back; x is the first
+    estimate. Residual |A^T (A x - y)| / |A^T y|; objective and misfit |A x - y|^2 / 2, which never
+    rises.
 
     >>> A = torch.tensor([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]])   # 2 unknowns, 3 measurements
     >>> y = torch.tensor([[1.0, 4.0, 3.0]])
@@ -47,9 +49,9 @@ def cgls(A: Linear, adjoint: Linear, y: Tensor, x: Image) -> Generator[State, ob
 def sirt(A: Linear, adjoint: Linear, y: Tensor, x: Image) -> Generator[State, object, None]:
     """x+ = x + C A^T R (y - A x), R and C one over the sums of A's rows and columns. [Gregor08]
 
-    For A with entries >= 0. Each step is a gradient step, in the metric of C, on the objective
-    <A x - y, R (A x - y)> / 2; its length is safe for every such A, so the objective never rises.
-    Residual |x+ - x| / |x+|; misfit |A x - y|^2 / 2.
+    For A with entries >= 0; arguments as in `cgls`. Each step is a gradient step, in the metric of
+    C, on the objective <A x - y, R (A x - y)> / 2; its length is safe for every such A, so the
+    objective never rises. Residual |x+ - x| / |x+|; misfit |A x - y|^2 / 2.
 
     >>> A = torch.tensor([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]])   # no entry below 0
     >>> y = torch.tensor([[1.0, 4.0, 3.0]])

@@ -77,7 +77,7 @@ def denoising_psnr(
     seed: int = 0,
     levels: Sequence[float] = NOISE_LEVELS,
 ) -> dict[str, float]:
-    """Mean PSNR of `model(noisy, sigma)` by noise level, over images [H, W] or [3, H, W].
+    """Mean PSNR in dB of `model(noisy, sigma)` by noise level, over images [H, W] or [3, H, W].
 
     Images are uint8 or in [0, 1], levels are of 255; the keys are the levels as text, "25".
 

@@ -38,6 +38,8 @@ Boundary = Literal["circular", "valid", "reflect"]
 def gaussian_kernel(sigma: float) -> Tensor:
     """Gaussian of std `sigma` pixels, cut at 4 sigma: float64 [n, n], n odd, sums to 1.
 
+    Raises ValueError unless 0 < sigma <= 100.
+
     >>> kernel = proxlab.operators.gaussian_kernel(1.6)
     >>> kernel.shape, kernel.sum().round(decimals=6)
     (torch.Size([15, 15]), tensor(1., dtype=torch.float64))

@@ -60,6 +60,8 @@ def random_mask(
 def box_mask(shape: Sequence[int], box: tuple[int, int, int, int]) -> Tensor:
     """Bool mask [H, W] or [C, H, W], False inside `box` = (y, x, h, w), y and x its top left.
 
+    Raises ValueError for a box that is not inside the image, or is all of it.
+
     >>> proxlab.operators.box_mask((4, 5), (1, 2, 2, 3)).int()
     tensor([[1, 1, 1, 1, 1],
             [1, 1, 0, 0, 0],

@@ -51,7 +51,8 @@ class PhotonCounts(NoiseModel):
         self.photons, self.attenuation = real(photons), real(attenuation)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None, **kwargs) -> Tensor:
-        """Noisy line integrals from exact ones; a CPU generator gives the same on every device.
+        """Noisy line integrals from exact ones, of their shape; a CPU generator gives the same on
+        every device.
 
         >>> noise = proxlab.operators.PhotonCounts(photons=1e4, attenuation=0.02)
         >>> noise(torch.full((1, 1, 2, 3), 5.0)).shape

@@ -56,6 +56,9 @@ class ParallelBeam:
 class FanBeam:
     """Rays from a point to a flat detector, at right angles to the ray through the axis.
 
+    Both distances are from the source, in the unit of the pixel spacing; u is a place on the
+    detector. Raises ValueError for a length that is not positive and finite.
+
     >>> fan = proxlab.operators.FanBeam(source_to_axis=200.0, source_to_detector=400.0)
     >>> fan.detector(np.array([10.0]), np.array([0.0]))   # at the axis all is twice as large
     array([20.])
