@@ -18,8 +18,10 @@ a fork costs 0.3 s.
 import argparse
 import contextlib
 import json
+import math
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -120,9 +122,11 @@ PARTS = {
 }
 KILLED, SURVIVED, HUNG, UNSEEN = "killed", "survived", "hung", "no test comes by"
 SLOWEST = 6.0
-"""Seconds; tests that take longer are not asked."""
+"""Seconds of the processor, whatever else runs; tests that take longer are not asked."""
 PATIENCE = 20.0
-"""Seconds that the tests of a mutant may take beyond ten times their usual ones."""
+"""The same that the tests of a mutant may take beyond ten times their usual ones."""
+WAITING = 20
+"""Times as many seconds of the clock until one that does nothing is given up."""
 
 
 class Seen(NamedTuple):
@@ -131,7 +135,7 @@ class Seen(NamedTuple):
     by_line: dict[str, dict[int, list[str]]]
     """File -> line -> tests that came by it; "" is its import."""
     seconds: dict[str, float]
-    """Of each test that passed."""
+    """Of the processor, for each test that passed."""
 
     def tests(self, path: str, mutant: Mutant) -> list[str]:
         """Tests that come by a mutant; of one that an import runs, all that need the file."""
@@ -146,14 +150,14 @@ class _Notes:
     """Plugin of pytest: tells the coverage which test runs, and takes the times."""
 
     def __init__(self, cover: coverage.Coverage):
-        self.cover, self.seconds, self.failed = cover, {}, set()
+        self.cover, self.seconds, self.failed, self.began = cover, {}, set(), 0.0
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.cover.switch_context(nodeid)
+        self.began = time.process_time()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        spent = self.seconds.get(report.nodeid, 0.0) + report.duration
-        self.seconds[report.nodeid] = spent
+        self.seconds[report.nodeid] = time.process_time() - self.began
         if not report.passed:
             self.failed.add(report.nodeid)
 
@@ -178,10 +182,15 @@ class Planted(MetaPathFinder, Loader):
 
 
 def forked(work, patience: float) -> int | None:
-    """Exit status of `work()` in a process of its own, None if it had to be ended."""
+    """Exit status of `work()` in a process of its own, None if it had to be ended.
+
+    patience: seconds of the processor that it may take.
+    """
     child = os.fork()
     if child == 0:
         os.setsid()
+        most = math.ceil(time.process_time() + patience)
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
@@ -189,11 +198,12 @@ def forked(work, patience: float) -> int | None:
         with contextlib.suppress(BaseException):
             status = int(work())
         os._exit(status)
-    end = time.monotonic() + patience
+    end = time.monotonic() + WAITING * patience
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status)
+            code = os.waitstatus_to_exitcode(status)
+            return None if code in (-signal.SIGKILL, -signal.SIGXCPU) else code
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)

@@ -107,6 +107,13 @@ def test_a_mutant_lives_in_its_own_process_alone():
     assert forked(lambda: not squares(), 60) == 0
 
 
+def busy() -> int:
+    while True:
+        pass
+
+
 def test_a_process_that_hangs_is_ended():
-    assert forked(lambda: time.sleep(100) or 0, 0.3) is None
+    assert forked(lambda: time.sleep(100) or 0, 0.1) is None
+    assert forked(busy, 0.5) is None
+    assert forked(lambda: time.sleep(1) or 0, 0.5) == 0  # it waited for others
     assert forked(lambda: 1 // 0, 60) == 70
