@@ -26,7 +26,7 @@ class Scene(NamedTuple):
 
     name: str
     about: str
-    """How it was measured, for people."""
+    """Heading in the figure: how it was measured."""
     truth: Tensor
     """[1, 1, H, W]."""
     op: LinearPhysics

@@ -90,7 +90,7 @@ class _Line:
         ]
         height, width = self._shown[0][1].shape
         self.heights = height / width, self._part.height / self._part.width
-        """Of the pictures and of what is enlarged, in widths."""
+        """Heights of the pictures and of what is enlarged, in widths."""
 
     def draw(self, wholes: np.ndarray, parts: np.ndarray) -> None:
         """Draw all into axes, which may be more."""

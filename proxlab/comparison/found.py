@@ -1,4 +1,4 @@
-"""What a comparison keeps of a restoration: figures for its row, curves for its page."""
+"""Figures of a restoration for the row of a comparison, and its curves for the page."""
 
 import math
 from typing import Any

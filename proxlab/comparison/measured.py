@@ -51,7 +51,7 @@ def flat(y: Tensor) -> Tensor:
 
 
 def _words(y: Tensor, op: LinearPhysics) -> str:
-    """What the picture shows, in words."""
+    """Words on what the picture shows."""
     if isinstance(op, Tomography):
         views, detectors = y.shape[-2:]
         return f"sinogram, {views} views down, {detectors} detectors across"

@@ -144,7 +144,7 @@ def _version(name: str, picture: str, said: str = "") -> dict[str, Any]:
 
 
 def _said(row: Row) -> str:
-    """What the page says of a restoration."""
+    """Words of the page on a restoration."""
     verdict = f"certified: {row['proof']}" if row["certified"] else f"not certified: {row['doubt']}"
     weight = row["settings"]["weight"]
     steps = f"{row['iterations']} steps of {row['solved_by']}"
