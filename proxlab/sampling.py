@@ -12,7 +12,7 @@ from proxlab.checkpoints import load_diffusion
 from proxlab.diffusion.mean_prox import DenoiserDiffusion
 from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
 from proxlab.diffusion.sample_noise import SampleNoise
-from solvers import proxdm, score, uniform_grid
+from solvers import Restricted, proxdm, score, uniform_grid
 from solvers.diffusion.proximal import Sample, StepKind
 from solvers.noise import Noise
 from solvers.progress import progress_bar
@@ -29,7 +29,7 @@ def sample(
     n: int = 64,
     *,
     steps: int | Sequence[float] = 10,
-    kind: str = "hybrid",
+    kind: str | Restricted = "restricted",
     seed: int = 0,
     batch: int | None = None,
     progress: bool = False,
@@ -38,10 +38,12 @@ def sample(
 
     model: name of a shipped model, path of a .safetensors file, a model of
     `proxlab.checkpoints.load_diffusion`, or a denoiser of yours in a `proxlab.DenoiserDiffusion`,
-    which stays on its device; steps: number of uniform steps in time, each of them one evaluation
-    of the network, or the times themselves, a grid of `solvers`; kind: of `SAMPLERS`, "hybrid",
+    which stays on its device; steps: number of steps, each of them one evaluation of the network,
+    or the times themselves, a grid of `solvers`; kind: of `SAMPLERS`, "restricted", "hybrid",
     "backward" or "flow", which are proximal (see `solvers.proxdm`), or "sde" (Euler-Maruyama) or
-    "ode" (probability flow), which need a score; seed: image i depends on (seed, i) alone, whatever
+    "ode" (probability flow), which need a score, or a `solvers.Restricted`. A number of restricted
+    steps are those of the model's `few_steps`, from below t = 1; of the others they are uniform in
+    time. seed: image i depends on (seed, i) alone, whatever
     n and batch; batch: number of images at once; progress: whether to draw a bar.
 
     Every model has a prox; all but those learned as a prox, `ProxDM`, have a score too. Warns where
@@ -64,7 +66,7 @@ def batches(
     n: int = 64,
     *,
     steps: int | Sequence[float] = 10,
-    kind: str = "hybrid",
+    kind: str | Restricted = "restricted",
     seed: int = 0,
     batch: int | None = None,
     progress: bool = False,
@@ -78,8 +80,10 @@ def batches(
     for what, number in (("n", n), ("batch", batch)):
         if number is not None and number < 1:
             raise ValueError(f"{what} is at least 1, got {number}")
-    times = list(steps) if isinstance(steps, Iterable) else uniform_grid(steps)
-    walker = _Walker(model, times, _found(model, times, kind))
+    sampler = _found(model, kind)
+    times = list(steps) if isinstance(steps, Iterable) else sampler.grid(model, steps)
+    _check(model, times, sampler)
+    walker = _Walker(model, times, sampler)
     if batch is None:
         batch = BATCH if walker.device.type == "cpu" else BATCH_ON_GPU
     return _draw(walker, n, seed, batch, progress)
@@ -89,18 +93,30 @@ class Sampler(NamedTuple):
     """One way from noise to an image."""
 
     walk: Callable[[Any, Tensor, list[float], Noise], Iterator[Sample]]
-    """(model, x ~ N(0, I) [B, C, H, W], times, noise) -> states; the last one is the sample."""
+    """(model, x of the last time [B, C, H, W], times, noise) -> states; the last is the sample."""
+    grid: Callable[[Model, int], list[float]]
+    """(model, number of steps) -> times."""
     steps: StepKind | None
     """Kind of its proximal steps, for which a model may not be trained; None: it asks the score."""
 
 
-def _proximal(kind: StepKind) -> Sampler:
+def _uniform(model: Model, steps: int) -> list[float]:
+    """Steps that are equal in time."""
+    return uniform_grid(steps)
+
+
+def _proximal(kind: StepKind, grid: Callable[[Model, int], list[float]] = _uniform) -> Sampler:
     """Sampler by the model's prox."""
 
     def walk(model: Model, x: Tensor, times: list[float], noise: Noise) -> Iterator[Sample]:
         return proxdm(model.prox, x, times, kind=kind, schedule=model.schedule, noise=noise)
 
-    return Sampler(walk, kind)
+    return Sampler(walk, grid, kind)
+
+
+def _restricted(kind: StepKind) -> Sampler:
+    """Sampler by the model's prox in restricted steps."""
+    return _proximal(kind, lambda model, steps: model.few_steps(steps))
 
 
 def _explicit(kind: Literal["sde", "ode"]) -> Sampler:
@@ -111,10 +127,11 @@ def _explicit(kind: Literal["sde", "ode"]) -> Sampler:
     ) -> Iterator[Sample]:
         return score(model.score, x, times, kind=kind, schedule=model.schedule, noise=noise)
 
-    return Sampler(walk, None)
+    return Sampler(walk, _uniform, None)
 
 
 SAMPLERS = {
+    "restricted": _restricted("restricted"),
     "hybrid": _proximal("hybrid"),
     "backward": _proximal("backward"),
     "flow": _proximal("flow"),
@@ -124,10 +141,14 @@ SAMPLERS = {
 """The samplers by the name that `kind` takes."""
 
 
-def _found(model: Model, times: list[float], kind: str) -> Sampler:
-    """The sampler of that name; ValueError if it cannot be walked, a warning if it is untrained."""
+def _found(model: Model, kind: str | Restricted) -> Sampler:
+    """The sampler of that kind; ValueError if there is none, or the model cannot take it."""
+    if isinstance(kind, Restricted):
+        return _restricted(kind)
     if kind not in SAMPLERS:
-        raise ValueError(f"kind is one of {', '.join(SAMPLERS)}, got {kind!r}")
+        raise ValueError(
+            f"kind is one of {', '.join(SAMPLERS)} or a solvers.Restricted, got {kind!r}"
+        )
     sampler = SAMPLERS[kind]
     if sampler.steps is None and isinstance(model, ProxDM):
         others = [repr(name) for name, row in SAMPLERS.items() if row.steps is not None]
@@ -135,10 +156,18 @@ def _found(model: Model, times: list[float], kind: str) -> Sampler:
             f"kind {kind!r} needs the score of a diffusion, and {model.name} has only its prox; "
             f"take kind={', '.join(others[:-1])} or {others[-1]}, or a score model"
         )
-    sampler.walk(model, torch.empty(0), times, None)  # refuses what the sampler refuses
-    if sampler.steps is not None and not isinstance(model, DenoiserDiffusion):
-        model.check_steps(times, sampler.steps)
     return sampler
+
+
+def _check(model: Model, times: list[float], sampler: Sampler) -> None:
+    """Raise ValueError for times that cannot be walked; warn of those not trained for."""
+    sampler.walk(model, torch.empty(0), times, None)  # refuses what the sampler refuses
+    if isinstance(model, DenoiserDiffusion):
+        return
+    if sampler.steps is not None:
+        model.check_steps(times, sampler.steps)
+    device = next(model.parameters(), torch.empty(0)).device
+    model.begin(torch.empty(0, *model.shape, device=device), times[-1])
 
 
 @dataclass(frozen=True)
@@ -154,7 +183,7 @@ class _Walker:
         return next(self.model.parameters(), torch.empty(0)).device
 
     def walk(self, x: Tensor, noise: Noise) -> Iterator[Sample]:
-        """States from x ~ N(0, I), [B, C, H, W], on; the last one is the sample."""
+        """States from x of the last time, [B, C, H, W], on; the last one is the sample."""
         return self.sampler.walk(self.model, x, self.times, noise)
 
 
@@ -165,6 +194,8 @@ def _draw(walker: _Walker, n: int, seed: int, batch: int, progress: bool) -> Ite
             count = min(batch, n - first)
             noise = SampleNoise(seed, range(first, first + count))
             x = noise(torch.empty(count, *walker.model.shape, device=walker.device))
+            with torch.no_grad():
+                x = walker.model.begin(x, walker.times[-1])
             walk = walker.walk(x, noise)
             while True:
                 with torch.no_grad():  # not around a yield, which would leak to the caller

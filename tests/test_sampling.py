@@ -10,11 +10,11 @@ from proxlab import checkpoints
 from proxlab.diffusion.mean_prox import DenoiserDiffusion
 from proxlab.diffusion.sample_noise import SampleNoise
 from proxlab.sampling import batches, sample
-from solvers import VP, even_grid, proxdm, score, uniform_grid
+from solvers import VP, Restricted, even_grid, proxdm, score, uniform_grid
 from tests.tiny_diffusion import tiny_prox, tiny_score
 
 
-@pytest.mark.parametrize("kind", ["hybrid", "backward", "flow", "sde", "ode"])
+@pytest.mark.parametrize("kind", ["restricted", "hybrid", "backward", "flow", "sde", "ode"])
 def test_a_sample_depends_on_its_number_alone(kind):
     model = tiny_score()
     whole = sample(model, 5, steps=10, kind=kind, seed=3)
@@ -29,11 +29,17 @@ def test_it_is_the_sampler_on_the_model_in_image_units():
     prox, model, n = tiny_prox(), tiny_score(), 4
     noise = SampleNoise(0, range(n))
     *_, last = proxdm(prox.prox, noise(torch.empty(n, 1, 8, 8)), uniform_grid(5), noise=noise)
-    assert torch.equal(sample(prox, n, steps=5), (last.x + 1) / 2)
+    assert torch.equal(sample(prox, n, steps=5, kind="hybrid"), (last.x + 1) / 2)
     noise = SampleNoise(0, range(n))
     grid = even_grid(7, model.schedule)
     *_, last = score(model.score, noise(torch.empty(n, 1, 8, 8)), grid, kind="sde", noise=noise)
     assert torch.equal(sample(model, n, kind="sde", steps=grid), (last.x + 1) / 2)
+    noise, grid = SampleNoise(0, range(n)), model.few_steps(5)
+    x = model.begin(noise(torch.empty(n, 1, 8, 8)), grid[-1])
+    *_, last = proxdm(model.prox, x, grid, kind=Restricted(1), noise=noise)
+    assert grid[-1] < 1 and torch.equal(
+        sample(model, n, kind=Restricted(1), steps=5), (last.x + 1) / 2
+    )
 
 
 def test_models_come_by_name_or_path_and_leave_gradients_alone(tmp_path):
@@ -58,7 +64,8 @@ def test_nonsense_is_refused_before_any_work():
     with pytest.raises(ValueError, match="'sde' needs the score .* tiny-prox has only its prox"):
         sample(prox, 1, kind="sde")
     with pytest.raises(
-        ValueError, match="kind is one of hybrid, backward, flow, sde, ode, got 'forward'"
+        ValueError,
+        match="kind is one of restricted, hybrid, .* ode or a solvers.Restricted, got 'forward'",
     ):
         sample(model, 1, kind="forward")
     with pytest.raises(ValueError, match="backward step needs gamma < 2.* at least 10 uniform"):
@@ -71,11 +78,12 @@ def test_nonsense_is_refused_before_any_work():
 
 def test_a_grid_that_was_not_trained_for_is_warned_of_once():
     with pytest.warns(UserWarning, match="not for 7 uniform hybrid steps") as caught:
-        sample(tiny_prox(), 1, steps=7)
+        sample(tiny_prox(), 1, steps=7, kind="hybrid")
     assert len(caught) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        sample(tiny_prox(), 1, steps=10)
+        sample(tiny_prox(), 1, steps=10, kind="hybrid")
+        sample(tiny_prox(), 1, steps=7)
         sample(tiny_score(), 1, steps=7)
 
 
@@ -90,14 +98,15 @@ class Worn(torch.nn.Module):
         return (self.model.denoise(2 * x - 1, 2 * sigma) + 1) / 2
 
 
-@pytest.mark.parametrize("kind", ["hybrid", "backward", "flow", "sde", "ode"])
+@pytest.mark.parametrize("kind", ["restricted", "hybrid", "backward", "flow", "sde", "ode"])
 def test_a_denoiser_is_a_model(kind):
     model = tiny_score()
     worn = DenoiserDiffusion(Worn(model), model.shape)
-    ours, theirs = (sample(m, 3, steps=12, kind=kind) for m in (worn, model))
+    steps = worn.few_steps(12) if kind == "restricted" else 12  # it knows no mean of its images
+    ours, theirs = (sample(m, 3, steps=steps, kind=kind) for m in (worn, model))
     assert torch.allclose(ours, theirs, atol=2e-3)
     worn.schedule = VP(0.1, 19.0)
-    assert not torch.allclose(sample(worn, 3, steps=12, kind=kind), theirs, atol=2e-3)
+    assert not torch.allclose(sample(worn, 3, steps=steps, kind=kind), theirs, atol=2e-3)
 
 
 def test_a_denoiser_that_lacks_the_noise_of_a_diffusion_refuses():

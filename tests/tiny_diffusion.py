@@ -15,6 +15,7 @@ def awake(model):
     for p in model.parameters():
         with torch.no_grad():
             p.add_(0.05 * torch.randn(p.shape, generator=generator))
+    model.start.fit(torch.randint(0, 256, (50, *model.shape), generator=generator).to(torch.uint8))
     return model.requires_grad_(False).eval()
 
 

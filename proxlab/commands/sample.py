@@ -14,7 +14,7 @@ from proxlab.images import write_image
 from proxlab.images.decoders.npy import write_npy_parts
 from proxlab.images.files import check_writable, writing
 from proxlab.sampling import batches
-from solvers import even_grid
+from solvers import even_grid, uniform_grid
 from solvers.progress import on_terminal
 
 MOST_IN_A_PICTURE = 10_000
@@ -39,11 +39,15 @@ def sample_file(args: argparse.Namespace) -> None:
         )
     check_writable(args.out, args.overwrite)
     model = load_diffusion(args.model).to(device(args.device))
-    even = args.grid == "even"
+    grids = {
+        "own": args.steps,
+        "uniform": uniform_grid(args.steps),
+        "even": even_grid(args.steps, model.schedule),
+    }
     parts = batches(
         model,
         args.n,
-        steps=even_grid(args.steps, model.schedule) if even else args.steps,
+        steps=grids[args.grid],
         kind=args.kind,
         seed=args.seed,
         batch=args.batch,

@@ -15,8 +15,10 @@ psi the convex potential of D.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from proxlab.diffusion.start import few_step_grid
 from solvers import VP
 
 
@@ -72,6 +74,34 @@ class DenoiserDiffusion(nn.Module):
         super().__init__()
         self.denoiser, self.shape, self.schedule = denoiser.eval(), tuple(shape), schedule
         self.name = name or type(denoiser).__name__
+
+    def begin(self, noise: Tensor, t: float) -> Tensor:
+        """Nearly X_t from standard normal noise, [B, C, H, W].
+
+        The mean is what the denoiser sees where there is no image.
+
+        >>> class Blank(torch.nn.Module):   # it knows white images alone
+        ...     def forward(self, x, sigma):
+        ...         return torch.ones_like(x)
+        >>> model = proxlab.DenoiserDiffusion(Blank(), (1, 1, 2))
+        >>> model.begin(torch.zeros(1, 1, 1, 2), 0.2)   # sqrt(a)
+        tensor([[[[0.8114, 0.8114]]]])
+        """
+        if t == 1:
+            return noise
+        a = self.schedule.signal(t)
+        blank = torch.zeros(1, *self.shape, dtype=noise.dtype, device=noise.device)
+        mean = self.denoise(blank, (self.schedule.noise(1.0) / self.schedule.signal(1.0)) ** 0.5)
+        return a**0.5 * mean + (1 - a) ** 0.5 * noise
+
+    def few_steps(self, steps: int) -> list[float]:
+        """Times of so many restricted steps, from t = 1; raises as `few_step_grid`.
+
+        >>> model = proxlab.DenoiserDiffusion(proxlab.load("lpn-gray"), (1, 8, 8))
+        >>> [round(t, 2) for t in model.few_steps(4)]
+        [0.0, 0.24, 0.66, 0.87, 1.0]
+        """
+        return few_step_grid(steps, None, self.schedule)
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """E[x_0 | x_0 + sigma e = x] of images in [-1, 1]."""

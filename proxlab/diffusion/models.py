@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from proxlab.diffusion.mean_prox import MeanProx
 from proxlab.diffusion.network import DiffusionNet, DiffusionNetConfig
-from solvers import VP, step_sizes, uniform_grid
+from proxlab.diffusion.start import StartLaw, few_step_grid
+from solvers import VP, Restricted, step_sizes, uniform_grid
 from solvers.diffusion.proximal import StepKind
 
 SLACK = 1.01
@@ -36,7 +37,7 @@ class ProxDM(nn.Module):
         """
         super().__init__()
         self.config, self.steps, self.name = config, tuple(steps), name
-        self.net = DiffusionNet(config)
+        self.net, self.start = DiffusionNet(config), StartLaw(config.shape)
         self.schedule, self.shape = self.net.schedule, config.shape
         trained = [lam for n in self.steps for _, lam in _both_kinds(n, self.schedule)]
         self.lambda_range = (min(trained), max(trained))
@@ -44,6 +45,14 @@ class ProxDM(nn.Module):
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
         """Noise in y, which training compares; see `DiffusionNet`."""
         return self.net(y, condition)
+
+    def begin(self, noise: Tensor, t: float) -> Tensor:
+        """Nearly X_t from standard normal noise, [B, C, S, S]; raises as `StartLaw.begin`."""
+        return self.start.begin(noise, t, self.schedule)
+
+    def few_steps(self, steps: int) -> list[float]:
+        """Times of so many restricted steps; raises as `few_step_grid`."""
+        return few_step_grid(steps, self.start.high if self.start.known else None, self.schedule)
 
     def prox(self, y: Tensor, t: float, lam: float) -> Tensor:
         """prox_{-lam log p_t}(y), [B, C, S, S] -> the same.
@@ -58,10 +67,13 @@ class ProxDM(nn.Module):
         """Check the steps of a sampler before it takes any.
 
         Raises ValueError for a lam outside `lambda_range` and for steps that cannot be taken
-        (`solvers.step_sizes`); warns of a grid that is none of those trained for.
+        (`solvers.step_sizes`); warns of a grid that is none of those trained for, but for
+        restricted steps, which ask about the noise of training pairs on any grid.
         """
         for _, lam in step_sizes(times, kind, self.schedule):
             self._check_lambda(lam)
+        if kind == "restricted" or isinstance(kind, Restricted):
+            return
         n = len(times) - 1
         uniform = all(abs((t - s) * n - 1) < 1e-6 for s, t in pairwise(times))
         if n not in self.steps or not uniform or kind == "flow":
@@ -77,7 +89,8 @@ class ProxDM(nn.Module):
         if not low / SLACK <= lam <= high * SLACK:
             raise ValueError(
                 f"{self.name} is trained for lambda from {low:.3g} to {high:.3g}, got {lam:.3g}; "
-                f"take between {min(self.steps)} and {max(self.steps)} uniform hybrid steps"
+                f"take {'fewer' if lam < low else 'more'} steps, or between {min(self.steps)} and "
+                f"{max(self.steps)} uniform hybrid steps"
             )
 
 
@@ -88,12 +101,20 @@ class ScoreModel(nn.Module):
         """A network with untrained weights; name: what messages call it."""
         super().__init__()
         self.config, self.name = config, name
-        self.net = DiffusionNet(config)
+        self.net, self.start = DiffusionNet(config), StartLaw(config.shape)
         self.schedule, self.shape = self.net.schedule, config.shape
 
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
         """Noise in y, which training compares; see `DiffusionNet`."""
         return self.net(y, condition)
+
+    def begin(self, noise: Tensor, t: float) -> Tensor:
+        """Nearly X_t from standard normal noise, [B, C, S, S]; raises as `StartLaw.begin`."""
+        return self.start.begin(noise, t, self.schedule)
+
+    def few_steps(self, steps: int) -> list[float]:
+        """Times of so many restricted steps; raises as `few_step_grid`."""
+        return few_step_grid(steps, self.start.high if self.start.known else None, self.schedule)
 
     def noise(self, x: Tensor, t: float) -> Tensor:
         """E[e | x_t = x], [B, C, S, S] -> the same."""

@@ -31,7 +31,7 @@ def test_an_array_part_by_part(here, capsys):
     assert stored.dtype == np.float32
     expected = sample(tiny_prox(), 5, steps=5, seed=2)
     assert np.allclose(stored, expected.numpy(), atol=1e-4)
-    assert "5 samples of tiny.safetensors, 5 hybrid steps: a.npy" in capsys.readouterr().out
+    assert "5 samples of tiny.safetensors, 5 restricted steps: a.npy" in capsys.readouterr().out
     assert run("tiny.safetensors", *options) == 1
     assert "a.npy exists already" in capsys.readouterr().err
     assert run("tiny.safetensors", *options, "--overwrite", "--quiet") == 0

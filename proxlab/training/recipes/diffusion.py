@@ -118,6 +118,7 @@ class Diffusing:
         """The training of a network on that data, see `Recipe.prepare`. Raises as `load`."""
         images, held_out = self.load("train", data), self.load("held-out", data)
         model = self.aim.build(start, config)
+        model.start.fit(images)
         count = min(MOST_HELD_OUT_PAIRS, 10 * len(held_out))
         held_out_pairs = self.aim.pairs(held_out, model.schedule, config)
         drawn = held_out_pairs(count, torch.Generator().manual_seed(1))
