@@ -131,7 +131,7 @@ class Witness:
                 f"no evaluation of image {image} was seen; an algorithm tells of them in the "
                 "`evaluation` of its State (docs/adding/solver.md)"
             )
-        chosen = [pair for pair in chosen if pair[0].step < ends[0][0].step] + ends[:1]
+        chosen = [pair for pair in chosen if pair[0].step < ends[0][0].step] + ends
         return self._seen(chosen, image)
 
     def _with(self, image: int, kept: Sequence[_Kept]) -> list[tuple[_Kept, int]]:

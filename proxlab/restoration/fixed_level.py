@@ -100,7 +100,7 @@ def run_at_level(
     sigma: PerImage,
     settings: Settings,
     starts: tuple[Tensor, Tensor | None],
-    progress: bool = False,
+    progress: bool,
 ) -> Run:
     """Descend to the level sigma [B], stay there until at rest, and test reported values once.
 
