@@ -10,8 +10,9 @@ from solvers import Diverged, cgls, conjugate_gradient, fista, pdhg, pgd, run, s
 from solvers.conditions import PROVED, diverging
 from solvers.duality.curvature import FLOOR, Curvature
 from solvers.evidence import curvature
-from solvers.primal_dual import _gap, _least, _size, condat_vu, partial_gap
+from solvers.primal_dual import _gap, _gap_by_gradient, _least, _size, condat_vu, partial_gap
 from solvers.protocols import dot
+from solvers.spectrum import jacobian_spectrum, scattered
 from tests.toys import Ridge, problem
 
 
@@ -77,6 +78,19 @@ def test_the_gap_by_a_prox_is_at_most_that_by_the_gradient():
     for t in (1e-3, 1e-2):
         found = _gap(f, g, x, u, size, torch.full_like(size, t))
         assert (found <= by_gradient * (1 + 1e-12)).all() and (found > 0).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 10.0])
+def test_a_gap_counts_within_the_size_of_the_problem_or_of_the_image_whichever_is_more(share):
+    f, g, x, u = blurred()
+    size = x.flatten(1).norm(dim=1)
+    grad = f.grad(x)
+    told = _gap_by_gradient(g, x, u, grad, share * size)
+    assert torch.equal(told, partial_gap(g, x, u, grad + g.adjoint(u), max(share, 1.0) * size))
+    t = torch.full_like(size, 1e-2)
+    least = _gap(f, g, x, u, size, t)
+    assert torch.equal(_gap(f, g, x, u, 0.1 * size, t), least)  # the image itself is larger
+    assert (_gap(f, g, x, u, 10 * size, t) > 1.05 * least).all()
 
 
 def test_of_two_gaps_the_less_is_told_with_its_image():
@@ -190,3 +204,15 @@ def test_curvature_is_looked_for_between_neighbours_and_with_the_last():
     for points in ([(0, 0), (1, 1), (0, 2)], [(0, 0), (0, 1), (5, 1)], [(5, 1), (0, 0), (0, 1)]):
         x = torch.tensor(points, dtype=torch.float64)
         assert curvature(x, x - 0.1 * x @ H, 0.1)[0] == pytest.approx(9.0)
+
+
+def test_a_spectrum_by_one_product_is_a_quotient():
+    """Of diag(0.2, 1): <u, A u> over <u, u>, and what is left of A u as the error."""
+    d = torch.tensor([0.2, 1.0], dtype=torch.float64)
+    v = torch.zeros(1, 2, dtype=torch.float64)
+    found = jacobian_spectrum(lambda x: d * x, v, 1e-3, steps=1)
+    u = scattered(v)
+    quotient = (d * u.square()).sum() / u.square().sum()
+    left = (d * u - quotient * u).norm() / u.norm()
+    assert float(found.highest) == float(found.lowest) == pytest.approx(float(quotient))
+    assert float(found.error) == pytest.approx(float(left)) and float(found.asymmetry) == 0
