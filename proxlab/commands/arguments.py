@@ -210,6 +210,12 @@ def _sample(sample: argparse.ArgumentParser) -> None:
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--batch", type=int, help="images at once; changes no image")
     sample.add_argument("--out", type=Path, required=True, help=".png (all in one) or .npy")
+    sample.add_argument(
+        "--scale",
+        type=int,
+        default=1,
+        help="width of an image's pixel in the .png",
+    )
     sample.add_argument("--overwrite", action="store_true")
 
 

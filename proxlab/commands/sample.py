@@ -37,6 +37,10 @@ def sample_file(args: argparse.Namespace) -> None:
             f"a picture of {args.n} images is too large to look at; write an .npy file, or take "
             f"--n up to {MOST_IN_A_PICTURE}"
         )
+    if args.scale < 1 or (args.scale > 1 and suffix == ".npy"):
+        raise ValueError(
+            f"--scale is at least 1 and for a .png, got {args.scale} for {args.out}; leave it out"
+        )
     check_writable(args.out, args.overwrite)
     model = load_diffusion(args.model).to(device(args.device))
     grids = {
@@ -56,7 +60,9 @@ def sample_file(args: argparse.Namespace) -> None:
     if suffix == ".npy":
         _write_array(args, model.shape, parts)
     else:
-        write_image(args.out, picture(torch.cat([x.cpu() for x in parts])), overwrite=True)
+        sheet = picture(torch.cat([x.cpu() for x in parts]))
+        sheet = sheet.repeat_interleave(args.scale, 2).repeat_interleave(args.scale, 3)
+        write_image(args.out, sheet, overwrite=True)
     if not args.quiet:
         print(f"{args.n} samples of {args.model}, {args.steps} {args.kind} steps: {args.out}")
 

@@ -38,6 +38,16 @@ def test_an_array_part_by_part(here, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_picture_is_enlarged_pixel_by_pixel(here, capsys):
+    words = ("slope.safetensors", "--n", 4, "--steps", 2)
+    assert run(*words, "--out", "a.png") == run(*words, "--out", "b.png", "--scale", 3) == 0
+    small, large = (np.asarray(Image.open(name)) for name in ("a.png", "b.png"))
+    assert np.array_equal(large, small.repeat(3, 0).repeat(3, 1))
+    for scale, name in ((0, "c.png"), (2, "c.npy")):
+        assert run(*words, "--out", name, "--scale", scale) == 1
+        assert f"--scale is at least 1 and for a .png, got {scale}" in capsys.readouterr().err
+
+
 def test_a_picture(here):
     words = ("slope.safetensors", "--n", 6, "--steps", 4, "--kind", "ode", "--grid", "even")
     assert run(*words, "--out", "a.png") == 0

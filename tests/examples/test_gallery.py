@@ -51,7 +51,7 @@ FACTS = {
     "plot_deepinv_admm": (r"largest rise over a step is (-?[\d.e+-]+)$", -1e6, 0),
     "plot_own_denoiser": (r"^NonLocalMeans.*margin (-?\d+\.\d+); not certified", -1, -0.01),
     "plot_read_prior": (r"^photograph +(\d+\.\d+) nats", 0.3, 0.8),
-    "plot_sample_digits": (r"^proximal, hybrid +10 steps: sure of +(\d+)%", 70, 100),
+    "plot_sample_digits": (r"^proximal, restricted +3 steps: sure of +(\d+)%", 70, 100),
     "plot_sparse_ct": (r"^lpn-ct .*liver +(\d+\.\d+) HU", 2, 6.5),
 }
 """Script -> a figure that the text of it relies on, and its bounds."""
