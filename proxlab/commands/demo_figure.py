@@ -28,8 +28,8 @@ LETTERS = 58
 LINE = 0.195
 """Height of such a line, inches."""
 END = (
-    "What is certified is that the picture solves the stated problem, with a prior that exists: "
-    "the numbers of the run prove it. That it is the truth is not proved.\n"
+    "What the numbers of a certified run prove: its picture is a stationary point of misfit + R, "
+    "for tv the minimum up to the gap. That it is the truth is not proved.\n"
     "Enlarged is the part in which the two restorations differ most. The better of the two is in "
     "bold. ± is the root mean square error in soft tissue."
 )
