@@ -5,11 +5,13 @@ import torch
 from torch import Tensor
 
 from proxlab.operators import inpaint
-from proxlab.operators.contract import Missed
+from proxlab.operators.contract import Accuracy, Missed
+from proxlab.operators.noise import PhotonCounts, Weights, measurement_weights
 from proxlab.restoration import Checks
 from proxlab.restoration.fixed_level import DESCENT
 from tests.restoration.closed_forms import (
     CHECKERED,
+    GREY,
     NOISE,
     Quadratic,
     Scaled,
@@ -71,6 +73,28 @@ def test_hqs_is_judged_by_the_gradient_at_the_answer_of_its_prox():
     # v - x is then half of what it should be, and x further from y: 1 + tau L / 2 times
     expected = 1 - 0.5 / (1 + 0.99**2 / 2)
     assert [one.data_error for one in half.evidence] == pytest.approx([expected] * 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["pgd", "hqs"])
+def test_weights_of_entries_count_in_the_error_of_the_gradient(solver):
+    """Of counted photons: an honest data term has none, one that takes them as even has much."""
+    op = inpaint(CHECKERED[0, 0], NOISE)
+    op.noise_model = PhotonCounts(50.0, 2.0)
+    honest = restored(Quadratic(CURVE), op, Y, solver=solver, tol=1e-8, steps=1000)
+    assert honest.certified == [True, True]
+    assert all(found.data_error < 1e-3 for found in honest.evidence)
+    w, W = measurement_weights(Y, op)
+    c = (CURVE / honest.sigma**2).view(-1, 1, 1, 1)
+    per_pixel = w.view(-1, 1, 1, 1) * W * CHECKERED
+    if solver == "hqs":  # the envelope of f
+        per_pixel = per_pixel / (1 + honest.sigma.view(-1, 1, 1, 1) ** 2 * per_pixel)
+    exact = (per_pixel * Y + c * GREY) / (per_pixel + c)
+    assert (honest.image - exact).norm() < 1e-4 * exact.norm()
+    flat = MASK.data_term(Y[:1], Weights(w[:1], None), Accuracy())
+    even = Own(op, term(prox=lambda f, v, t: flat.prox(v, t), grad=lambda f, x: flat.grad(x)))
+    even.noise_model = op.noise_model
+    (told,) = restored(Quadratic(CURVE), even, Y[:1], solver=solver, tol=1e-8).evidence
+    assert told.data_error > 0.02
 
 
 @pytest.mark.parametrize("tol, doubted", [(1e-4, False), (1.5e-4, True)])
