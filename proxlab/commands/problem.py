@@ -1,6 +1,7 @@
 """Readers of INPUT, one for each problem of `proxlab restore`: they make a measurement of it.
 
-A problem is a row of `READERS` here and one of `arguments.PROBLEM_OPTIONS`, where its options are.
+A problem is a row of `READERS` here and one of
+`problem_options.PROBLEM_OPTIONS`, where its options are.
 """
 
 import argparse
@@ -11,8 +12,8 @@ from deepinv.physics import LinearPhysics
 
 from proxlab import operators
 from proxlab.commands import ct_problem
-from proxlab.commands.arguments import AUTO
 from proxlab.commands.measurement import Measurement, Source
+from proxlab.commands.problem_options import AUTO
 from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
 from proxlab.operators.noise_estimate import estimate_noise

@@ -12,10 +12,10 @@ from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.checkpoints import load
-from proxlab.commands.arguments import AUTO, PROBLEM_OPTIONS
 from proxlab.commands.device import device
 from proxlab.commands.measurement import Measurement, Source
 from proxlab.commands.problem import READERS
+from proxlab.commands.problem_options import AUTO, PROBLEM_OPTIONS
 from proxlab.commands.remarks import remarks
 from proxlab.foreign_weights import listed
 from proxlab.images import write_image

@@ -7,7 +7,7 @@ from deepinv.physics import LinearPhysics
 from PIL import Image
 from skimage.data import camera
 
-from proxlab.commands import arguments, problem
+from proxlab.commands import problem, problem_options
 from proxlab.commands.main import main
 from proxlab.operators.arguments import check_image
 from proxlab.operators.data_terms.linear import LinearData
@@ -54,7 +54,7 @@ def weigh(args):
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(
-        arguments.PROBLEM_OPTIONS, "weigh", arguments.ProblemOptions(options, lacking)
+        problem_options.PROBLEM_OPTIONS, "weigh", problem_options.ProblemOptions(options, lacking)
     )
     monkeypatch.setitem(problem.READERS, "weigh", weigh)
     Image.fromarray(camera()[96:128, 200:236]).save("x.png")
