@@ -7,7 +7,7 @@ an example; a list stays a list; sentences on what is raised and on sources begi
 
 import inspect
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # tests read this file where there is no Sphinx
     from sphinx.application import Sphinx
@@ -107,5 +107,10 @@ def setup(app: "Sphinx") -> dict:
         text = "\n".join(as_rest(lines, _parameters(thing)))
         lines[:] = [*text.replace(STRONG, "**").split("\n"), ""]
 
+    def signature(app, what, name, thing, options, arguments, returns) -> tuple[str, str] | None:
+        # nobody makes an object of a protocol: its (*args, **kwargs) say nothing
+        return ("", "") if what == "class" and Protocol in thing.__bases__ else None
+
     app.connect("autodoc-process-docstring", process)
+    app.connect("autodoc-process-signature", signature)
     return {"parallel_read_safe": True}
