@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from deepinv.physics import LinearPhysics
 
 from proxlab.operators import deblur, inpaint, noise_level
 from proxlab.operators.contract import Accuracy
@@ -126,3 +127,16 @@ def test_a_step_of_a_data_term_is_0_or_more_and_one_for_each_image():
     for wrong in (y[0], y.half(), y.to_sparse(), y.to("meta"), y.tolist()):
         with pytest.raises((TypeError, ValueError), match=r"the data term|a data term takes"):
             f.value(wrong)
+
+
+def test_a_measurement_may_have_any_shape_behind_its_batch():
+    A = image(5, 12)
+    op = LinearPhysics(
+        A=lambda x: x.flatten(1) @ A.mT, A_adjoint=lambda y: (y @ A).view(len(y), 1, 3, 4)
+    )
+    y = image(2, 5, seed=1)
+    x = data_term(y, op, noise=1.0, tol=1e-12).prox(torch.zeros(2, 1, 3, 4).double(), 1.0)
+    exact = torch.linalg.solve(torch.eye(12) + A.mT @ A, (y @ A).mT).mT
+    torch.testing.assert_close(x.flatten(1), exact)
+    with pytest.raises(TypeError, match=r"a measurement is one .* \[B, ...\], got .* \[5\]"):
+        data_term(y[0], op)
