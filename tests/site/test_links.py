@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 
 import pytest
 
-EXTENSIONS = Path(__file__).parents[1] / "docs" / "_ext"
+EXTENSIONS = Path(__file__).parents[2] / "docs" / "_ext"
 
 
 @pytest.fixture
