@@ -16,10 +16,11 @@ from proxlab.checkpoints import load_classifier
 # %%
 # Three samplers
 # --------------
-# ``proxdm-mnist`` and ``score-mnist`` are one architecture, trained for as many steps. "restricted",
-# the default, asks the prox about the state as it is and adds fresh noise after it; "ode" is Euler's
-# method on the probability flow, "sde" Euler-Maruyama on the reverse diffusion. A step costs one
-# evaluation in all three. Digit i depends on the seed and i alone, not on how many are drawn.
+# ``proxdm-mnist`` and ``score-mnist`` are one architecture, trained for as many steps. The default,
+# "restricted", asks the prox about the state as it is and adds fresh noise after it; "ode" is
+# Euler's method on the probability flow, "sde" Euler-Maruyama on the reverse diffusion. A step
+# costs one evaluation in all three. Digit i depends on the seed and i alone, not on how many are
+# drawn.
 
 SAMPLERS = {
     "proximal, restricted": ("proxdm-mnist", "restricted"),
@@ -56,8 +57,8 @@ for (name, steps), images in digits.items():
 # Each row is a number of steps. The restricted steps have strokes and a black ground from the first
 # row on: they start where the digits' mean already tells something, and end in a prox at time 0
 # itself. The explicit samplers leave specks and broken strokes at 10 steps still, "sde" above all.
-# Of 64 digits a share is known to five percent or so, and to be sure is not to be right. Some are of
-# no kind at all, in each sampler and at any number of steps: a small network's limit.
+# Of 64 digits a share is known to five percent or so, and to be sure is not to be right. Some are
+# of no kind at all, in each sampler and at any number of steps: a small network's limit.
 
 figure, axes = plt.subplots(len(SAMPLERS), 1, figsize=(9, 6.9), layout="constrained")
 for ax, name in zip(axes, SAMPLERS, strict=True):
