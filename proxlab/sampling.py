@@ -75,6 +75,20 @@ def batches(
 
     Takes and raises what `sample` does; what is refused is refused before the first part.
     """
+    drawing = prepared(model, n, steps=steps, kind=kind, seed=seed, batch=batch)
+    return _parts(drawing, progress)
+
+
+def prepared(
+    model: str | Path | Model,
+    n: int,
+    *,
+    steps: int | Sequence[float] = 10,
+    kind: str | Restricted = "restricted",
+    seed: int = 0,
+    batch: int | None = None,
+) -> "Drawing":
+    """Check all that `sample` takes, and draw nothing yet. Raises as `sample`."""
     if isinstance(model, str | Path):
         model = load_diffusion(model)
     for what, number in (("n", n), ("batch", batch)):
@@ -83,10 +97,10 @@ def batches(
     sampler = _found(model, kind)
     times = list(steps) if isinstance(steps, Iterable) else sampler.grid(model, steps)
     _check(model, times, sampler)
-    walker = _Walker(model, times, sampler)
+    SampleNoise(seed, range(1))  # refuses what is no seed
     if batch is None:
-        batch = BATCH if walker.device.type == "cpu" else BATCH_ON_GPU
-    return _draw(walker, n, seed, batch, progress)
+        batch = BATCH if _device(model).type == "cpu" else BATCH_ON_GPU
+    return Drawing(model, times, sampler, n, seed, batch)
 
 
 class Sampler(NamedTuple):
@@ -166,42 +180,52 @@ def _check(model: Model, times: list[float], sampler: Sampler) -> None:
         return
     if sampler.steps is not None:
         model.check_steps(times, sampler.steps)
-    device = next(model.parameters(), torch.empty(0)).device
-    model.begin(torch.empty(0, *model.shape, device=device), times[-1])
+    model.begin(torch.empty(0, *model.shape, device=_device(model)), times[-1])
+
+
+def _device(model: Model) -> torch.device:
+    return next(model.parameters(), torch.empty(0)).device
 
 
 @dataclass(frozen=True)
-class _Walker:
-    """A sampler of a model along a time grid."""
+class Drawing:
+    """Samples of a model by a sampler, batch by batch; any process may draw any batch."""
 
     model: Model
     times: list[float]
     sampler: Sampler
+    n: int
+    seed: int
+    batch: int
 
     @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters(), torch.empty(0)).device
+    def starts(self) -> range:
+        """Number of the first sample of each batch."""
+        return range(0, self.n, self.batch)
 
-    def walk(self, x: Tensor, noise: Noise) -> Iterator[Sample]:
-        """States from x of the last time, [B, C, H, W], on; the last one is the sample."""
-        return self.sampler.walk(self.model, x, self.times, noise)
+    @property
+    def steps(self) -> int:
+        """Steps of each sample."""
+        return len(self.times) - 1
+
+    def shape(self, first: int) -> tuple[int, ...]:
+        """Shape of the batch that begins with the sample `first`, (B, C, H, W)."""
+        return min(self.batch, self.n - first), *self.model.shape
+
+    @torch.no_grad()
+    def part(self, first: int, stepped: Callable[[], object] = lambda: None) -> Tensor:
+        """The batch that begins with the sample `first`; `stepped` is called after each step."""
+        shape = self.shape(first)
+        noise = SampleNoise(self.seed, range(first, first + shape[0]))
+        x = noise(torch.empty(shape, device=_device(self.model)))
+        x = self.model.begin(x, self.times[-1])
+        for state in self.sampler.walk(self.model, x, self.times, noise):
+            x = state.x
+            stepped()
+        return (x + 1) / 2
 
 
-def _draw(walker: _Walker, n: int, seed: int, batch: int, progress: bool) -> Iterator[Tensor]:
-    starts = range(0, n, batch)
-    with progress_bar(progress, len(starts) * (len(walker.times) - 1)) as bar:
-        for first in starts:
-            count = min(batch, n - first)
-            noise = SampleNoise(seed, range(first, first + count))
-            x = noise(torch.empty(count, *walker.model.shape, device=walker.device))
-            with torch.no_grad():
-                x = walker.model.begin(x, walker.times[-1])
-            walk = walker.walk(x, noise)
-            while True:
-                with torch.no_grad():  # not around a yield, which would leak to the caller
-                    state = next(walk, None)
-                if state is None:
-                    break
-                x = state.x
-                bar.update()
-            yield (x + 1) / 2
+def _parts(drawing: Drawing, progress: bool) -> Iterator[Tensor]:
+    with progress_bar(progress, len(drawing.starts) * drawing.steps) as bar:
+        for first in drawing.starts:
+            yield drawing.part(first, bar.update)

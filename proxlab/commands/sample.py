@@ -1,4 +1,9 @@
-"""The command `proxlab sample`: one picture, or an npy file that may be larger than memory."""
+"""The command `proxlab sample`: one picture, or an npy file that may be larger than memory.
+
+    torchrun --nproc-per-node 2 -m proxlab sample proxdm-mnist --n 10000 --out digits.npy
+
+shares the samples over processes; the first of them writes.
+"""
 
 import argparse
 import math
@@ -13,9 +18,10 @@ from proxlab.commands.device import device
 from proxlab.images import write_image
 from proxlab.images.decoders.npy import write_npy_parts
 from proxlab.images.files import check_writable, writing
-from proxlab.sampling import batches
+from proxlab.sampling import Drawing, prepared
+from proxlab.training import processes
 from solvers import even_grid, uniform_grid
-from solvers.progress import on_terminal
+from solvers.progress import on_terminal, progress_bar
 
 MOST_IN_A_PICTURE = 10_000
 """Number of images that are put into one picture at most."""
@@ -41,30 +47,53 @@ def sample_file(args: argparse.Namespace) -> None:
         raise ValueError(
             f"--scale is at least 1 and for a .png, got {args.scale} for {args.out}; leave it out"
         )
-    check_writable(args.out, args.overwrite)
-    model = load_diffusion(args.model).to(device(args.device))
-    grids = {
-        "own": args.steps,
-        "uniform": uniform_grid(args.steps),
-        "even": even_grid(args.steps, model.schedule),
-    }
-    parts = batches(
-        model,
-        args.n,
-        steps=grids[args.grid],
-        kind=args.kind,
-        seed=args.seed,
-        batch=args.batch,
-        progress=not args.quiet and on_terminal(),
-    )
-    if suffix == ".npy":
-        _write_array(args, model.shape, parts)
-    else:
-        sheet = picture(torch.cat([x.cpu() for x in parts]))
-        sheet = sheet.repeat_interleave(args.scale, 2).repeat_interleave(args.scale, 3)
-        write_image(args.out, sheet, overwrite=True)
+    with processes.joined(device(args.device)) as place:
+        if processes.rank() == 0:
+            check_writable(args.out, args.overwrite)
+        model = load_diffusion(args.model).to(place)
+        grids = {
+            "own": args.steps,
+            "uniform": uniform_grid(args.steps),
+            "even": even_grid(args.steps, model.schedule),
+        }
+        drawing = prepared(
+            model,
+            args.n,
+            steps=grids[args.grid],
+            kind=args.kind,
+            seed=args.seed,
+            batch=args.batch,
+        )
+        parts = shared_parts(drawing, not args.quiet and on_terminal())
+        if processes.rank() > 0:
+            for _ in parts:
+                pass
+            return
+        if suffix == ".npy":
+            _write_array(args, model.shape, parts)
+        else:
+            sheet = picture(torch.cat([x.cpu() for x in parts]))
+            sheet = sheet.repeat_interleave(args.scale, 2).repeat_interleave(args.scale, 3)
+            write_image(args.out, sheet, overwrite=True)
     if not args.quiet:
         print(f"{args.n} samples of {args.model}, {args.steps} {args.kind} steps: {args.out}")
+
+
+def shared_parts(drawing: Drawing, progress: bool) -> Iterator[Tensor]:
+    """Parts in order in the first process; each other draws every so-manieth batch and yields none.
+
+    Sample i is the same whoever draws it.
+    """
+    mine, count = processes.rank(), processes.count()
+    with progress_bar(progress and mine == 0, len(drawing.starts[::count]) * drawing.steps) as bar:
+        for k, first in enumerate(drawing.starts):
+            part, owner = None, k % count
+            if owner == mine:
+                part = drawing.part(first, bar.update)
+            if mine in (0, owner):
+                part = processes.to_first(part, drawing.shape(first), owner)
+            if mine == 0 and part is not None:
+                yield part
 
 
 def picture(samples: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Processes that train together, as torchrun starts them: their numbers and what they exchange.
+"""Processes that work together, as torchrun starts them: their numbers and what they exchange.
 
     torchrun --nproc-per-node 2 -m proxlab train lpn-gray
 
@@ -101,6 +101,22 @@ def first_makes(make: Callable[[], Made]) -> Made:
     made: list[Any] = [make() if rank() == 0 else None]
     dist.broadcast_object_list(made, 0)
     return made[0]
+
+
+def to_first(tensor: Tensor | None, shape: tuple[int, ...], owner: int) -> Tensor | None:
+    """A float32 tensor of the process `owner`, [shape] on the CPU, in the first; None in others.
+
+    Called by the owner, with the tensor, and by the first process.
+    """
+    if owner == rank() == 0:
+        return tensor
+    if rank() == owner:
+        assert tensor is not None
+        dist.send(tensor.float().cpu().contiguous(), 0)
+        return None
+    received = torch.empty(shape)
+    dist.recv(received, owner)
+    return received
 
 
 def _in_group() -> bool:

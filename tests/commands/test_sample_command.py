@@ -1,5 +1,8 @@
 """`proxlab sample`: pictures, arrays that are never whole in memory, one sentence for bad input."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from proxlab import checkpoints
 from proxlab.commands.main import main
 from proxlab.commands.sample import GAP, picture
 from proxlab.sampling import sample
+from tests.processes import together
 from tests.tiny_diffusion import tiny_prox, tiny_score
 
 
@@ -90,3 +94,21 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(here, capsys, words, messa
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert sorted(here.iterdir()) == before
+
+
+def sampled(folder: Path, name: str) -> int:
+    os.chdir(folder)
+    words = ["tiny.safetensors", "--n", "7", "--steps", "3", "--batch", "2", "--out", name]
+    return run(*words)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.png"])
+def test_two_processes_draw_what_one_does(here, name):
+    assert together(sampled, here, f"two-{name}") == [0, 0]
+    assert sampled(here, name) == 0
+    assert Path(name).read_bytes() == Path(f"two-{name}").read_bytes()
+
+
+def test_what_the_first_process_refuses_ends_it(here):
+    Path("a.npy").touch()
+    assert together(sampled, here, "a.npy", count=1) == [1]
