@@ -1,8 +1,9 @@
 """The command `proxlab sample`: one picture, or an npy file that may be larger than memory.
 
-    torchrun --nproc-per-node 2 -m proxlab sample proxdm-mnist --n 10000 --out digits.npy
+    torchrun --nproc-per-node 2 -m -- proxlab sample proxdm-mnist --n 10000 --out digits.npy
 
-shares the samples over processes; the first of them writes.
+shares the samples over processes, the first of which writes; torchrun would read --n as its own
+without the two dashes.
 """
 
 import argparse
