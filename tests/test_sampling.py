@@ -10,11 +10,14 @@ from proxlab import checkpoints
 from proxlab.diffusion.mean_prox import DenoiserDiffusion
 from proxlab.diffusion.sample_noise import SampleNoise
 from proxlab.sampling import batches, sample
-from solvers import VP, Restricted, even_grid, proxdm, score, uniform_grid
+from solvers import VP, JacobianSpread, Restricted, even_grid, proxdm, score, uniform_grid
 from tests.tiny_diffusion import tiny_prox, tiny_score
 
 
-@pytest.mark.parametrize("kind", ["restricted", "hybrid", "backward", "flow", "sde", "ode"])
+WHOLE = Restricted(1, spread=JacobianSpread(2))
+
+
+@pytest.mark.parametrize("kind", ["restricted", WHOLE, "hybrid", "backward", "flow", "sde", "ode"])
 def test_a_sample_depends_on_its_number_alone(kind):
     model = tiny_score()
     whole = sample(model, 5, steps=10, kind=kind, seed=3)
