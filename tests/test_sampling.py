@@ -13,7 +13,6 @@ from proxlab.sampling import batches, sample
 from solvers import VP, JacobianSpread, Restricted, even_grid, proxdm, score, uniform_grid
 from tests.tiny_diffusion import tiny_prox, tiny_score
 
-
 WHOLE = Restricted(1, spread=JacobianSpread(2))
 
 
