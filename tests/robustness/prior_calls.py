@@ -6,6 +6,7 @@ from odd import ODD_NUMBERS, counts, images, measured, mostly, numbers, words
 from targets import MODERATE, keeps, per_image, target
 
 import proxlab
+import solvers
 from proxlab import checkpoints
 
 PRIORS = {name: proxlab.load(name) for name in ("none", "tv", "wavelets", "lpn-gray-small")}
@@ -134,16 +135,31 @@ def _load_diffusion(draw):
     return lambda: checkpoints.load_diffusion(name)
 
 
-@target("sample", 12, "solvers.proxdm solvers.score")
+@target(
+    "sample",
+    12,
+    "solvers.proxdm solvers.score solvers.Restricted solvers.JacobianSpread solvers.ScalarSpread",
+)
 def _sample(draw):
     model, n = draw(words("proxdm-mnist", "score-mnist")), draw(mostly((1, 2), (0,)))
     grid = st.lists(numbers(0.0, 0.5, 1.0), max_size=3)
     steps = draw(st.one_of(mostly((1, 2), (0, -1)), grid))
-    kind = draw(words("hybrid", "backward", "flow", "sde", "ode"))
+    kind = draw(words("restricted", "hybrid", "backward", "flow", "sde", "ode"))
+    restricted, order, eta = draw(st.booleans()), draw(mostly((1, 2), (0,))), draw(numbers(1.0))
+    products, variance = draw(counts(1, 3)), draw(numbers(0.1))
+    spread = draw(st.integers(0, 2))
     seed = draw(counts(0, 7))
     batch = draw(st.one_of(st.none(), counts(1, 2)))
 
     def call():
+        nonlocal kind
+        if restricted:
+            spreads = (
+                lambda: None,
+                lambda: solvers.JacobianSpread(products),
+                lambda: solvers.ScalarSpread(lambda sigma: variance * sigma**2),
+            )
+            kind = solvers.Restricted(order, eta, spreads[spread]())
         found = proxlab.sample(model, n, steps=steps, kind=kind, seed=seed, batch=batch)
         assert found.shape == (n, 1, 28, 28) and bool(found.isfinite().all())
 

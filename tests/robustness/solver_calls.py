@@ -29,13 +29,13 @@ def _run(draw):
 @target(
     "solvers.step_sizes",
     24,
-    "solvers.VP solvers.uniform_grid solvers.power_grid solvers.even_grid",
+    "solvers.VP solvers.uniform_grid solvers.power_grid solvers.even_grid solvers.karras_grid",
 )
 def _grids(draw):
     steps, first = draw(mostly((1, 4), (0, -1))), draw(numbers(0.0, 0.1))
-    power, kind = draw(numbers(2.0)), draw(words("hybrid", "backward", "flow"))
+    power, kind = draw(numbers(2.0)), draw(words("restricted", "hybrid", "backward", "flow"))
     low, high = draw(numbers(0.1)), draw(numbers(20.0))
-    which = draw(st.integers(0, 3))
+    which = draw(st.integers(0, 4))
 
     def call():
         schedule = solvers.VP(low, high)
@@ -44,6 +44,7 @@ def _grids(draw):
             lambda: solvers.power_grid(steps, power, first),
             lambda: solvers.even_grid(steps, schedule),
             lambda: [1.0, first, 0.0],
+            lambda: solvers.karras_grid(steps, low, high, power, schedule),
         ][which]()
         return solvers.step_sizes(times, kind, schedule)
 
