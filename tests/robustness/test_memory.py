@@ -19,8 +19,9 @@ def test_a_restoration_that_is_kept_is_seen():
 
     def leaking(i: int) -> None:
         work(i)
-        kept.append([torch.zeros(2**21), list(range(10_000))])
+        # much, since it may fill what earlier tests of this process left free
+        kept.append([torch.ones(2**22), list(range(10_000))])
 
     found = growth(20, leaking)
-    assert found.python > 50 and found.resident > 4000
+    assert found.python > 50 and found.resident > 1000
     assert len(kept) == 20 and IMAGE == 1
