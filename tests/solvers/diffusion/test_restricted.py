@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from itertools import count, pairwise
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
+from examples.sampler_laws import Gaussian, output_law
 from solvers import (
     VP,
     JacobianSpread,
@@ -36,23 +37,13 @@ def prox(y: Tensor, t: float, lam: float) -> Tensor:
 
 
 def law(kind, times, walk=proxdm, prox=prox, v=V) -> tuple[Tensor, Tensor]:
-    """Mean and variances of the last state, from X at the last time: the sampler is linear.
+    """Mean and variances of the last state, from X at the last time."""
 
-    One run on impulses tells what becomes of the start, of each fresh noise, and of nothing.
-    """
-    x = torch.zeros(len(times) + 1, 4, dtype=torch.float64)
-    x[1] = 1
-    rows = count(2)
+    def walked(target, kind, x, times, noise):
+        return walk(prox, x, times, kind=kind, noise=noise)
 
-    def impulse(x: Tensor) -> Tensor:
-        z = torch.zeros_like(x)
-        z[next(rows)] = 1
-        return z
-
-    *_, (x, _) = walk(prox, x, times, kind=kind, noise=impulse)
-    mean, variance = law_at(times[-1], v)
-    b, gain = x[0], x[1] - x[0]
-    return gain * mean + b, gain**2 * variance + (x[2:] - x[0]).square().sum(0)
+    target = Gaussian(M, v)
+    return output_law(target, kind, times, target.at(times[-1]), walked)
 
 
 def levels(n: int) -> list[float]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from proxlab.priors.exact.mixtures import Mixture
 from solvers import VP, score, uniform_grid
 from solvers.diffusion.score import LAST_TIME, denoised
+from tests.solvers.diffusion.test_proximal_diffusion import last, noises, start
 
 VP_ = VP()
 M = torch.tensor([0.5, -1.0, 0.0], dtype=torch.float64)
@@ -21,20 +22,6 @@ def gradient(x: Tensor, t: float) -> Tensor:
     """The score of N(M, V) at time t."""
     m, v = VP_.signal(t) ** 0.5 * M.to(x), VP_.signal(t) * V.to(x) + VP_.noise(t)
     return (m - x) / v
-
-
-def start(n: int, dtype=torch.float64, seed: int = 0) -> Tensor:
-    return torch.randn(n, 3, dtype=dtype, generator=torch.Generator().manual_seed(seed))
-
-
-def last(states) -> Tensor:
-    *_, state = states
-    return state.x
-
-
-def noises(seed: int = 1):
-    generator = torch.Generator().manual_seed(seed)
-    return lambda x: torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
 def slow(x, times, kind, noise, early=False, half=0.5, raw=False):
