@@ -12,26 +12,32 @@ minimiser as before the average, and no noise from e'. [Fang25, Sec. 4, integrat
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from solvers import VP
+from solvers import VP, step_sizes
 
 BACKWARD_SHARE = 0.25
 """Share of backward steps among those trained for, where their gamma allows them."""
+RESTRICTED_SHARE = 0.5
+"""Share of the pairs of restricted steps, where these are trained for: they are the default of
+samplers, the uniform steps are those of the paper."""
 
 
 @dataclass(frozen=True)
 class ProxPairs:
-    """Noisy images at the (t, lam) that samplers of uniform steps ask for."""
+    """Noisy images at the (t, lam) that samplers ask for, by uniform and by restricted steps."""
 
     images: Tensor
     """Images, uint8 [N, C, S, S]."""
     schedule: VP
     steps: tuple[int, ...]
-    """Numbers of steps of the samplers, each as often as the others."""
+    """Numbers of uniform steps of the samplers, each as often as the others."""
+    grids: Sequence[Sequence[float]] = ()
+    """Times of restricted steps, each grid as often as the others."""
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Noise of unit variance, y, both [count, C, S, S], and (t, lam), [count, 2].
@@ -39,14 +45,30 @@ class ProxPairs:
         They depend on the state of the generator alone.
         """
         x = _images(self.images, count, generator)
+        t, lam = self._uniform(count, generator)
+        if self.grids:
+            few = torch.rand(count, generator=generator) < RESTRICTED_SHARE
+            s, restricted = self._restricted(count, generator)
+            t, lam = torch.where(few, s, t), torch.where(few, restricted, lam)
+        return _noisy(x, t, lam, self.schedule, generator)
+
+    def _uniform(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The (t, lam) of hybrid and backward steps, float64 [count] each."""
         which = torch.randint(len(self.steps), (count,), generator=generator)
         n = torch.tensor(self.steps, dtype=torch.float64)[which]
         k = (torch.rand(count, generator=generator, dtype=torch.float64) * n).floor()
         gamma = self.schedule.integral(k / n, (k + 1) / n)
         backward = torch.rand(count, generator=generator) < BACKWARD_SHARE
         backward &= self.schedule.integral(1 - 1 / n, torch.ones(count)) < 2
-        lam = torch.where(backward, gamma / (1 - gamma / 2), gamma)
-        return _noisy(x, k / n, lam, self.schedule, generator)
+        return k / n, torch.where(backward, gamma / (1 - gamma / 2), gamma)
+
+    def _restricted(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The (t, lam) of steps of the grids, float64 [count] each."""
+        asked = [step_sizes(grid, "restricted", self.schedule) for grid in self.grids]
+        which = torch.randint(len(asked), (count,), generator=generator).tolist()
+        place = torch.rand(count, generator=generator, dtype=torch.float64).tolist()
+        pairs = [asked[i][int(p * len(asked[i]))] for i, p in zip(which, place, strict=True)]
+        return torch.tensor(pairs, dtype=torch.float64).unbind(1)
 
 
 @dataclass(frozen=True)

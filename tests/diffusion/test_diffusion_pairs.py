@@ -10,7 +10,7 @@ from proxlab.diffusion.pairs import (
     ScorePairs,
     squared_noise_error,
 )
-from solvers import VP, step_sizes, uniform_grid
+from solvers import VP, karras_grid, step_sizes, uniform_grid
 
 IMAGES = torch.randint(
     256, (7, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
@@ -30,7 +30,12 @@ def clean_part(noise, y, condition, schedule=SCHEDULE):
 
 
 @pytest.mark.parametrize(
-    "pairs", [ProxPairs(IMAGES, SCHEDULE, (5, 10, 20)), ScorePairs(IMAGES, SCHEDULE)]
+    "pairs",
+    [
+        ProxPairs(IMAGES, SCHEDULE, (5, 10, 20)),
+        ProxPairs(IMAGES, SCHEDULE, (5,), [karras_grid(3, 1.0, 5.0)]),
+        ScorePairs(IMAGES, SCHEDULE),
+    ],
 )
 def test_a_pair_is_an_image_and_its_noise(pairs):
     noise, y, condition = draw(pairs)
@@ -58,6 +63,21 @@ def test_times_and_lambdas_are_those_that_samplers_ask_for():
         grid = uniform_grid(n)
         backward |= {(round(t, 6), round(l, 6)) for t, l in step_sizes(grid, "backward")}
     assert asked == hybrid | backward
+
+
+def test_half_of_the_pairs_are_those_of_restricted_steps():
+    """Each of the grids as often as the other, whatever their lengths, and nothing between."""
+    grids = [karras_grid(3, 1.0, 5.0), karras_grid(7, 0.5, 5.0)]
+    _, _, condition = draw(ProxPairs(IMAGES, SCHEDULE, (10,), grids), 6000)
+    rounded = [(round(t, 6), round(l, 6)) for t, l in condition.tolist()]
+    few, more = (
+        {(round(t, 6), round(l, 6)) for t, l in step_sizes(grid, "restricted", SCHEDULE)}
+        for grid in grids
+    )
+    uniform = set(rounded) - few - more
+    share = sum(pair in few for pair in rounded) / 6000, sum(p in more for p in rounded) / 6000
+    assert share == pytest.approx((0.25, 0.25), abs=0.02)
+    assert len(uniform) == 10 + 10 and set(rounded) >= few | more  # backward steps too
 
 
 def test_the_score_is_learned_at_all_times_without_lambda():

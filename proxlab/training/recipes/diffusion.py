@@ -27,7 +27,6 @@ from proxlab.training.draws import Drawn, Pairs
 from proxlab.training.loop import Task
 from proxlab.training.recipe import Prepared, Recipe
 from proxlab.training.stages import Stage
-from solvers import VP
 
 MOST_HELD_OUT_PAIRS = 1000
 CHUNK = 100
@@ -51,6 +50,8 @@ class DiffusionTraining:
     """Largest norm of a gradient, taken over all parameters; a longer one is shortened."""
     candidates: tuple[int, ...] = (5, 10, 20, 50, 100)
     """Numbers of sampling steps whose uniform grids a prox is trained for."""
+    few: tuple[int, ...] = (3, 5, 10, 20, 50)
+    """Numbers of restricted steps whose grids it is trained for beside them; () for none."""
     seed: int = 0
     checkpoint_every: int = 250
     evaluate_every: int = 1000
@@ -61,6 +62,8 @@ class DiffusionTraining:
             raise ValueError(f"proximal matching needs at least 4 steps, got {self.steps}")
         if not self.candidates or min(self.candidates) < 1:
             raise ValueError(f"candidates are numbers of steps, at least 1, got {self.candidates}")
+        if self.few and min(self.few) < 1:
+            raise ValueError(f"few are numbers of steps, at least 1, got {self.few}")
 
 
 def proximal_stages(config: DiffusionTraining) -> list[Stage]:
@@ -85,19 +88,24 @@ class Aim(NamedTuple):
     """The part of a diffusion that a network learns, from which pairs and by which losses."""
 
     build: Callable[[DiffusionNetConfig, DiffusionTraining], DiffusionModel]
-    pairs: Callable[[Tensor, VP, DiffusionTraining], Pairs]
-    """(images, uint8 [N, C, S, S], schedule, configuration) -> what draws pairs of them."""
+    pairs: Callable[[Tensor, DiffusionModel, DiffusionTraining], Pairs]
+    """(images, uint8 [N, C, S, S], model that has their start law, configuration) -> a source of
+    pairs of them."""
     stages: Callable[[DiffusionTraining], list[Stage]]
 
 
 PROX = Aim(
     lambda architecture, config: ProxDM(architecture, config.candidates),
-    lambda images, schedule, config: ProxPairs(images, schedule, config.candidates).draw,
+    lambda images, model, config: (
+        ProxPairs(
+            images, model.schedule, config.candidates, [model.few_steps(n) for n in config.few]
+        ).draw
+    ),
     proximal_stages,
 )
 SCORE = Aim(
     lambda architecture, config: ScoreModel(architecture),
-    lambda images, schedule, config: ScorePairs(images, schedule).draw,
+    lambda images, model, config: ScorePairs(images, model.schedule).draw,
     score_stages,
 )
 
@@ -120,12 +128,12 @@ class Diffusing:
         model = self.aim.build(start, config)
         model.start.fit(images)
         count = min(MOST_HELD_OUT_PAIRS, 10 * len(held_out))
-        held_out_pairs = self.aim.pairs(held_out, model.schedule, config)
+        held_out_pairs = self.aim.pairs(held_out, model, config)
         drawn = held_out_pairs(count, torch.Generator().manual_seed(1))
         task = Task(
             model,
             [{"params": list(model.parameters()), "lr": config.learning_rate}],
-            self.aim.pairs(images, model.schedule, config),
+            self.aim.pairs(images, model, config),
             self.aim.stages(config),
             lambda: noise_error(model, drawn),
         )
