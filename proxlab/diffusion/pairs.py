@@ -68,7 +68,8 @@ class ProxPairs:
         which = torch.randint(len(asked), (count,), generator=generator).tolist()
         place = torch.rand(count, generator=generator, dtype=torch.float64).tolist()
         pairs = [asked[i][int(p * len(asked[i]))] for i, p in zip(which, place, strict=True)]
-        return torch.tensor(pairs, dtype=torch.float64).unbind(1)
+        t, lam = torch.tensor(pairs, dtype=torch.float64).unbind(1)
+        return t, lam
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from proxlab.training.recipes.diffusion import (
     score_mnist,
     score_stages,
 )
+from solvers import step_sizes
 from tests.tiny_diffusion import TINY
 
 CONFIG = DiffusionTraining(steps=10, batch=4, candidates=(5, 10), checkpoint_every=3)
@@ -64,11 +65,26 @@ def test_training_lowers_the_error_it_minimises(tmp_path):
     config = replace(CONFIG, steps=60, batch=16)
     aim = recipe.prepare.aim
     model = aim.build(TINY, config)
-    pairs = aim.pairs(IMAGES[1::2], model.schedule, config)
+    pairs = aim.pairs(IMAGES[1::2], model, config)
     drawn = pairs(200, torch.Generator().manual_seed(5))
     before = noise_error(model, drawn)["squared"]
     after = noise_error(checkpoints.load_diffusion(recipe(out=tmp_path, config=config)), drawn)
     assert after["squared"] < 0.97 * before
+
+
+def test_a_prox_learns_the_steps_that_its_own_few_step_grids_ask_for():
+    """The grids are those of the model with the start law of these images, told by `fit`."""
+    recipe = tiny(proxdm_mnist)
+    config = replace(CONFIG, few=(3,))
+    model = recipe.prepare.aim.build(TINY, config)
+    model.start.fit(IMAGES)
+    pairs = recipe.prepare.aim.pairs(IMAGES, model, config)
+    _, _, condition = pairs(400, torch.Generator().manual_seed(0))
+    asked = {(round(t, 6), round(lam, 6)) for t, lam in condition.tolist()}
+    steps = step_sizes(model.few_steps(3), "restricted", model.schedule)
+    assert asked >= {(round(t, 6), round(lam, 6)) for t, lam in steps}
+    without = recipe.prepare.aim.pairs(IMAGES, model, replace(config, few=()))
+    assert len(set(without(400, torch.Generator().manual_seed(0))[2][:, 0].tolist())) == 10
 
 
 def test_both_models_take_equal_steps_at_equal_rates():
@@ -124,6 +140,7 @@ def test_the_cifar_recipe_trains_on_a_cpu(tmp_path):
     [
         ({"steps": 3}, "at least 4 steps, got 3"),
         ({"batch": 0}, "batch is at least 1, got 0"),
+        ({"few": (3, 0)}, r"few are numbers of steps, at least 1, got \(3, 0\)"),
         ({"candidates": (0, 5)}, r"candidates are numbers of steps, at least 1, got \(0, 5\)"),
     ],
 )
