@@ -15,14 +15,16 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from skimage.data import camera
 
 import proxlab
 
 SIDE, NOISE, MISSING = 256, 0.01, 0.7
-ZOOM = (slice(62, 122), slice(78, 138))
-"""Rows and columns of the enlarged part."""
+LEFT, TOP, PART = 78, 62, 60
+"""Column and row at which the enlarged part begins, and its side."""
 LEARNED = "lpn-gray-wide"
 
 
@@ -37,47 +39,43 @@ def measured() -> tuple[torch.Tensor, torch.Tensor, proxlab.Restoration, proxlab
 
 
 def picture() -> Figure:
-    """The figure: four images with their enlarged part, the objective and the evidence."""
+    """The figure: four images, below each its enlarged part; the objective and the evidence."""
     x, y, tv, learned = measured()
     panels = {
         "measurement": y,
         "total variation": tv.image,
-        f"{LEARNED}, exact prox": learned.image,
+        LEARNED: learned.image,
         "truth": x,
     }
-    figure = plt.figure(figsize=(12, 6.2), layout="constrained", dpi=110)
-    grid = figure.add_gridspec(2, 4, height_ratios=(3.4, 1.8))
-    for column, (name, image) in enumerate(panels.items()):
-        axes = figure.add_subplot(grid[0, column])
+    figure = plt.figure(figsize=(8, 6.7), layout="constrained", dpi=165)
+    above, below = figure.subfigures(2, 1, height_ratios=(4.5, 2.2))
+    rows = above.subplots(2, 4)
+    for (whole, near), (name, image) in zip(rows.T, panels.items(), strict=True):
         told = "" if name == "truth" else f"\n{float(proxlab.metrics.psnr(image, x)):.2f} dB"
-        axes.set_title(f"{name}{told}", fontsize=13)
+        whole.set_title(f"{name}{told}", fontsize=12)
         shown = image[0, 0].clamp(0, 1)
-        axes.imshow(shown, cmap="gray", vmin=0, vmax=1)
-        inset = axes.inset_axes((0.5, 0.0, 0.5, 0.5))
-        inset.imshow(shown[ZOOM], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        for part in (axes, inset):
-            part.set_xticks([])
-            part.set_yticks([])
-        for side in inset.spines.values():
-            side.set_color("#f28e2b")
-            side.set_linewidth(2)
-    below = figure.add_subplot(grid[1, :2])
-    first = learned.descent
-    fall = learned.trace.objective
-    assert fall is not None
-    below.plot(
-        range(first, len(fall)), fall[first:, 0] - fall[first:, 0].min() + 1, color="#4e79a7"
-    )
-    below.set_yscale("log")
-    below.set_xlabel("step")
-    below.set_ylabel("objective - least + 1")
-    below.spines[["top", "right"]].set_visible(False)
-    words = figure.add_subplot(grid[1, 2:])
+        for axes, part in ((whole, shown), (near, shown[TOP : TOP + PART, LEFT : LEFT + PART])):
+            axes.imshow(part, cmap="gray", vmin=0, vmax=1)
+            axes.set_axis_off()
+        whole.add_patch(Rectangle((LEFT, TOP), PART, PART, fill=False, color="tab:orange"))
+    left, words = below.subplots(1, 2, width_ratios=(3.4, 4.6))
+    draw_objective(left, learned)
     words.axis("off")
     said = "certified by the run's own numbers" if learned.certified[0] else learned.doubts[0]
-    words.text(0, 1, said, va="top", fontsize=13, weight="bold")
+    words.text(0, 1, said, va="top", fontsize=12, weight="bold")
     words.text(0, 0.86, str(learned.evidence[0]), va="top", family="monospace", fontsize=9)
     return figure
+
+
+def draw_objective(axes: Axes, run: proxlab.Restoration) -> None:
+    """The objective above its last value, from the end of the descent of noise levels on."""
+    objective = run.trace.objective
+    assert objective is not None
+    steps = range(run.descent, len(objective) - 1)
+    axes.semilogy(steps, objective[run.descent : -1, 0] - objective[-1, 0])
+    axes.set_title("objective above its last value", fontsize=12)
+    axes.set_xlabel("step")
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def main() -> None:
