@@ -28,10 +28,11 @@ the dino and on the mixture of four Gaussians of sample_proxdm_2d.py. Dino / mix
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from proxlab.priors.exact.mixtures import Mixture
@@ -82,6 +83,21 @@ class Rival:
         """Last state of `walk`, [B, ...]; raises as `walk` does."""
         *_, last = self.walk(noise, x, evaluations, schedule)
         return last.x
+
+    def on(self, noise: Noise, x: Tensor, times: Sequence[float], schedule: VP = VP()) -> Tensor:
+        """Samples of p_0, [B, ...], from x at the last of the times down to the first, 0.
+
+        For the multistep solvers, whose sigmas may be any. Raises ModuleNotFoundError as `walk`.
+        """
+        sigmas = [(schedule.noise(t) / schedule.signal(t)) ** 0.5 for t in reversed(times)]
+        plan = self._made(schedule, len(times) - 1)
+        plan.set_timesteps(len(times) - 1)
+        plan.sigmas = torch.tensor(sigmas)
+        plan.set_begin_index(0)
+        x = x.float()
+        for step, t in zip(plan.timesteps, reversed(times[1:]), strict=True):
+            x = plan.step(noise(x, t).to(x.dtype), step, x).prev_sample
+        return x
 
     def _walk(self, noise, x: Tensor, evaluations: int, schedule: VP) -> Iterator[Sample]:
         plan = self._made(schedule, self.steps(evaluations))

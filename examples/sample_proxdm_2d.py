@@ -12,11 +12,12 @@ All samplers start from the same noise at t = 1 and evaluate the prox or the sco
 "N + 1": it walks the authors' grid for scores, N steps down to t = 1e-3, and denoises there, at one
 evaluation more. "long" is a grid chosen on these two targets: one step from t = 1, where nothing is
 to be seen yet, to LONG, and shorter and shorter ones below. The flow loses nothing in that step,
-the hybrid does.
+the hybrid does. "from moments" starts at a noise of HIGH over the signal, where X_t is nearly a
+Gaussian with the target's mean and covariance, and takes the levels of `few_levels`; by the
+posterior mean these restricted steps without fresh noise are those of DPM-Solver++ 2M.
 """
 
 import argparse
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -28,58 +29,45 @@ import torch
 from torch import Tensor
 
 from examples.diffusers_rivals import RIVALS, predictor
+from examples.planar_figure import draw
+from examples.planar_targets import Moments, dino, four, reference
 from proxlab.diffusion.distances import wasserstein
 from proxlab.diffusion.mean_prox import MeanProx
-from proxlab.images.data_sets import find_data
 from proxlab.images.files import check_writable, writing
 from proxlab.priors.exact.mixtures import Mixture
-from solvers import VP, even_grid, power_grid, proxdm, score, uniform_grid
+from solvers import (
+    VP,
+    Restricted,
+    even_grid,
+    karras_grid,
+    power_grid,
+    proxdm,
+    score,
+    uniform_grid,
+)
 from solvers.diffusion.proximal import Sample
 from solvers.diffusion.score import LAST_TIME
 
 LONG, CURVED, POWER = 0.4, 1.2, 1.5
 """Time at which the long step ends, the power of the grid below it, and that of the power grid."""
+HIGH, LOW, FALL = 0.9, 0.13, 0.44
+"""Greatest level of restricted steps, and the least, LOW / N^FALL, of N of them; chosen at 5, 7 and
+10 evaluations on other seeds of the dino."""
 FLOOR = "the target itself"
-SHOWN = ("flow, long", "hybrid, long", "sde, N", "DPM-Solver++ 2M, Karras")
-CURVES = {
-    "hybrid, uniform": "tab:blue o :",
-    "hybrid, long": "tab:blue o -",
-    "flow, long": "tab:orange o -",
-    "backward, uniform": "tab:cyan s -",
-    "hybrid by posterior mean, long": "tab:purple v -",
-    "sde, N + 1": "tab:red ^ -",
-    "ode, N + 1": "tab:pink ^ -",
-    "DDIM": "tab:olive . -",
-    "DPM-Solver++ 2M, Karras": "tab:green D -",
-    "DPM-Solver++ 2M, log sigma": "tab:green D :",
-    "Heun": "tab:brown . -",
-}
-"""Samplers whose errors are drawn, each with its colour, marker and line."""
-
+BY_MEAN = "restricted by posterior mean, eta 0, from moments"
+SHOWN = (BY_MEAN, "flow, long", "hybrid, long", "DPM-Solver++ 2M, Karras")
 Sampler = Callable[[Tensor, int, torch.Generator], Iterator[Sample]]
 """A sampler, (x ~ N(0, I) [N, 2], steps, source of fresh noise) -> states."""
-
-
-def dino() -> Mixture:
-    """Dino of the Datasaurus in [-1, 1]^2, as point masses. Raises as `find_data` without it."""
-    with find_data("datasaurus/datasaurus.csv").open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["dataset"] == "dino"]
-    points = torch.tensor([[float(row["x"]), float(row["y"])] for row in rows]).double()
-    return Mixture.points((points - 50) / 50)
-
-
-def four() -> Mixture:
-    """Three long Gaussians around a small round one."""
-    numbers = partial(torch.tensor, dtype=torch.float64)
-    means = numbers([[-0.8, -0.5], [0.0, 0.8], [0.9, -0.3], [0.1, -0.1]])
-    long = [[0.25, 0, 0.15, 0.06], [0.3, 0, -0.1, 0.05], [0.05, 0, 0.1, 0.2]]
-    roots = numbers([*long, [0.04, 0, 0, 0.04]]).reshape(4, 2, 2)
-    return Mixture(numbers([0.3, 0.3, 0.25, 0.15]), means, roots @ roots.mT)
 
 
 def long_grid(steps: int) -> list[float]:
     """Grid of one step from 1 to LONG and a power grid below it. Raises ValueError for one step."""
     return [LONG * t for t in power_grid(steps - 1, CURVED)] + [1.0]
+
+
+def few_levels(steps: int) -> list[float]:
+    """Grid of restricted steps, from HIGH to LOW / N^FALL and to 0."""
+    return karras_grid(steps, LOW / steps**FALL, HIGH, power=4.0)
 
 
 def samplers(target: Mixture) -> dict[str, Sampler]:
@@ -106,6 +94,14 @@ def samplers(target: Mixture) -> dict[str, Sampler]:
     for name in ("uniform", "long"):
         found[f"flow, {name}"] = ours(grids[name], prox, "flow")
         found[f"hybrid by posterior mean, {name}"] = ours(grids[name], mean_prox, "hybrid")
+    moments, still = Moments(target), Restricted(eta=0.0)
+    for name, of in {BY_MEAN: mean_prox, "restricted, eta 0, from moments": prox}.items():
+
+        def restricted(x, n, noise, of=of):
+            times = few_levels(n)
+            return proxdm(of, moments.begin(x, times[-1]), times, kind=still, noise=noise)
+
+        found[name] = restricted
     for name in ("uniform", "even"):
         found[f"backward, {name}"] = ours(grids[name], prox, "backward")
     for kind in ("sde", "ode"):
@@ -148,7 +144,7 @@ def main(
     with writing(table, overwrite) as path:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with writing(picture, overwrite) as path:
-        _draw(path, rows, states, targets)
+        draw(path, rows, states, SHOWN, FLOOR)
     return rows
 
 
@@ -169,7 +165,7 @@ def markdown(rows: list[dict], seed: int) -> str:
 
 
 def _runs(target: Mixture, n: int, seed: int, steps: Sequence[int]) -> Iterator[dict]:
-    points, weights = _reference(target, n)
+    points, weights = reference(target, n)
     exact = target.draw(n, torch.Generator().manual_seed(10_000 + seed))
     walks = {FLOOR: None, **samplers(target)}
     for count in steps:
@@ -188,56 +184,6 @@ def _runs(target: Mixture, n: int, seed: int, steps: Sequence[int]) -> Iterator[
             for p in (1, 2):
                 row[f"w{p}"] = round(wasserstein(states[-1].x, points, p, None, weights), 5)
             yield row | {"states": states}
-
-
-def _reference(target: Mixture, n: int) -> tuple[Tensor, Tensor | None]:
-    """Points that samples are compared with, [M, d], and weights: the target's, or 2 n draws."""
-    if not target.covariances.any():
-        return target.means, target.weights
-    return target.draw(2 * n, torch.Generator().manual_seed(99_999)), None
-
-
-def _draw(path: Path, rows: list[dict], states: dict, targets: dict[str, Mixture]) -> None:
-    """Write the figure, PNG: above, states of the samplers SHOWN; below, W2 on each target."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    first, count = next(iter(targets)), min(row["steps"] for row in rows)
-    shown = {name: states[first, name, count] for name in SHOWN if (first, name, count) in states}
-    tall = 2.3 * len(shown)
-    figure = Figure(figsize=(2.1 * (count + 1), tall + 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subfigures(2, 1, height_ratios=[tall, 5])
-    panels = above.subplots(len(shown), count + 1, squeeze=False)
-    for line, (name, walked) in zip(panels, shown.items(), strict=True):
-        for ax, state in zip(line, walked, strict=True):
-            ax.scatter(*state.x.T.numpy(), color="tab:blue", s=4, alpha=0.5, linewidths=0)
-            ax.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xticks=[], yticks=[])
-            ax.set_title(f"t = {state.t:.2g}", fontsize=9)
-        line[0].set_ylabel(name, fontsize=9)
-    for ax, name in zip(below.subplots(1, len(targets), squeeze=False)[0], targets, strict=True):
-        _curves(ax, [row for row in rows if row["target"] == name])
-    names = ax.get_legend_handles_labels()
-    below.legend(*names, loc="outside right center", fontsize=8, frameon=False)
-    figure.savefig(path, dpi=110, format="png")
-
-
-def _curves(ax, rows: list[dict]) -> None:
-    for name, look in CURVES.items():
-        runs = [row for row in rows if row["sampler"] == name]
-        counts = sorted({row["evaluations"] for row in runs})
-        w2 = [mean(row["w2"] for row in runs if row["evaluations"] == n) for n in counts]
-        color, marker, ls = look.split()
-        ax.loglog(counts, w2, label=name, color=color, marker=marker, ls=ls)
-    floor = mean(row["w2"] for row in rows if row["sampler"] == FLOOR)
-    ax.axhline(floor, label=FLOOR, color="black", ls="--")
-    ax.set_xticks(counts := sorted({row["steps"] for row in rows}), map(str, counts))
-    ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-    for which in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        which("{x:.2g}")
-    ax.set(xlabel="evaluations of the prox or the score", ylabel="W2 to the target")
-    ax.set_title(f"{rows[0]['target']}, seeds: {len({row['seed'] for row in rows})}", fontsize=10)
-    ax.grid(alpha=0.3, which="both")
 
 
 def _command() -> None:

@@ -53,12 +53,12 @@ shown["truth"] = x
 # %%
 # What to look for
 # ----------------
-# The rim of the pupil and the fur beside the eye. The second figure printed is the error of the
+# The rim of the pupil and the fur beside the eye. The second number printed is the error of the
 # colours alone, without brightness: there a prior for colour gains most. The hairs of the fur stay
 # lost, since the blur multiplies their frequencies by nearly zero. Short dashes along the diagonal
 # are traces of the motion and no hairs; the learned priors leave some of them in.
 
-figure, axes = plt.subplots(2, 5, figsize=(12, 5.2), layout="constrained")
+figure, axes = plt.subplots(2, 5, figsize=(8, 3.7), layout="constrained")
 for (whole, near), (name, image) in zip(axes.T, shown.items(), strict=True):
     for ax, part in ((whole, image), (near, image[..., 28:92, 20:84])):
         ax.imshow(part[0].permute(1, 2, 0).clamp(0, 1).numpy())

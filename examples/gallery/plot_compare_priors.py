@@ -33,7 +33,7 @@ y = op(x, generator=torch.Generator().manual_seed(0))
 # ----------------
 # ``crate-gray`` is a denoiser without a value. It does better when stopped early, and 15 steps were
 # chosen for it on other photographs, at half this noise; so it does not come to rest and cannot be
-# certified. That is the price of its decibels, and the sentence printed says so.
+# certified, as the sentence printed says.
 
 PRIORS = {"wavelets": None, "tv": None, "lpn-gray": None, "crate-gray": 15}
 shown, table = {"measured": y}, {"measured": psnr(y, x)}
@@ -58,7 +58,7 @@ for name, row in table.items():
 # kept apart.
 
 shown["truth"] = x
-figure, axes = plt.subplots(len(x), len(shown), figsize=(12, 8.6), layout="constrained")
+figure, axes = plt.subplots(len(x), len(shown), figsize=(8, 6.4), layout="constrained")
 for i, row in enumerate(axes):
     best = max(PRIORS, key=lambda prior: float(table[prior][i]))
     for ax, (name, images) in zip(row, shown.items(), strict=True):

@@ -48,8 +48,8 @@ for name, network in (("trained", trained), ("untrained", start)):
 # %%
 # What the codes look like
 # ------------------------
-# A code has 128 numbers a patch. Their three principal components become red, green and
-# blue.
+# A code has 128 numbers for each patch of the image. Their three principal components become red,
+# green and blue.
 
 
 def as_colours(codes):
@@ -71,7 +71,7 @@ with torch.no_grad():
 # face and the camera share a colour: a hint of segments, no segmentation. Colours of different
 # layers cannot be compared. This is one photograph at one noise level.
 
-figure, axes = plt.subplots(2, 4, figsize=(12, 6.2), layout="constrained")
+figure, axes = plt.subplots(2, 4, figsize=(8, 4.4), layout="constrained")
 for ax, (title, image) in zip(axes[0], (("noisy", v), ("denoised", denoised)), strict=False):
     ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_title(f"{title}, {float(psnr(image, x)):.2f} dB", fontsize=10)
@@ -85,5 +85,5 @@ for ax, k, title in ((axes[1, 2], 0, "R^c, nats"), (axes[1, 3], 1, "non-zero, %"
         ax.plot(range(1, len(layers) + 1), columns[k], "o-", label=name)
     ax.set(xlabel="layer", ylim=(0, None), box_aspect=1)
     ax.set_title(title, fontsize=10)
-    ax.legend()
+axes[1, 2].legend()
 plt.show()

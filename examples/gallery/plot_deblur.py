@@ -54,7 +54,7 @@ shown["truth"] = x
 # Neither brings back single hairs or the eye: the blur has taken them below the noise, and a prior
 # that drew them would have made them up.
 
-figure, axes = plt.subplots(2, 4, figsize=(10, 5.4), layout="constrained")
+figure, axes = plt.subplots(2, 4, figsize=(8, 4.5), layout="constrained")
 for (whole, near), (name, image) in zip(axes.T, shown.items(), strict=True):
     for ax, part in ((whole, image), (near, image[..., 62:126, 82:146])):
         ax.imshow(part[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)

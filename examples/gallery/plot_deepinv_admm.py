@@ -72,7 +72,7 @@ shown["truth"] = x
 # of something too *in this run*; in another it need not be. R of a learned prior is not convex, so
 # the limit may depend on the start, and it is a critical point, not the best of all images.
 
-figure, axes = plt.subplots(2, 3, figsize=(9.5, 6.6), layout="constrained")
+figure, axes = plt.subplots(2, 3, figsize=(8, 5.8), layout="constrained")
 curve, *rest = axes.flat[::-1]
 for ax, (name, image) in zip(rest[::-1], shown.items(), strict=True):
     ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)

@@ -2,8 +2,8 @@
 Half the pixels missing
 =======================
 
-Every second pixel is lost, at random, and the others are noisy. What a prior knows about images
-fills the gaps.
+Half of the pixels, chosen at random, are lost, and the others are noisy. What a prior knows about
+images fills the gaps.
 """
 
 import matplotlib.pyplot as plt
@@ -28,8 +28,8 @@ y = op(x, generator=torch.Generator().manual_seed(1))
 # %%
 # Three ways to fill in
 # ---------------------
-# ``wavelets`` and ``tv`` are classical: few wavelet coefficients, few edges. ``lpn-gray`` is
-# learned. None of them was told the mask in training; the same prior deblurs, and reconstructs CT.
+# ``wavelets`` and ``tv`` are classical: few wavelet coefficients, few edges. ``lpn-gray`` was
+# learned from noisy photographs, none of which had a pixel missing; the same network deblurs.
 
 shown = {"measured": y}
 for prior in ("wavelets", "tv", "lpn-gray"):
@@ -51,7 +51,7 @@ shown["truth"] = x
 # fell on lost pixels, and no prior brings it back: what is smaller than the gaps is guessed, and
 # nothing in the picture tells a guess from a measurement.
 
-figure, axes = plt.subplots(2, 5, figsize=(12, 5.2), layout="constrained")
+figure, axes = plt.subplots(2, 5, figsize=(8, 3.7), layout="constrained")
 for (whole, near), (name, image) in zip(axes.T, shown.items(), strict=True):
     for ax, part in ((whole, image), (near, image[..., 40:104, 46:110])):
         ax.imshow(part[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)

@@ -76,14 +76,14 @@ for denoiser in (Cosines(), NonLocalMeans(), Median()):
 # has the better picture here and no certificate: its weights depend on the image in a way that no R
 # explains, and the run does not come to rest. Plug-and-play does not warn of the median either, and
 # there it ends far from any image. A certificate is no prize for quality, and its lack no proof of
-# harm; it says whether the run can be reasoned about.
+# harm; it says whether the run can be reasoned about. Titles are red where the margin is below 0.
 
-figure, axes = plt.subplots(1, 5, figsize=(12, 2.9), layout="constrained")
+figure, axes = plt.subplots(1, 5, figsize=(8, 2.4), layout="constrained")
 shown["truth"] = x
 for ax, (name, image) in zip(axes, shown.items(), strict=True):
     ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
-    score = "" if image is x else f", {float(psnr(image, x)):.2f} dB"
-    margin = f"\nmargin {margins[name]:.2f}" if name in margins else "\n"
+    score = "" if image is x else f"\n{float(psnr(image, x)):.2f} dB"
+    margin = f"\nmargin {margins[name]:.2f}" if name in margins else ""
     color = "tab:red" if margins.get(name, 0) < 0 else "black"
     ax.set_title(name + score + margin, fontsize=10, color=color)
     ax.set_axis_off()

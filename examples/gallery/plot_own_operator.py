@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from deepinv.physics import Downsampling, LinearPhysics
+from matplotlib.patches import Rectangle
 from skimage.color import rgb2gray
 from skimage.data import astronaut, shepp_logan_phantom
 from skimage.transform import resize
@@ -85,17 +86,24 @@ rows.append({"zero-filled": filled, **found, "truth": phantom})
 # What to look for
 # ----------------
 # The eyes and the mouth in the upper row, against cubic interpolation of the same pixels; streaks
-# in the hair are not hairs. In the lower row the three small ellipses at the bottom of the head:
-# with zeros for the missing lines aliasing hides them. The phantom is flat and gains more
-# than a patient would, and no prior mends an error in the coils, which in practice are estimated.
+# in the hair are not hairs. Below, drawn from black at 0 to white at 0.5, the three small ellipses
+# at the bottom of the head: with zeros for the missing lines, aliasing hides them. The phantom is
+# flat and gains more than a patient would, and no prior mends an error in the coils, which in
+# practice are estimated.
 
-figure, axes = plt.subplots(2, 4, figsize=(10, 5.6), layout="constrained")
-for row, shown in zip(axes, rows, strict=True):
+figure, axes = plt.subplots(
+    3, 4, figsize=(8, 6), height_ratios=(1, 1, 0.7), layout="constrained"
+)  # fmt: skip
+for row, shown, white in zip(axes, rows, (1, 0.5), strict=False):
     for ax, (name, image) in zip(row, shown.items(), strict=True):
-        ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
+        ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=white)
         if name not in ("measured", "truth"):
             name += f", {float(psnr(image, shown['truth'])):.2f} dB"
             print(name)
         ax.set_title(name, fontsize=10)
-        ax.set_axis_off()
+for whole, near, image in zip(axes[1], axes[2], rows[1].values(), strict=True):
+    near.imshow(image[0, 0, 92:114, 48:80].numpy(), cmap="gray", vmin=0, vmax=0.5)
+    whole.add_patch(Rectangle((48, 92), 31, 21, fill=False, color="tab:orange"))
+for ax in axes.flat:
+    ax.set_axis_off()
 plt.show()

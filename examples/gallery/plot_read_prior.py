@@ -20,7 +20,7 @@ import proxlab
 # A photograph and what can happen to it
 # --------------------------------------
 # ``value(x, sigma)`` inverts the prox: it finds v with prox(v) = x, and R follows from v and x.
-# Divided by sigma squared it is in nats, as -log p would be, up to a constant that nobody knows.
+# Divided by sigma squared it is in nats, as ``-log p`` would be, up to a constant that nobody knows.
 # sigma is the noise level at which the prior is read: the smaller it is, the finer the detail that
 # counts.
 
@@ -41,7 +41,7 @@ variants = {
 }
 values = prior.value(torch.cat(list(variants.values())), SIGMA, tol=1e-2) / SIGMA**2
 for name, value in zip(variants, values, strict=True):
-    print(f"{name:20s}{float(value) / x.numel():8.2f} nats a pixel")
+    print(f"{name:20s}{float(value) / x.numel():8.2f} nats per pixel")
 
 # %%
 # Where in the image?
@@ -54,7 +54,7 @@ marked[..., 12:44, 88:120] += 0.1 * noise[..., 12:44, 88:120]
 marked[..., 60:62, 8:72] = 1.0
 blocks = marked.unfold(2, 16, 8).unfold(3, 16, 8).reshape(-1, 1, 16, 16)
 heat = prior.value(blocks, SIGMA, tol=1e-2).view(15, 15) / SIGMA**2 / 256
-print(f"blocks: from {float(heat.min()):.2f} to {float(heat.max()):.2f} nats a pixel")
+print(f"blocks: from {float(heat.min()):.2f} to {float(heat.max()):.2f} nats per pixel")
 
 # %%
 # What to look for
@@ -67,15 +67,18 @@ print(f"blocks: from {float(heat.min()):.2f} to {float(heat.max()):.2f} nats a p
 # the scratch, a straight line between flat grounds, hardly does. A high R is no proof of a defect,
 # and a low one none of truth.
 
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 3.9), layout="constrained")
-left.imshow(marked[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
-left.set_title("a patch of noise, a scratch")
-seen = middle.imshow(heat.numpy(), cmap="magma", vmin=0)
-figure.colorbar(seen, ax=middle, shrink=0.8)
-middle.set_title("R / sigma^2 of blocks, nats a pixel")
-for ax in (left, middle):
-    ax.set_axis_off()
+figure, axes = plt.subplot_mosaic(
+    [["marked", "map"], ["bars", "bars"]],
+    figsize=(8, 6.2), height_ratios=(3.6, 2.4), layout="constrained",
+)  # fmt: skip
+axes["marked"].imshow(marked[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
+axes["marked"].set_title("a patch of noise, a scratch", fontsize=10)
+seen = axes["map"].imshow(heat.numpy(), cmap="magma", vmin=0)
+figure.colorbar(seen, ax=axes["map"], shrink=0.8)
+axes["map"].set_title("R / sigma^2 of its blocks, nats per pixel", fontsize=10)
+for name in ("marked", "map"):
+    axes[name].set_axis_off()
 order = values.argsort(descending=True).tolist()
-right.barh([list(variants)[i] for i in order], values[order].numpy() / x.numel())
-right.set(title="the whole photograph", xlabel="R / sigma^2, nats a pixel")
+axes["bars"].barh([list(variants)[i] for i in order], values[order].numpy() / x.numel())
+axes["bars"].set_title("R / sigma^2 of the whole photograph, nats per pixel", fontsize=10)
 plt.show()

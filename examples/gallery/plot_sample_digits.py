@@ -60,9 +60,9 @@ for (name, steps), images in digits.items():
 # Of 64 digits a share is known to five percent or so, and to be sure is not to be right. Some are
 # of no kind at all, in each sampler and at any number of steps: a small network's limit.
 
-figure, axes = plt.subplots(len(SAMPLERS), 1, figsize=(9, 6.9), layout="constrained")
+figure, axes = plt.subplots(len(SAMPLERS), 1, figsize=(8, 6.2), layout="constrained")
 for ax, name in zip(axes, SAMPLERS, strict=True):
-    rows = [torch.cat(list(digits[name, n][:14, 0]), 1) for n in STEPS]
+    rows = [torch.cat(list(digits[name, n][:12, 0]), 1) for n in STEPS]
     ax.imshow(torch.cat(rows).clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_title(name, fontsize=11)
     labels = [f"{n} steps\n{sure[name, n]:.0%} sure" for n in STEPS]

@@ -61,7 +61,7 @@ shown["truth"] = x
 # look for lesions, the two are equally far off: PSNR of a whole slice says little of that. The run
 # of ``lpn-ct`` is not certified, for the reason printed above.
 
-figure, axes = plt.subplots(2, 4, figsize=(11, 5.0), layout="constrained")
+figure, axes = plt.subplots(2, 4, figsize=(8, 3.5), layout="constrained")
 for (whole, near), (name, image) in zip(axes.T, shown.items(), strict=True):
     for ax, part in ((whole, image[..., 20:140, :]), (near, image[..., 44:104, 20:100])):
         ax.imshow(part[0, 0].numpy() * 4095 - 1024, cmap="gray", vmin=-160, vmax=240)

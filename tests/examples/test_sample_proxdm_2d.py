@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from examples import sample_proxdm_2d as example
+from examples.planar_targets import Moments
 from proxlab.priors.exact.mixtures import Mixture
+from solvers import VP
 
 pytest.importorskip("ot")
 
@@ -69,3 +71,17 @@ def test_dino_of_the_datasaurus(tmp_path, monkeypatch):
     monkeypatch.setenv("PROXLAB_DATA", str(tmp_path))
     expected = torch.tensor([[0.1, 1.0], [0.0, -1.0]], dtype=torch.float64)
     torch.testing.assert_close(example.dino().means, expected)
+
+
+def test_a_start_from_the_moments_has_them():
+    seeded = torch.Generator().manual_seed(0)
+    points = torch.rand(12, 2, dtype=torch.float64, generator=seeded) @ torch.tensor(
+        [[2.0, 1.5], [0.0, 0.4]], dtype=torch.float64
+    )
+    noise = torch.randn(100_000, 2, dtype=torch.float64, generator=seeded)
+    x = Moments(Mixture.points(points)).begin(noise, t := 0.1)
+    a = VP().signal(t)
+    covariance = a * points.T.cov(correction=0) + (1 - a) * torch.eye(2)
+    assert (x.mean(0) - a**0.5 * points.mean(0)).abs().max() < 0.02
+    assert (x.T.cov() - covariance).abs().max() < 0.02
+    assert (x.T.cov() - covariance.diag().diag()).abs().max() > 0.05  # axes that are not found
