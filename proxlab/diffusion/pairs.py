@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from proxlab.diffusion.sources import Source
 from solvers import VP, step_sizes
 
 BACKWARD_SHARE = 0.25
@@ -31,8 +32,7 @@ samplers, the uniform steps are those of the paper."""
 class ProxPairs:
     """Noisy images at the (t, lam) that samplers ask for, by uniform and by restricted steps."""
 
-    images: Tensor
-    """Images, uint8 [N, C, S, S]."""
+    images: Source
     schedule: VP
     steps: tuple[int, ...]
     """Numbers of uniform steps of the samplers, each as often as the others."""
@@ -44,7 +44,7 @@ class ProxPairs:
 
         They depend on the state of the generator alone.
         """
-        x = _images(self.images, count, generator)
+        x = self.images.draw(count, generator)
         t, lam = self._uniform(count, generator)
         if self.grids:
             few = torch.rand(count, generator=generator) < RESTRICTED_SHARE
@@ -76,8 +76,7 @@ class ProxPairs:
 class ScorePairs:
     """Noisy images at times drawn uniformly in [first, 1], with lam = 0."""
 
-    images: Tensor
-    """Images, uint8 [N, C, S, S]."""
+    images: Source
     schedule: VP
     first: float = 1e-3
     """Earliest time: a score need not exist at t = 0."""
@@ -87,7 +86,7 @@ class ScorePairs:
 
         They depend on the state of the generator alone.
         """
-        x = _images(self.images, count, generator)
+        x = self.images.draw(count, generator)
         t = torch.rand(count, generator=generator, dtype=torch.float64)
         t = self.first + (1 - self.first) * t
         return _noisy(x, t, torch.zeros_like(t), self.schedule, generator)
@@ -144,11 +143,6 @@ class NoiseMatching:
         width = (self.zeta**2 * (rest + lam) + 2 * rest / noise[0].numel()) / lam
         error = (estimate - noise).square().mean((1, 2, 3))
         return (-width.to(error) * torch.expm1(-error / width.to(error))).mean()
-
-
-def _images(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Images drawn with replacement, in [-1, 1]."""
-    return images[torch.randint(len(images), (count,), generator=generator)] / 127.5 - 1
 
 
 def _noisy(

@@ -10,6 +10,7 @@ from proxlab.diffusion.pairs import (
     ScorePairs,
     squared_noise_error,
 )
+from proxlab.diffusion.sources import Whole
 from solvers import VP, karras_grid, step_sizes, uniform_grid
 
 IMAGES = torch.randint(
@@ -32,9 +33,9 @@ def clean_part(noise, y, condition, schedule=SCHEDULE):
 @pytest.mark.parametrize(
     "pairs",
     [
-        ProxPairs(IMAGES, SCHEDULE, (5, 10, 20)),
-        ProxPairs(IMAGES, SCHEDULE, (5,), [karras_grid(3, 1.0, 5.0)]),
-        ScorePairs(IMAGES, SCHEDULE),
+        ProxPairs(Whole(IMAGES), SCHEDULE, (5, 10, 20)),
+        ProxPairs(Whole(IMAGES), SCHEDULE, (5,), [karras_grid(3, 1.0, 5.0)]),
+        ScorePairs(Whole(IMAGES), SCHEDULE),
     ],
 )
 def test_a_pair_is_an_image_and_its_noise(pairs):
@@ -53,7 +54,7 @@ def test_a_pair_is_an_image_and_its_noise(pairs):
 
 def test_times_and_lambdas_are_those_that_samplers_ask_for():
     """Backward steps only where they are allowed: not at 5, some at 10 and at 20."""
-    _, _, condition = draw(ProxPairs(IMAGES, SCHEDULE, (5, 10, 20)), 2000)
+    _, _, condition = draw(ProxPairs(Whole(IMAGES), SCHEDULE, (5, 10, 20)), 2000)
     asked = {(round(t, 6), round(l, 6)) for t, l in condition.tolist()}
     hybrid = set()
     for n in (5, 10, 20):
@@ -68,7 +69,7 @@ def test_times_and_lambdas_are_those_that_samplers_ask_for():
 def test_half_of_the_pairs_are_those_of_restricted_steps():
     """Each of the grids as often as the other, whatever their lengths, and nothing between."""
     grids = [karras_grid(3, 1.0, 5.0), karras_grid(7, 0.5, 5.0)]
-    _, _, condition = draw(ProxPairs(IMAGES, SCHEDULE, (10,), grids), 6000)
+    _, _, condition = draw(ProxPairs(Whole(IMAGES), SCHEDULE, (10,), grids), 6000)
     rounded = [(round(t, 6), round(l, 6)) for t, l in condition.tolist()]
     few, more = (
         {(round(t, 6), round(l, 6)) for t, l in step_sizes(grid, "restricted", SCHEDULE)}
@@ -81,7 +82,7 @@ def test_half_of_the_pairs_are_those_of_restricted_steps():
 
 
 def test_the_score_is_learned_at_all_times_without_lambda():
-    _, _, condition = draw(ScorePairs(IMAGES, SCHEDULE, first=0.1), 4000)
+    _, _, condition = draw(ScorePairs(Whole(IMAGES), SCHEDULE, first=0.1), 4000)
     t, lam = condition.T
     assert (lam == 0).all() and t.min() >= 0.1 and t.max() <= 1
     assert abs(float(t.mean()) - 0.55) < 0.02
@@ -143,7 +144,7 @@ def test_so_is_the_absolute_error(t, lam):
 
 
 def test_matching_is_the_squared_error_of_a_small_miss():
-    noise, _, condition = draw(ProxPairs(IMAGES, SCHEDULE, (5, 10)), 64)
+    noise, _, condition = draw(ProxPairs(Whole(IMAGES), SCHEDULE, (5, 10)), 64)
     near, far = noise + 1e-3, noise + 3
     ratio = NoiseMatching(0.5)(near, noise, condition) / squared_noise_error(near, noise, condition)
     assert abs(float(ratio) - 1) < 1e-3

@@ -11,12 +11,15 @@ import torch
 from PIL import Image
 
 from proxlab import checkpoints
+from proxlab.diffusion.sources import Whole
 from proxlab.images.data_sets import load_cifar10
 from proxlab.training.config import Run
 from proxlab.training.recipes.diffusion import (
+    Data,
     DiffusionTraining,
     noise_error,
     proxdm_cifar10,
+    proxdm_color,
     proxdm_mnist,
     proximal_stages,
     score_mnist,
@@ -33,9 +36,8 @@ IMAGES = torch.randint(
 
 def tiny(recipe):
     """On random images of 8 x 8, and a network of that size."""
-    prepare = replace(
-        recipe.prepare, load=lambda part, root: IMAGES[1::2] if part == "train" else IMAGES[::2]
-    )
+    data = Data(Whole(IMAGES[1::2]), Whole(IMAGES[::2]), "20 images of noise")
+    prepare = replace(recipe.prepare, load=lambda place, side, run: data)
     return replace(recipe, prepare=prepare, start=TINY, config=CONFIG)
 
 
@@ -65,7 +67,7 @@ def test_training_lowers_the_error_it_minimises(tmp_path):
     config = replace(CONFIG, steps=60, batch=16)
     aim = recipe.prepare.aim
     model = aim.build(TINY, config)
-    pairs = aim.pairs(IMAGES[1::2], model, config)
+    pairs = aim.pairs(Whole(IMAGES[1::2]), model, config)
     drawn = pairs(200, torch.Generator().manual_seed(5))
     before = noise_error(model, drawn)["squared"]
     after = noise_error(checkpoints.load_diffusion(recipe(out=tmp_path, config=config)), drawn)
@@ -78,12 +80,12 @@ def test_a_prox_learns_the_steps_that_its_own_few_step_grids_ask_for():
     config = replace(CONFIG, few=(3,))
     model = recipe.prepare.aim.build(TINY, config)
     model.start.fit(IMAGES)
-    pairs = recipe.prepare.aim.pairs(IMAGES, model, config)
+    pairs = recipe.prepare.aim.pairs(Whole(IMAGES), model, config)
     _, _, condition = pairs(400, torch.Generator().manual_seed(0))
     asked = {(round(t, 6), round(lam, 6)) for t, lam in condition.tolist()}
     steps = step_sizes(model.few_steps(3), "restricted", model.schedule)
     assert asked >= {(round(t, 6), round(lam, 6)) for t, lam in steps}
-    without = recipe.prepare.aim.pairs(IMAGES, model, replace(config, few=()))
+    without = recipe.prepare.aim.pairs(Whole(IMAGES), model, replace(config, few=()))
     assert len(set(without(400, torch.Generator().manual_seed(0))[2][:, 0].tolist())) == 10
 
 
@@ -133,6 +135,22 @@ def test_the_cifar_recipe_trains_on_a_cpu(tmp_path):
     made = proxdm_cifar10(path, tmp_path / "run", config=config)
     assert made.stat().st_size < 16 * 2**20
     assert checkpoints.load_diffusion(made).shape == (3, 32, 32)
+
+
+def test_a_folder_of_photographs_is_cut_and_trained_on(tmp_path):
+    seeded = torch.Generator().manual_seed(0)
+    for k in range(21):
+        levels = torch.randint(256, (34, 40, 3), dtype=torch.uint8, generator=seeded)
+        Image.fromarray(levels.numpy()).save(tmp_path / f"{k:02d}.png")
+    config = replace(proxdm_color.config, steps=4, batch=2)
+    made = proxdm_color(tmp_path, tmp_path / "run", config=config)
+    model = checkpoints.load_diffusion(made)
+    assert model.shape == (3, 32, 32) and model.start.known
+    card = json.loads(made.with_suffix(".json").read_text())
+    assert card["data"].startswith("crops of 32 x 32 pixels of 19 images of ")
+    Image.fromarray(np.zeros((31, 40, 3), np.uint8)).save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="images at least as large, got one of 31 x 40; enlarge"):
+        proxdm_color(tmp_path, tmp_path / "again", config=config)
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,15 @@ from proxlab.diffusion.pairs import (
     ScorePairs,
     squared_noise_error,
 )
-from proxlab.images.data_sets import load_cifar10, load_digits
+from proxlab.diffusion.sources import Crops, Source, Whole
+from proxlab.diffusion.start import MOST_IMAGES
+from proxlab.images.data_sets import find_data, load_cifar10, load_digits
+from proxlab.images.stored import open_color
 from proxlab.training.config import Run, check_counts
 from proxlab.training.draws import Drawn, Pairs
 from proxlab.training.loop import Task
 from proxlab.training.recipe import Prepared, Recipe
+from proxlab.training.recipes.denoising import open_split
 from proxlab.training.stages import Stage
 
 MOST_HELD_OUT_PAIRS = 1000
@@ -88,9 +92,8 @@ class Aim(NamedTuple):
     """The part of a diffusion that a network learns, from which pairs and by which losses."""
 
     build: Callable[[DiffusionNetConfig, DiffusionTraining], DiffusionModel]
-    pairs: Callable[[Tensor, DiffusionModel, DiffusionTraining], Pairs]
-    """(images, uint8 [N, C, S, S], model that has their start law, configuration) -> a source of
-    pairs of them."""
+    pairs: Callable[[Source, DiffusionModel, DiffusionTraining], Pairs]
+    """(images, model that has their start law, configuration) -> the source of pairs of them."""
     stages: Callable[[DiffusionTraining], list[Stage]]
 
 
@@ -110,23 +113,30 @@ SCORE = Aim(
 )
 
 
+class Data(NamedTuple):
+    """Images to train on, and those that are held out."""
+
+    images: Source
+    held_out: Source
+    in_words: str
+    """The former, for the card."""
+
+
 @dataclass(frozen=True)
 class Diffusing:
     """Prepares the training of a diffusion network; a `Recipe` calls it."""
 
     aim: Aim
-    load: Callable[[Literal["train", "held-out"], Path | None], Tensor]
-    """(part, folder) -> its images, uint8 [N, C, S, S]; None is the folder in PROXLAB_DATA."""
-    data: str
-    """Name of the data, for the card."""
+    load: Callable[[Path | None, int, Run], Data]
+    """(place, side of the images, run) -> its images; None is the place in PROXLAB_DATA."""
 
     def __call__(
         self, start: DiffusionNetConfig, config: DiffusionTraining, data: Path | None, run: Run
     ) -> Prepared:
         """The training of a network on that data, see `Recipe.prepare`. Raises as `load`."""
-        images, held_out = self.load("train", data), self.load("held-out", data)
+        images, held_out, in_words = self.load(data, start.side, run)
         model = self.aim.build(start, config)
-        model.start.fit(images)
+        model.start.fit(images.levels(MOST_IMAGES))
         count = min(MOST_HELD_OUT_PAIRS, 10 * len(held_out))
         held_out_pairs = self.aim.pairs(held_out, model, config)
         drawn = held_out_pairs(count, torch.Generator().manual_seed(1))
@@ -137,7 +147,6 @@ class Diffusing:
             self.aim.stages(config),
             lambda: noise_error(model, drawn),
         )
-        in_words = f"{len(images):,} images of {self.data}"
         return Prepared(
             task, model, in_words, lambda: {"held_out_noise_error": noise_error(model, drawn)}
         )
@@ -154,29 +163,50 @@ def noise_error(model: DiffusionModel, drawn: Drawn) -> dict[str, float]:
     return {"squared": error.square().mean().item(), "absolute": error.abs().mean().item()}
 
 
-def _digits(part: Literal["train", "held-out"], root: Path | None) -> Tensor:
-    """Images of a part of MNIST."""
-    return load_digits(part, root).images
+def _whole(load: Callable[[Literal["train", "held-out"], Path | None], Tensor], name: str):
+    """The `Diffusing.load` of a data set, whose parts `load` has as uint8 [N, C, S, S]."""
 
+    def loaded(place: Path | None, side: int, run: Run) -> Data:
+        images, held_out = load("train", place), load("held-out", place)
+        return Data(Whole(images), Whole(held_out), f"{len(images):,} images of {name}")
+
+    return loaded
+
+
+def _crops(place: Path | None, side: int, run: Run) -> Data:
+    """Crops of the colour photographs of a folder, every 20th of which is held out."""
+    images, held_out, in_words, _ = open_split(open_color, place or find_data("bsds400"), run)
+    words = f"crops of {side} x {side} pixels of {in_words}"
+    return Data(Crops(images, side), Crops(held_out, side), words)
+
+
+DIGITS = _whole(lambda part, root: load_digits(part, root).images, "MNIST")
 
 proxdm_mnist = Recipe(
     "proxdm-mnist",
     "digits, learned prox of a diffusion, l1 then proximal matching",
-    Diffusing(PROX, _digits, "MNIST"),
+    Diffusing(PROX, DIGITS),
     DiffusionNetConfig(),
     DiffusionTraining(),
 )
 score_mnist = Recipe(
     "score-mnist",
     "digits, score of a diffusion, the network and the steps of proxdm-mnist",
-    Diffusing(SCORE, _digits, "MNIST"),
+    Diffusing(SCORE, DIGITS),
     DiffusionNetConfig(),
     DiffusionTraining(),
+)
+proxdm_color = Recipe(
+    "proxdm-color",
+    "small crops of colour photographs, learned prox of a diffusion, l1 then proximal matching",
+    Diffusing(PROX, _crops),
+    DiffusionNetConfig(side=32, channels=3),
+    DiffusionTraining(steps=12_000),
 )
 proxdm_cifar10 = Recipe(
     "proxdm-cifar10",
     "small photographs, learned prox of a diffusion, l1 then proximal matching",
-    Diffusing(PROX, load_cifar10, "CIFAR-10"),
+    Diffusing(PROX, _whole(load_cifar10, "CIFAR-10")),
     DiffusionNetConfig(
         side=32, channels=3, fold=1, width=32, multipliers=(2, 3, 3), blocks=2, attention=(16,)
     ),
