@@ -1,6 +1,6 @@
 """Grids and settings of few-step samplers of digits, chosen on held-out digits by an equal budget.
 
-    PROXLAB_DATA=... python -m examples.benchmarks.tune_samplers --out tuned.jsonl
+    PROXLAB_DATA=... python -m examples.tune_samplers --out tuned.jsonl
 
 Every sampler has the same `GRIDS` at 5 and at 10 evaluations, then, if it has a setting of its own,
 3 values of that on its best grid. Grids start from N(0, I) at t = 1, or later from the start law of
