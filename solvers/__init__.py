@@ -21,6 +21,13 @@ from solvers.half_quadratic import hqs
 from solvers.least_squares import cgls, sirt
 from solvers.linear_systems import Solution, conjugate_gradient
 from solvers.multipliers import admm
+from solvers.posteriors.annealed import PosteriorState, posterior
+from solvers.posteriors.covariances import (
+    JacobianCovariance,
+    ScalarCovariance,
+    SpectralCovariance,
+)
+from solvers.posteriors.observations import LinearObservation, Unobserved
 from solvers.primal_dual import condat_vu, pdhg
 from solvers.protocols import DataTerm, HasProxAndValue, HasValue, Prior, Selectable, State
 from solvers.proximal_gradient import pgd
@@ -32,17 +39,23 @@ __all__ = [
     "Diverged",
     "HasProxAndValue",
     "HasValue",
+    "JacobianCovariance",
     "JacobianSpread",
+    "LinearObservation",
+    "PosteriorState",
     "Prior",
     "Restricted",
     "Result",
     "Sample",
+    "ScalarCovariance",
     "ScalarSpread",
     "Selectable",
     "Solution",
+    "SpectralCovariance",
     "Spectrum",
     "State",
     "Trace",
+    "Unobserved",
     "admm",
     "cgls",
     "condat_vu",
@@ -55,6 +68,7 @@ __all__ = [
     "karras_grid",
     "pdhg",
     "pgd",
+    "posterior",
     "power_grid",
     "proxdm",
     "run",

@@ -11,8 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from solvers.protocols import per_image
-from solvers.spectrum import krylov
+from solvers.spectrum import root_times
 
 Prox = Callable[[Tensor, float, float], Tensor]
 """`solvers.diffusion.proximal.LogDensityProx`."""
@@ -102,13 +101,5 @@ class JacobianSpread:
             def jacobian(u: Tensor) -> Tensor:
                 return torch.autograd.grad(answer, asked, u, retain_graph=True)[0]
 
-            space = krylov(jacobian, noise, products := min(self.products, y[0].numel()))
-        table = space.table[:, :products]
-        values, vectors = torch.linalg.eigh((table + table.mT) / 2)
-        # J^(1/2) z = |z| Q T^(1/2) e_1, with Q the basis that begins with z, and T = Q^T J Q
-        weights = vectors @ (values.clamp(min=0).sqrt() * vectors[:, 0])[..., None]
-        weights = weights[..., 0] * noise.flatten(1).norm(dim=1, keepdim=True)
-        fresh = torch.zeros_like(noise)
-        for weight, q in zip(weights.unbind(1), space.basis, strict=False):
-            fresh += per_image(weight.to(q), q) * q
+            fresh = root_times(jacobian, noise, self.products)
         return answer.detach(), fresh

@@ -1,0 +1,106 @@
+"""Observations y = A x + s e of an image: draws of what they and a Gaussian leave open.
+
+Given x ~ N(m, C) and y, the law of x is Gaussian. It is drawn exactly by perturbing the prior's
+mean and the measurement and solving one system [Orieux12, Papandreou10]:
+
+    x = m + e + C A^T (A C A^T + s^2 I)^-1 (y + s n - A (m + e)),  e ~ N(0, C),  n ~ N(0, I).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from solvers.linear_systems import conjugate_gradient
+from solvers.noise import Noise, normal_like
+from solvers.posteriors.covariances import CovarianceMatrix
+from solvers.protocols import dot
+
+
+class Observation(Protocol):
+    """A measurement y [B, ...] of images."""
+
+    def draw(self, mean: Tensor, matrix: CovarianceMatrix, noise: Noise) -> Tensor:
+        """A draw of x given y from x ~ N(mean, C), shaped like mean."""
+        ...
+
+
+@dataclass
+class LinearObservation:
+    """y = A x + s e for any linear A: the system is solved by conjugate gradients.
+
+    >>> seen = torch.tensor([1.0, 0.0])   # of two pixels one is seen
+    >>> y = torch.tensor([[2.0, 0.0]])
+    >>> by = solvers.LinearObservation(lambda x: seen * x, lambda y: seen * y, y, variance=1e-8)
+    >>> matrix = solvers.posteriors.covariances.ScaledIdentity(1.0)
+    >>> by.draw(torch.zeros(1, 2), matrix, torch.zeros_like)   # without noise: the mean
+    tensor([[2., 0.]])
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    """A."""
+    adjoint: Callable[[Tensor], Tensor]
+    """A^T."""
+    y: Tensor
+    variance: float | Tensor
+    """s^2, positive, or one for each entry of y, broadcast against it."""
+    tol: float = 1e-4
+    """Residual of the system over its right-hand side."""
+    max_steps: int = 500
+    products: int = field(default=0, init=False)
+    """Products with A C A^T so far, of the image that took most in each draw."""
+    stopped_short: int = field(default=0, init=False)
+    """Draws in which an image ended above `tol`."""
+    _last: Tensor | None = field(default=None, init=False, repr=False)
+
+    def draw(self, mean: Tensor, matrix: CovarianceMatrix, noise: Noise) -> Tensor:
+        """See `Observation.draw`; started from the multipliers of the draw before.
+
+        >>> by = solvers.LinearObservation(lambda x: x, lambda y: y, torch.ones(1, 2), variance=1.0)
+        >>> matrix = solvers.posteriors.covariances.ScaledIdentity(1.0)
+        >>> by.draw(torch.zeros(1, 2), matrix, torch.zeros_like)   # half way
+        tensor([[0.5000, 0.5000]])
+        """
+        moved = mean + matrix.root(normal_like(mean, noise))
+        seen = self.y + self._deviation() * normal_like(self.y, noise)
+        misfit = seen - self.forward(moved)
+
+        def system(w: Tensor) -> Tensor:
+            return self.forward(matrix.product(self.adjoint(w))) + self.variance * w
+
+        found = conjugate_gradient(
+            system,
+            lambda w: misfit - system(w),
+            torch.zeros_like(misfit) if self._last is None else self._last,
+            scale=dot(misfit, misfit).sqrt().clamp(min=torch.finfo(mean.dtype).tiny),
+            tol=self.tol,
+            max_steps=self.max_steps,
+        )
+        self._last = found.x
+        self.products += int(found.steps.max())
+        self.stopped_short += int((found.residual > self.tol).any())
+        return moved + matrix.product(self.adjoint(found.x))
+
+    def _deviation(self) -> float | Tensor:
+        return self.variance**0.5
+
+
+@dataclass(frozen=True)
+class Unobserved:
+    """No measurement: the draw is that of the Gaussian alone.
+
+    >>> matrix = solvers.posteriors.covariances.ScaledIdentity(4.0)
+    >>> solvers.Unobserved().draw(torch.zeros(1, 2), matrix, torch.ones_like)
+    tensor([[2., 2.]])
+    """
+
+    def draw(self, mean: Tensor, matrix: CovarianceMatrix, noise: Noise) -> Tensor:
+        """See `Observation.draw`.
+
+        >>> matrix = solvers.posteriors.covariances.ScaledIdentity(0.0)
+        >>> solvers.Unobserved().draw(torch.ones(1, 2), matrix, torch.ones_like)
+        tensor([[1., 1.]])
+        """
+        return mean + matrix.root(normal_like(mean, noise))
