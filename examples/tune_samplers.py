@@ -1,6 +1,7 @@
 """Grids and settings of few-step samplers of digits, chosen on held-out digits by an equal budget.
 
     PROXLAB_DATA=... python -m examples.tune_samplers --out tuned.jsonl
+    PROXLAB_DATA=... python -m examples.tune_samplers --out tuned.jsonl --final --n 10000
 
 Every sampler has the same `GRIDS` at 5 and at 10 evaluations, then, if it has a setting of its own,
 3 values of that on its best grid. Grids start from N(0, I) at t = 1, or later from the start law of
@@ -9,7 +10,7 @@ the model, which our samplers do. The choice is the least product of the two dis
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from torch import Tensor
 from examples.benchmarks.bench_mnist import THEIRS
 from examples.k_diffusion_rivals import RIVALS
 from proxlab.checkpoints import load_classifier, load_diffusion
-from proxlab.diffusion.digit_quality import digit_features, frechet_distance
+from proxlab.diffusion.digit_quality import digit_features, frechet_distance, judge_digits
 from proxlab.diffusion.models import ScoreModel
 from proxlab.diffusion.sample_noise import SampleNoise
 from proxlab.diffusion.start import FALL, LOW, POWER
@@ -174,19 +175,46 @@ def tune(name: str, model: ScoreModel, judge, real: Tensor, n: int, images: Tens
     return {"sampler": name, "samples": n, **best(), "tried": tried}
 
 
-def main(names: list[str], n: int, score: str | Path, out: Path | None) -> None:
-    """Tune the samplers named, a row in JSON for each."""
-    model, judge = load_diffusion(score), load_classifier("digit-classifier")
+def final(rows: list[dict], model: ScoreModel, judge, n: int, steps: Sequence[int]) -> None:
+    """Print distance (precision / recall) of what was chosen, against the test digits."""
+    images, real = _measured_on(), digit_features(load_digits("test").images, judge)
+    for row in rows:
+        one = contestants(images)[row["sampler"]]
+        for evaluations in steps:
+            count = (evaluations + one.costs - 1) // one.costs
+            times = Grid(*row["grid"]).times(model, count)
+            found = judge_digits(digits(one, model, times, row["own"], n), judge, real)
+            print(
+                f"{row['sampler']:22s} {evaluations:3d}  {found['frechet_distance']:6.2f} "
+                f"({found['precision']:.2f} / {found['recall']:.2f})",
+                flush=True,
+            )
+
+
+def main(args: argparse.Namespace) -> None:
+    """Tune the samplers named, a row in JSON for each; or with --final run what was chosen."""
+    model, judge = load_diffusion(args.score), load_classifier("digit-classifier")
     if not isinstance(model, ScoreModel):
-        raise ValueError(f"the samplers need a score, got {score}")
-    real = digit_features(load_digits("held-out").images, judge)
-    images = load_digits("train").images[:500] / 127.5 - 1
-    for name in names or contestants(images):
+        raise ValueError(f"the samplers need a score, got {args.score}")
+    if args.final:
+        lines = args.out.read_text().splitlines()
+        rows = [
+            row
+            for row in map(json.loads, lines)
+            if not args.samplers or row["sampler"] in args.samplers
+        ]
+        return final(rows, model, judge, args.n, (*EVALUATIONS, 20))
+    images, real = _measured_on(), digit_features(load_digits("held-out").images, judge)
+    for name in args.samplers or contestants(images):
         with torch.no_grad():
-            row = tune(name, model, judge, real, n, images)
-        if out:
-            with open(out, "a") as file:
-                file.write(json.dumps(row) + "\n")
+            row = tune(name, model, judge, real, args.n, images)
+        with open(args.out, "a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def _measured_on() -> Tensor:
+    """Training digits that the denoiser's error is measured on, in [-1, 1]."""
+    return load_digits("train").images[:500] / 127.5 - 1
 
 
 def _sigma(t: float, schedule: VP) -> float:
@@ -194,10 +222,10 @@ def _sigma(t: float, schedule: VP) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="grids of samplers of digits, by equal budgets")
     parser.add_argument("--samplers", nargs="*", default=[])
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--score", default="score-mnist")
-    parser.add_argument("--out", type=Path)
-    args = parser.parse_args()
-    main(args.samplers, args.n, args.score, args.out)
+    parser.add_argument("--out", type=Path, default=Path("tuned.jsonl"))
+    parser.add_argument("--final", action="store_true", help="run what is in the file, on test")
+    main(parser.parse_args())
