@@ -51,6 +51,7 @@ if any(SCRIPTS.glob("plot_*.py")):
         "write_computation_times": False,
         "remove_config_comments": True,
         "image_srcset": ["2x"],
+        "thumbnail_size": (640, 400),
         "image_scrapers": ("gallery_checks.checked",),
         "reset_modules": ("matplotlib", "seaborn", "gallery_checks.strict"),
         "reset_modules_order": "both",

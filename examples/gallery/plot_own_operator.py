@@ -91,9 +91,7 @@ rows.append({"zero-filled": filled, **found, "truth": phantom})
 # flat and gains more than a patient would, and no prior mends an error in the coils, which in
 # practice are estimated.
 
-figure, axes = plt.subplots(
-    3, 4, figsize=(8, 6), height_ratios=(1, 1, 0.7), layout="constrained"
-)  # fmt: skip
+figure, axes = plt.subplots(3, 4, figsize=(8, 6), height_ratios=(1, 1, 0.7), layout="constrained")
 for row, shown, white in zip(axes, rows, (1, 0.5), strict=False):
     for ax, (name, image) in zip(row, shown.items(), strict=True):
         ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=white)

@@ -20,9 +20,8 @@ import proxlab
 # A photograph and what can happen to it
 # --------------------------------------
 # ``value(x, sigma)`` inverts the prox: it finds v with prox(v) = x, and R follows from v and x.
-# Divided by sigma squared it is in nats, as ``-log p`` would be, up to a constant that nobody knows.
-# sigma is the noise level at which the prior is read: the smaller it is, the finer the detail that
-# counts.
+# Divided by sigma squared it is in nats, as ``-log p`` would be, up to an unknown constant. The
+# smaller sigma, the noise level at which the prior is read, the finer the detail that counts.
 
 SIGMA = 0.05
 prior = proxlab.load("lpn-gray")

@@ -228,7 +228,7 @@ def prior_doubts(name: str, found: Interpolation, seen: Seen) -> list[str]:
             f"{found.margin:.2g}; checks=Checks(values=False) tests the answers alone"
         ]
     if len(seen.x) == 1:
-        return [f"{name} was asked once, which says nothing of its prox; allow more steps"]
+        return [f"{name} was asked once, which says nothing of its prox"]
     apart = max(float(torch.linalg.vector_norm((v - seen.v[-1]).flatten())) for v in seen.v) / max(
         float(torch.linalg.vector_norm(seen.v[-1].flatten())), 1e-300
     )
@@ -244,12 +244,14 @@ def rest_doubts(residual: float, tol: float, gradient: float | None) -> list[str
     """Sentences on a run that did not come to rest."""
     found = []
     if not residual < tol:
-        found.append(f"residual {residual:.1e} above tol {tol:.1e}; allow more steps")
-    if tol > LOOSEST_TOL:
-        found.append(f"tol = {tol:g} is above {LOOSEST_TOL:g}, which certifies nothing")
+        found.append(f"residual {residual:.1e} above tol {tol:.1e}")
     if gradient is not None and not gradient <= REST:
         found.append(
             f"the gradient of the objective is {gradient:.1e} of that at the first estimate, above "
-            f"{REST:g}; allow more steps"
+            f"{REST:g}"
         )
+    if found:
+        found[-1] += "; allow more steps"
+    if tol > LOOSEST_TOL:
+        found.append(f"tol = {tol:g} is above {LOOSEST_TOL:g}, which certifies nothing")
     return found
