@@ -1,21 +1,58 @@
-"""Cells of tables that hold figures alone: they are set on one line, and the table scrolls."""
+"""Cells of tables that hold figures alone: they stay on one line where there is room for it."""
 
 import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
-FIGURES = re.compile(r"[-\d.,/()%± e^]+(?:dB|s|MiB)?$")
+FIGURES = re.compile(r"[-\d.,/()%± e^]*(?:dB|s|MiB)?$")
 LONGEST = 32
 """Letters of a cell that is still a figure."""
+WORDS = 18
+"""Letters of a line into which other cells are broken."""
+ROOM = 92
+"""Letters that stand side by side in a table between the two side bars."""
+BRACKETS = re.compile(r"\([^()]*\)")
 
 
 def mark_figures(app: Sphinx, doctree: nodes.document) -> None:
-    """The class "figure-cell" for cells of digits and signs."""
-    for cell in doctree.findall(nodes.entry):
-        text = cell.astext().strip()
-        if len(text) <= LONGEST and FIGURES.match(text):
+    """The class "figure-cell" for cells of digits and signs, and for empty ones.
+
+    A table that would be too wide has the class "wide-figures": its figures are broken into lines,
+    though not within brackets.
+    """
+    for table in doctree.findall(nodes.table):
+        cells = [list(row.findall(nodes.entry)) for row in table.findall(nodes.row)]
+        for cell in (cell for row in cells for cell in row if is_figure(cell)):
             cell["classes"].append("figure-cell")
+        if width(cells) > ROOM:
+            table["classes"].append("wide-figures")
+            for text in list(table.findall(nodes.Text)):
+                if FIGURES.match(text):
+                    text.parent.replace(text, nodes.Text(BRACKETS.sub(unbroken, text)))
+
+
+def unbroken(brackets: re.Match[str]) -> str:
+    """Brackets that no line ends in."""
+    return brackets[0].replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def is_figure(cell: nodes.entry) -> bool:
+    """Whether a cell holds digits and signs alone, or nothing."""
+    text = cell.astext().strip()
+    return len(text) <= LONGEST and FIGURES.match(text) is not None
+
+
+def width(cells: list[list[nodes.entry]]) -> int:
+    """Letters side by side if no figure is broken."""
+    longest = [
+        max(
+            len(cell.astext()) if is_figure(cell) else min(len(cell.astext()), WORDS)
+            for cell in column
+        )
+        for column in zip(*cells, strict=False)
+    ]
+    return sum(longest)
 
 
 def setup(app: Sphinx) -> dict:

@@ -66,7 +66,7 @@ for ax, name in zip(axes, SAMPLERS, strict=True):
     ax.imshow(torch.cat(rows).clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_title(name, fontsize=11)
     labels = [f"{n} steps\n{sure[name, n]:.0%} sure" for n in STEPS]
-    ax.set_yticks([28 * i + 14 for i in range(len(STEPS))], labels, fontsize=9)
+    ax.set_yticks([28 * i + 14 for i in range(len(STEPS))], labels, fontsize=8)
     ax.set_xticks([])
     ax.tick_params(length=0)
 plt.show()
