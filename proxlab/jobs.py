@@ -37,8 +37,7 @@ def restore(
     LinearPhysics of deepinv; prior: a name, a prior, a denoiser of deepinv, or an nn.Module called
     as net(v, sigma) or net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default
     "pdhg" for tv and wavelets and "admm" for others; noise: standard deviation of the measurement
-    in its own units, a number or one an image, that of the operator if None, or "auto" for an
-    estimate, which `premises.noise` of the result tells; weight: of the prior, its own default if
+    in its own units, that of the operator if None, or "auto" for an estimate, which `premises.noise` of the result tells; weight: of the prior, its own default if
     None; sigma: noise level of the prior at the end, image units, by `default_sigma` of each image
     if None; pdhg asks for no prox, and there it changes nothing; steps: at most so many, those of
     the descent included, 400 if None and 3000 of pdhg; tol: relative residual at which an image

@@ -153,8 +153,8 @@ def measurement_weights(
     noise: standard deviation in the units of y, a float or [B]. If None, that of the operator's
     Gaussian noise; with photon counts, w is the mean precision of an image's entries and W each
     one's share. Where the operator knows no noise, or one of no known level, `assumed`.
-    Raises ValueError unless noise and strength are positive, finite, and a float or one an image;
-    where nobody knows the noise and none is `assumed`.
+    Raises ValueError unless noise and strength are positive and finite, floats or
+    tensors [B]; where nobody knows the noise and none is `assumed`.
     """
     entry = None
     if noise is None and isinstance(op.noise_model, PhotonCounts):

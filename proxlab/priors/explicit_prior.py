@@ -57,9 +57,9 @@ class ExplicitPrior(Prior):
     def fn(self, x: Tensor, g_param: float | Tensor, reduce: bool = True) -> Tensor:
         """R_sigma(x), [B] in float64, for x [B, C, H, W]; the name under which deepinv calls it.
 
-        R_sigma of a shipped model is 0 on constant images. One number an image either way, so
-        `reduce` changes nothing. Raises as `value` of the prior: RuntimeError if x is no output of
-        the prox to its tolerance.
+        R_sigma of a shipped model is 0 on constant images. It is one number for each image either
+        way: `reduce` changes nothing. Raises as `value` of the prior: RuntimeError if x is no
+        output of the prox to its tolerance.
 
         >>> prior = proxlab.ExplicitPrior(proxlab.load("tv"))
         >>> edge = (torch.arange(16) < 8).float().expand(1, 1, 16, 16)

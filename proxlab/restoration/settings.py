@@ -88,7 +88,9 @@ class Settings:
                     + ("; divide by 255?" if bool((sigma >= 1).any()) else "")
                 )
         if isinstance(self.noise, str) and self.noise != "auto":
-            raise ValueError(f'noise is a number, one an image, or "auto", got {self.noise!r}')
+            raise ValueError(
+                f'noise is a number, a tensor of one for each image, or "auto", got {self.noise!r}'
+            )
         if self.noise is not None and not isinstance(self.noise, str):
             words = 'noise is a standard deviation, positive and finite ("auto" estimates it)'
             _all(words, self.noise, _positive)

@@ -47,7 +47,7 @@ OUT = [
     ({"sigma": 1.0}, "0 < sigma < 1, got 1.0; divide by 255"),
     ({"sigma": torch.tensor([0.1, 25.0])}, "divide by 255"),
     ({"sigma": torch.tensor([0.1, -0.1])}, r"got \[[^;]*\]$"),
-    ({"noise": "guess"}, 'number, one an image, or "auto", got'),
+    ({"noise": "guess"}, 'number, a tensor of one for each image, or "auto", got'),
     ({"noise": 0.0}, "noise is a standard deviation, positive and finite"),
     ({"noise": math.nan}, "noise is a standard deviation"),
     ({"solver": "adm"}, "solver is one of pgd, fista, admm, drs, hqs, pdhg, got 'adm'"),
