@@ -18,6 +18,7 @@ evaluation.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from solvers.noise import Noise, normal_like
@@ -55,8 +56,9 @@ def posterior(
 
     x: a first draw, say from N(mu, S) given y; levels: noise sigma in the units of x, falling, for
     photographs from 0.7 to 0.1 of their deviation; noise: a generator or a function, see
-    `solvers.noise`. The last x is the sample. Raises ValueError before any step for levels that are
-    not positive or do not fall.
+    `solvers.noise`. The last x is the sample. Raises before any step, TypeError for an x that is no
+    float32 or float64 tensor, ValueError for one without entries and for levels that are not
+    positive or do not fall.
 
     >>> y = torch.full((20_000, 1), 2.0)   # of x ~ N(0, 1) with noise of deviation 1
     >>> by = solvers.LinearObservation(lambda x: x, lambda y: y, y, variance=1.0)
@@ -68,9 +70,21 @@ def posterior(
     >>> last.x.mean().round(decimals=1), last.x.var().round(decimals=1)   # N(1, 1 / 2)
     (tensor(1.), tensor(0.5000))
     """
+    if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(
+            "a first draw is one float32 or float64 tensor [B, ...], got "
+            + (str(x.dtype) if isinstance(x, Tensor) else type(x).__name__)
+        )
+    if x.ndim < 2 or not x.numel():
+        raise ValueError(
+            f"a first draw is a batch of images with pixels, [B, ...], got {list(x.shape)}"
+        )
     levels = [float(sigma) for sigma in levels]
-    if not levels or not all(0 < sigma < float("inf") for sigma in levels):
-        raise ValueError(f"levels are positive deviations of noise, got {levels}")
+    most = torch.finfo(x.dtype).max ** 0.5
+    if not levels or not all(0 < sigma < most for sigma in levels):
+        raise ValueError(
+            f"levels are positive deviations of noise whose squares are finite, got {levels}"
+        )
     if sorted(levels, reverse=True) != levels:
         raise ValueError(f"levels fall, got {levels}; sort them from the noisiest down")
     return _walk(denoise, observation, x, levels, covariance, noise)

@@ -129,7 +129,7 @@ class SpectralCovariance:
     """sigma -> mean square error of the denoiser; None leaves the scale 1."""
 
     def around(self, denoise: Denoise, x: Tensor, sigma: float) -> tuple[Tensor, CovarianceMatrix]:
-        """See `Covariance.around`.
+        """See `Covariance.around`. Raises ValueError for images of another size than the spectrum.
 
         >>> covariance = solvers.SpectralCovariance(torch.ones(1, 2, 2))
         >>> x = torch.ones(1, 1, 2, 2)
@@ -137,6 +137,12 @@ class SpectralCovariance:
         tensor([[[[0.5000, 0.5000],
                   [0.5000, 0.5000]]]])
         """
+        half = (*x.shape[-2:-1], x.shape[-1] // 2 + 1)
+        if x.ndim < 3 or self.power.shape[-2:] != half:
+            raise ValueError(
+                f"a power spectrum of [..., {', '.join(map(str, half))}] goes with images of "
+                f"{list(x.shape)}, got {list(self.power.shape)}; make it for this size"
+            )
         wiener = self.power * sigma**2 / (self.power + sigma**2)
         if self.variance is not None:
             wiener = wiener * (self.variance(sigma) / _mean_eigenvalue(wiener, x.shape[-1]))

@@ -31,6 +31,8 @@ class Observation(Protocol):
 class LinearObservation:
     """y = A x + s e for any linear A: the system is solved by conjugate gradients.
 
+    Raises ValueError for a variance that is not positive.
+
     >>> seen = torch.tensor([1.0, 0.0])   # of two pixels one is seen
     >>> y = torch.tensor([[2.0, 0.0]])
     >>> by = solvers.LinearObservation(lambda x: seen * x, lambda y: seen * y, y, variance=1e-8)
@@ -54,6 +56,13 @@ class LinearObservation:
     stopped_short: int = field(default=0, init=False)
     """Draws in which an image ended above `tol`."""
     _last: Tensor | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self):
+        if not bool((torch.as_tensor(self.variance) > 0).all()):
+            raise ValueError(
+                f"the variance of a measurement's noise is positive, got {self.variance}; an entry "
+                "that says nothing is left out of A"
+            )
 
     def draw(self, mean: Tensor, matrix: CovarianceMatrix, noise: Noise) -> Tensor:
         """See `Observation.draw`; started from the multipliers of the draw before.

@@ -2,7 +2,7 @@
 
 import torch
 from hypothesis import strategies as st
-from odd import images, mostly, numbers, words
+from odd import counts, images, mostly, numbers, words
 from targets import target
 
 import solvers
@@ -74,3 +74,41 @@ def _jacobian_spectrum(draw):
     x, step = draw(images()), draw(numbers(1e-3))
     steps = draw(mostly((3, 1), (0, -1)))
     return lambda: solvers.jacobian_spectrum(lambda v: v / 2, x, step, steps)
+
+
+@target(
+    "solvers.posterior",
+    16,
+    "solvers.JacobianCovariance solvers.SpectralCovariance solvers.ScalarCovariance "
+    "solvers.LinearObservation solvers.Unobserved solvers.PosteriorState",
+)
+def _posterior(draw):
+    x, sigmas = draw(images()), st.lists(numbers(0.5, 0.1), max_size=3)
+    levels, variance = draw(sigmas), draw(numbers(0.1))
+    products, share, seen = draw(counts(1, 3)), draw(numbers(0.5)), draw(st.booleans())
+    which, (height, width) = draw(st.integers(0, 2)), [1, 1, *x.shape][-2:]
+
+    def call():
+        covariance = [
+            lambda: solvers.JacobianCovariance(products),
+            lambda: solvers.SpectralCovariance(torch.ones(height, width // 2 + 1)),
+            lambda: solvers.ScalarCovariance(lambda sigma: share * sigma**2),
+        ][which]()
+        by = (
+            solvers.LinearObservation(lambda u: u / 2, lambda u: u / 2, x, variance)
+            if seen
+            else solvers.Unobserved()
+        )
+        states = list(
+            solvers.posterior(
+                lambda u, sigma: u / (1 + sigma**2),
+                by,
+                torch.zeros_like(x),
+                levels,
+                covariance=covariance,
+                noise=torch.Generator().manual_seed(0),
+            )
+        )
+        assert len(states) == len(levels) and states[-1].x.shape == x.shape
+
+    return call
