@@ -203,7 +203,7 @@ def main(args: argparse.Namespace) -> None:
             for row in map(json.loads, lines)
             if not args.samplers or row["sampler"] in args.samplers
         ]
-        return final(rows, model, judge, args.n, (*EVALUATIONS, 20))
+        return final(rows, model, judge, args.n, args.steps)
     images, real = _measured_on(), digit_features(load_digits("held-out").images, judge)
     for name in args.samplers or contestants(images):
         with torch.no_grad():
@@ -228,4 +228,5 @@ if __name__ == "__main__":
     parser.add_argument("--score", default="score-mnist")
     parser.add_argument("--out", type=Path, default=Path("tuned.jsonl"))
     parser.add_argument("--final", action="store_true", help="run what is in the file, on test")
+    parser.add_argument("--steps", type=int, nargs="+", default=[*EVALUATIONS, 20])
     main(parser.parse_args())
