@@ -12,14 +12,15 @@ WORDS = 18
 """Letters of a line into which other cells are broken."""
 ROOM = 92
 """Letters that stand side by side in a table between the two side bars."""
-BRACKETS = re.compile(r"\([^()]*\)")
+UNBROKEN = re.compile(r"\([^()]*\)|± [^ ]*| /")
+"""Pieces of figures in which no line ends."""
 
 
 def mark_figures(app: Sphinx, doctree: nodes.document) -> None:
     """The class "figure-cell" for cells of digits and signs, and for empty ones.
 
-    A table that would be too wide has the class "wide-figures": its figures are broken into lines,
-    though not within brackets.
+    Where figures are broken into lines, as in a table that would be too wide, which has the class
+    "wide-figures", a slash stays at its end and brackets stay whole.
     """
     for table in doctree.findall(nodes.table):
         cells = [list(row.findall(nodes.entry)) for row in table.findall(nodes.row)]
@@ -27,14 +28,14 @@ def mark_figures(app: Sphinx, doctree: nodes.document) -> None:
             cell["classes"].append("figure-cell")
         if width(cells) > ROOM:
             table["classes"].append("wide-figures")
-            for text in list(table.findall(nodes.Text)):
-                if FIGURES.match(text):
-                    text.parent.replace(text, nodes.Text(BRACKETS.sub(unbroken, text)))
+        for text in list(table.findall(nodes.Text)):
+            if FIGURES.match(text):
+                text.parent.replace(text, nodes.Text(UNBROKEN.sub(whole, text)))
 
 
-def unbroken(brackets: re.Match[str]) -> str:
-    """Brackets that no line ends in."""
-    return brackets[0].replace(" ", "\N{NO-BREAK SPACE}")
+def whole(piece: re.Match[str]) -> str:
+    """A piece of figures in which no line ends."""
+    return piece[0].replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def is_figure(cell: nodes.entry) -> bool:

@@ -43,9 +43,9 @@ for prior, steps in PRIORS.items():
     print(f"{prior}: {sum(result.certified)} of {len(x)} certified", end="")
     doubts = [doubt for doubt in result.doubts if doubt]
     print(f"; {doubts[0]}" if doubts else "")
-print(f"{'dB':11s}" + "".join(f"{name:>8s}" for name in (*CROPS, "mean")))
+print(f"{'dB':11s}" + "".join(f"{name:>7s}" for name in (*CROPS, "mean")))
 for name, row in table.items():
-    print(f"{name:11s}" + "".join(f"{float(v):8.2f}" for v in (*row, row.mean())))
+    print(f"{name:11s}" + "".join(f"{float(v):7.2f}" for v in (*row, row.mean())))
 
 # %%
 # What to look for
