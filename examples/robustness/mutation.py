@@ -78,6 +78,7 @@ PARTS = {
             "proxlab/operators/data_terms/*.py",
             "proxlab/operators/blur.py",
             "proxlab/operators/inpainting.py",
+            "proxlab/operators/kernels.py",
             "proxlab/operators/noise.py",
             "proxlab/restoration/data_terms.py",
         ),

@@ -8,8 +8,9 @@ The room may import `images` (sinogram files) and `solvers`. One operator is one
 """
 
 from proxlab.operators.arguments import check_finite, check_image
-from proxlab.operators.blur import CircularBlur, PaddedBlur, deblur, gaussian_kernel
+from proxlab.operators.blur import CircularBlur, PaddedBlur, deblur
 from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inpaint, random_mask
+from proxlab.operators.kernels import gaussian_kernel
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
 from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.operators.tomography.operator import ct

@@ -16,10 +16,10 @@ from proxlab.operators import (
     inpaint,
     random_mask,
 )
-from proxlab.operators.blur import checked_kernel
 from proxlab.operators.contract import Accuracy
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.inpainting import boxes_mask, fill_missing
+from proxlab.operators.kernels import checked_kernel
 from proxlab.operators.noise import Weights, measurement_weights
 from tests.images.pictures import image, relative
 
