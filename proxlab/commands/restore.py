@@ -22,8 +22,9 @@ from proxlab.images import write_image
 from proxlab.images.dicom import check_source
 from proxlab.images.files import check_writable, write_json
 from proxlab.images.hounsfield import SCALED, write_slice
+from proxlab.images.image_writing import WRITABLE
 from proxlab.images.metrics import has_ssim, psnr, ssim
-from proxlab.images.reading import READABLE, WRITABLE
+from proxlab.images.reading import READABLE
 from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
 from proxlab.priors.crate.completion import Completion

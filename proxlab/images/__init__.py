@@ -4,6 +4,7 @@ This room lies on the ground floor beside `solvers` and may import none of ours.
 what most people need; the other files are imported by name.
 """
 
-from proxlab.images.reading import HOUNSFIELD, LoadedImage, list_images, read_image, write_image
+from proxlab.images.image_writing import write_image
+from proxlab.images.reading import HOUNSFIELD, LoadedImage, list_images, read_image
 
 __all__ = ["HOUNSFIELD", "LoadedImage", "list_images", "read_image", "write_image"]

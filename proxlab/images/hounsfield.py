@@ -4,7 +4,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from proxlab.images.reading import HOUNSFIELD, LoadedImage, read_image, write_image
+from proxlab.images.image_writing import write_image
+from proxlab.images.reading import HOUNSFIELD, LoadedImage, read_image
 
 HIGHEST_LEVEL = HOUNSFIELD[1] - HOUNSFIELD[0]
 """Largest value of such a file."""

@@ -27,7 +27,7 @@ def test_an_interrupt_while_writing_leaves_nothing(here, monkeypatch, capsys):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("proxlab.images.reading.encode", stopped)
+    monkeypatch.setattr("proxlab.images.image_writing.encode", stopped)
     assert "interrupted" in refuse(f"restore photo.png {BLUR}", capsys)
     assert "interrupted" in refuse(f"restore photo.png {BLUR} --out old.png --overwrite", capsys)
 

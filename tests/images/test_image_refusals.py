@@ -8,7 +8,7 @@ import tifffile
 import torch
 from PIL import Image
 
-from proxlab.images import read_image, reading, write_image
+from proxlab.images import image_writing, read_image, write_image
 from tests.images.pictures import names
 
 PNG, JPEG = "PNG", "JPEG"
@@ -127,7 +127,7 @@ def test_bad_writes_are_refused_and_leave_nothing(tmp_path, name, x, bits, match
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", list(reading.WRITABLE))
+@pytest.mark.parametrize("suffix", list(image_writing.WRITABLE))
 def test_an_existing_file_is_kept_unless_asked(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"old")
