@@ -25,12 +25,13 @@ from proxlab.checkpoints import load_classifier, load_diffusion
 from proxlab.diffusion.digit_quality import digit_features, frechet_distance, judge_digits
 from proxlab.diffusion.models import ScoreModel
 from proxlab.diffusion.sample_noise import SampleNoise
-from proxlab.diffusion.start import FALL, LOW, POWER
 from proxlab.images.data_sets import load_digits
 from proxlab.sampling import BATCH
 from solvers import VP, Restricted, ScalarSpread, karras_grid, proxdm, uniform_grid
 
 EVALUATIONS = (5, 10)
+LOW, FALL = 2.5, 0.75
+"""The least level of N steps, LOW / N^FALL, which grids have a multiple of."""
 
 
 class Grid(NamedTuple):
@@ -39,8 +40,8 @@ class Grid(NamedTuple):
     law: bool
     """Whether they start from the start law of the model, or else at t = 1."""
     low: float = 1.0
-    """Least level, over that of `few_step_grid`."""
-    power: float | None = POWER
+    """Least level, over LOW / N^FALL."""
+    power: float | None = 5.0
     """Power of `karras_grid`; None for times in equal steps."""
 
     def times(self, model: ScoreModel, steps: int) -> list[float]:
