@@ -39,6 +39,8 @@ from proxlab.priors.local_gains import cosines
 from proxlab.priors.lpn import windows
 from proxlab.priors.lpn.cache_blocks import images_at_once
 from proxlab.priors.lpn.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
+from proxlab.priors.lpn.mixture_hessian import MixtureHessian
+from proxlab.priors.lpn.mixture_linear import Layers
 from proxlab.priors.lpn.tapered_bases import Filters, TaperedBases, rotations
 from proxlab.priors.lpn.window_mixture import Level, WindowMixture
 from proxlab.priors.lpn.window_sums import WINDOW, Extended, by_means, by_pixels
@@ -114,6 +116,26 @@ class MixturePotential(nn.Module):
         assert gaps is not None
         gap = gaps.sum((1, 2), dtype=torch.float64)
         return v.square().sum((1, 2, 3), dtype=torch.float64) / 2 - (1 - self.alpha) * gap
+
+    @torch.no_grad()
+    def hessian(self, v: Tensor, sigma: Tensor) -> MixtureHessian:
+        """Hess psi at v: products and the diagonal, after one pass and without a graph."""
+        filters = self._filters(v)
+        pixels, means = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
+        parts = [
+            (
+                v[few] - v[few].mean((2, 3), keepdim=True),
+                Layers(
+                    *filters,
+                    self.fine_mixture,
+                    pixels.only(few),
+                    self.coarse_mixture,
+                    means.only(few),
+                ),
+            )
+            for few in images_at_once(len(v), v)
+        ]
+        return MixtureHessian(parts, self.alpha)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """Parameters for an optimiser: logits and biases move faster than the filters."""

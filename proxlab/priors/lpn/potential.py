@@ -69,3 +69,24 @@ class PartedPotential(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """grad psi, and the gap that those rows and columns hold, [B] in float64."""
         ...
+
+
+class Hessian(Protocol):
+    """The second derivative of a potential at a batch of images; what it keeps needs no graph."""
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """The product with u, [B, C, H, W] -> the same."""
+        ...
+
+    def diagonal(self) -> Tensor:
+        """The diagonal, [B, C, H, W], exact."""
+        ...
+
+
+@runtime_checkable
+class HasHessian(Protocol):
+    """A potential whose Hessian is known in closed form."""
+
+    def hessian(self, v: Tensor, sigma: Tensor) -> Hessian:
+        """The Hessian of psi at v."""
+        ...

@@ -105,20 +105,8 @@ class WindowMixture(nn.Module):
 
         `level` comes from `at`. Each window counts `count` times, [N]. Differentiable.
         """
-        weights, common, bias, t, share = level
-        shared = [whole[:, None]] if around is None else [whole[:, None], around]
-        shared = torch.cat([*shared, torch.ones_like(whole[:, None])], 1)
-        # In units of log 2, as powers of two cost half of exp, which costs half of a softmax.
-        unit = 2 * math.log(2.0) * t
-        to_all = torch.cat([common / unit, bias / math.log(2.0)], -1)
-        to_each = (weights / unit[..., None]).flatten(0, 1)
-        scores = (to_all @ shared).view(len(to_each), -1, own.shape[-1])
-        scores = scores.baddbmm_(to_each, own.flatten(0, 1)).view(len(own), -1, own.shape[-1])
-        peak = scores.detach().amax(1, keepdim=True)
-        # Powers as small add nothing to the sum, but those that are no normal numbers take 10 times
-        # as long.
-        odds = scores.sub_(peak).clamp_(min=-100.0).exp2_()
-        total = odds.sum(1, keepdim=True)
+        weights, common, _, t, share = level
+        odds, total, peak = _odds(own, _shared(whole, around), level)
         # Divided by the sum only where there are fewer numbers to divide.
         scale = count / total
         inner = weights.mT @ odds.unflatten(1, weights.shape[1:3]) * scale[:, None]
@@ -130,6 +118,11 @@ class WindowMixture(nn.Module):
             return Slopes(inner, count + outer[:, 0], None, deficit)
         most = share[..., None] * count
         return Slopes(inner, (1 - share) * count + outer[:, 0], most + outer[:, 1:], deficit)
+
+    def choice(self, own: Tensor, whole: Tensor, around: Tensor | None, level: Level) -> Tensor:
+        """Share of each component in the slopes, softmax_j, [B, G J, N]; energies as above."""
+        odds, total, _ = _odds(own, _shared(whole, around), level)
+        return odds.div_(total)
 
     def at(self, sigma: Tensor, like: Tensor) -> Level:
         """Weights and biases at the noise levels sigma [B], in the dtype of `like`."""
@@ -158,6 +151,28 @@ class WindowMixture(nn.Module):
         deficit = self(own, zeros[:, 0, 0], around, level, zeros.new_ones(1), True).deficit
         assert deficit is not None
         return deficit
+
+
+def _shared(whole: Tensor, around: Tensor | None) -> Tensor:
+    """The energies that all components look at, [B, 1 (+ F + 1), N]."""
+    return whole[:, None] if around is None else torch.cat([whole[:, None], around], 1)
+
+
+def _odds(own: Tensor, shared: Tensor, level: Level) -> tuple[Tensor, Tensor, Tensor]:
+    """Powers of two [B, G J, N] that are to each other as the components, their sum, their peak."""
+    weights, common, bias, t, _ = level
+    shared = torch.cat([shared, torch.ones_like(shared[:, :1])], 1)
+    # In units of log 2, as powers of two cost half of exp, which costs half of a softmax.
+    unit = 2 * math.log(2.0) * t
+    to_all = torch.cat([common / unit, bias / math.log(2.0)], -1)
+    to_each = (weights / unit[..., None]).flatten(0, 1)
+    scores = (to_all @ shared).view(len(to_each), -1, own.shape[-1])
+    scores = scores.baddbmm_(to_each, own.flatten(0, 1)).view(len(own), -1, own.shape[-1])
+    peak = scores.detach().amax(1, keepdim=True)
+    # Powers as small add nothing to the sum, but those that are no normal numbers take 10 times
+    # as long.
+    odds = scores.sub_(peak).clamp_(min=-100.0).exp2_()
+    return odds, odds.sum(1, keepdim=True), peak
 
 
 def _polynomial(coefficients: Tensor, z: Tensor) -> Tensor:
