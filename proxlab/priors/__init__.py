@@ -1,4 +1,4 @@
-"""Priors: what an image may look like. `contract` says what every prior has.
+"""Priors: what an image may look like. `contract` says what every prior has, `jacobians` how sure.
 
 May import `operators` (completion alone), `machine` and `solvers`.
 """

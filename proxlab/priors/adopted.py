@@ -23,6 +23,8 @@ from proxlab.priors.contract import (
     lacking,
 )
 from proxlab.priors.denoiser_prior import DenoiserPrior
+from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.jacobians.spread import spread
 from solvers.protocols import HasProxAndValue, Selectable
 
 LEVEL_WORDS = ("sigma", "noise", "std")
@@ -111,6 +113,12 @@ class _Declared:
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The object's own prox. Raises ValueError for what `Prior.prox` refuses."""
         return torch.cat([thing.prox(one, s) for thing, one, s in self._asked(v, sigma)])
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
+        return spread(self, v, sigma, probes, seed)
 
     def _prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor | None]:
         found = [

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities, Prior
+from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.jacobians.spread import spread
 from proxlab.priors.total_variation import TV
 from proxlab.priors.wavelets import Wavelets
 
@@ -45,6 +47,16 @@ class Identity:
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """v, and zeros [B] in float64."""
         return self.prox(v, sigma), self.value(v, sigma)
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """sigma at each pixel: without a prior the noise stays. Raises as that of every prior.
+
+        >>> proxlab.classical.Identity().spread(torch.rand(1, 1, 1, 2), 0.5)
+        tensor([[[[0.5000, 0.5000]]]])
+        """
+        return spread(self, v, sigma, probes, seed)
 
     def prox_and_part(
         self, v: Tensor, sigma: float | Tensor, part: tuple[slice, slice]

@@ -176,6 +176,25 @@ class HasInverse(Protocol):
         ...
 
 
+@runtime_checkable
+class HasSpread(Protocol):
+    """A prior that says how far each pixel of a denoised image may be trusted.
+
+    >>> from proxlab.priors.contract import HasSpread
+    >>> prior, v = proxlab.load("lpn-gray-small"), torch.rand(1, 1, 16, 16)
+    >>> isinstance(prior, HasSpread), prior.spread(v, 0.1).shape
+    (True, torch.Size([1, 1, 16, 16]))
+    """
+
+    def spread(self, v: Tensor, sigma: float | Tensor, probes: int = 72, seed: int = 0) -> Tensor:
+        """Standard deviation of each pixel of the prox at v, [B, C, H, W].
+
+        `probes` are products with the Jacobian, where its diagonal is estimated from random ones.
+        Raises ValueError for a sigma of 0, for probes below 1, and of a prior without a spread.
+        """
+        ...
+
+
 def lacking(thing: object) -> str:
     """A sentence on what keeps `thing` from being a prior, empty if nothing does.
 

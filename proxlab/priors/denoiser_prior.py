@@ -15,6 +15,8 @@ from torch import Tensor
 
 from proxlab.priors.arguments import check_images, check_weights, noise_levels
 from proxlab.priors.contract import Capabilities
+from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.jacobians.spread import spread
 
 
 class DenoiserPrior(Denoiser):
@@ -100,6 +102,21 @@ class DenoiserPrior(Denoiser):
             return self._shaped(v, self.denoiser(v, self._handed(levels[0])))
         each = torch.tensor([self._handed(s) for s in levels], dtype=v.dtype, device=v.device)
         return self._shaped(v, self.denoiser(v, each))
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`.
+
+        Raises as the prox, and ValueError for a filter through which no gradient passes, as BM3D.
+
+        >>> import deepinv
+        >>> network = deepinv.models.DnCNN(1, 1, depth=3, nf=4, pretrained=None)
+        >>> prior, v = proxlab.DenoiserPrior(network), torch.rand(1, 1, 16, 16)
+        >>> prior.spread(v, 0.1, probes=18).shape
+        torch.Size([1, 1, 16, 16])
+        """
+        return spread(self, v, sigma, probes, seed)
 
     def for_run(self) -> "DenoiserPrior":
         """The same prior for one run on one batch: an iteration starts from its last state.

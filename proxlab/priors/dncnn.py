@@ -12,6 +12,8 @@ from torch import Tensor
 
 from proxlab.priors.arguments import network_images
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
+from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.jacobians.spread import spread
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ class DnCNNDenoiser(Denoiser):
         """
         x, _ = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         return self.network(x).view_as(v)
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
+        return spread(self, v, sigma, probes, seed)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """All parameters for an optimiser, at a sixth of the rate of a potential's filters."""

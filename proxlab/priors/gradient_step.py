@@ -27,6 +27,9 @@ from proxlab.priors.arguments import check_channels, check_images, noise_levels
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.gradients import stopped
 from proxlab.priors.inversion import NO_GRADIENT, invert
+from proxlab.priors.jacobians.autograd import AutogradJacobian
+from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.jacobians.spread import spread
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from solvers.spectrum import jacobian_spectrum
 
@@ -100,6 +103,16 @@ class GradientStep(Denoiser):
         here = (self.length * slope)[(..., *part)]
         r = self.length * g - here.square().sum((1, 2, 3), dtype=g.dtype) / 2
         return v - self.length * slope, r
+
+    def jacobian(self, v: Tensor, sigma: float | Tensor) -> AutogradJacobian:
+        """The Jacobian of f at v: symmetric, as f is a gradient. Raises as `prox`."""
+        return AutogradJacobian(self.prox, v, sigma, self.name, symmetric=True)
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
+        return spread(self, v, sigma, probes, seed)
 
     def slope(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The noise that f sees, a grad g(v) = v - f(v), [B, C, H, W]. Raises as `prox`."""

@@ -16,6 +16,8 @@ from torch import Tensor
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
 from proxlab.priors.gradients import stopped
+from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.jacobians.spread import NO_MEAN
 from proxlab.priors.weighted_length import WeightedLength, lengths
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
@@ -89,6 +91,18 @@ class TV:
         """The prox x of R_sigma at v, and R_sigma(x) [B] in float64."""
         x = self.prox(v, sigma)
         return x, self.value(x, sigma)
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Never given: raises ValueError, for the Jacobian of this prox is no error bar.
+
+        >>> proxlab.classical.TV().spread(torch.rand(1, 1, 8, 8), 0.1)
+        Traceback (most recent call last):
+            ...
+        ValueError: tv has no spread: its prox is a most probable image, not a mean, ...
+        """
+        raise ValueError(f"{self.name} has no spread: {NO_MEAN}")
 
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """R_sigma(x), [B] in float64, by forward differences inside the image. Raises as `prox`."""

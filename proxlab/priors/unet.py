@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from proxlab.priors.arguments import network_images, up_to
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
+from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.jacobians.spread import spread
 from proxlab.priors.mirror import mirrored
 
 HALVINGS = 3
@@ -101,6 +103,12 @@ class UNetDenoiser(Denoiser):
         """
         x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         return (x + self._noise(x, s)).view_as(v)
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
+        return spread(self, v, sigma, probes, seed)
 
     def squared_noise(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """|network(v)|^2 pixel by pixel, the shape of v; a `GradientStep` takes half its sum.

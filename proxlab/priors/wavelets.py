@@ -18,6 +18,8 @@ from torch import Tensor
 
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
+from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.jacobians.spread import NO_MEAN
 from solvers.protocols import Image, PerImage
 
 WAVELET_WEIGHT = 13.0
@@ -73,6 +75,18 @@ class Wavelets:
         """The prox x of R_sigma at v, and R_sigma(x) [B] in float64."""
         c = self._shrunk(v, sigma)
         return self._synthesis(c), self._value(c, sigma)
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Never given: raises ValueError, for the Jacobian of this prox is no error bar.
+
+        >>> proxlab.classical.Wavelets().spread(torch.rand(1, 1, 8, 8), 0.1)
+        Traceback (most recent call last):
+            ...
+        ValueError: wavelets has no spread: its prox is a most probable image, not a mean, ...
+        """
+        raise ValueError(f"{self.name} has no spread: {NO_MEAN}")
 
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """R_sigma(x), [B] in float64; raises as `prox`."""

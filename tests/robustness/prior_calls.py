@@ -8,6 +8,7 @@ from targets import MODERATE, keeps, per_image, target
 import proxlab
 import solvers
 from proxlab import checkpoints
+from proxlab.priors.jacobians.spread import jacobian
 
 PRIORS = {name: proxlab.load(name) for name in ("none", "tv", "wavelets", "lpn-gray-small")}
 PRIORS["gs-unet"] = proxlab.load("gs-unet")
@@ -63,6 +64,19 @@ def _prox_and_value(draw):
         return keeps(x, image), per_image(x, value)
 
     return call
+
+
+@target("prior.spread", 12)
+def _spread(draw):
+    prior, x, sigma = draw(priors), draw(images()), draw(sigmas)
+    probes, seed = draw(counts(1, 3)), draw(counts(0, 7))
+    return lambda: keeps(x, prior.spread(x, sigma, probes, seed))
+
+
+@target("prior.jacobian", 8)
+def _jacobian(draw):
+    prior, x, sigma = draw(priors), draw(images()), draw(sigmas)
+    return lambda: keeps(x, jacobian(prior, x, sigma)(torch.ones_like(x)))
 
 
 @target("estimate_noise", 20, "operators.estimate_noise")

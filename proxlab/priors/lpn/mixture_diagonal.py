@@ -169,7 +169,7 @@ def _around(averages: Tensor, filters: Tensor) -> Tensor:
 
 
 def _columns(x: Tensor, at: tuple[slice, slice]) -> Tensor:
-    """Those windows of the first image of x [1, K, h, w], as [K, n]."""
+    """Windows of the first image of x [1, K, h, w], those at a place, as [K, n]."""
     return x[(0, slice(None), *at)].flatten(1)
 
 

@@ -76,7 +76,7 @@ class Kept(NamedTuple):
 
 
 def middles(q: Tensor) -> tuple[tuple, tuple]:
-    """Where the middles of windows lie, among tapered means and among blocks of pixels."""
+    """Places of the middles of windows, among tapered means and among blocks of pixels."""
     rows, columns = slice(0, len(q)), slice(0, q.shape[1])
     return behind(rows, columns, 0, INSET), behind(rows, columns, FINE // 2 - 1, INSET)
 

@@ -19,7 +19,11 @@ from proxlab.priors.arguments import check_channels, check_images, noise_levels
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.gradients import stopped
 from proxlab.priors.inversion import NO_GRADIENT, invert
-from proxlab.priors.lpn.potential import PartedPotential, Potential
+from proxlab.priors.jacobians.autograd import AutogradJacobian
+from proxlab.priors.jacobians.contract import PROBES, Jacobian
+from proxlab.priors.jacobians.explicit import HessianJacobian
+from proxlab.priors.jacobians.spread import spread
+from proxlab.priors.lpn.potential import HasHessian, PartedPotential, Potential
 
 
 class LPN(Denoiser):
@@ -140,6 +144,43 @@ class LPN(Denoiser):
         x, gap = self.potential.gradient_and_part(scaled, s.flatten(), part)
         here = (..., *part)
         return (s * x).view_as(v), self._value_at(x[here], scaled[here], gap, s, len(v))
+
+    @full_precision()
+    def jacobian(self, v: Tensor, sigma: float | Tensor) -> Jacobian:
+        """The Jacobian of the prox at v: symmetric, positive, and for shipped models explicit.
+
+        These keep no graph. One pass, and each product then costs about one more; the diagonal is
+        exact, for some 45 passes. They keep 190 numbers a pixel (`lpn-gray`: 0.8 kB in float32),
+        where a potential of another kind keeps the graph of one pass. Raises as `prox`.
+
+        >>> v = torch.rand(1, 1, 24, 24)
+        >>> jacobian = proxlab.load("lpn-gray-small").jacobian(v, 0.1)
+        >>> u = torch.rand(1, 1, 24, 24)
+        >>> jacobian.symmetric, (u * jacobian(u)).sum() > 0
+        (True, tensor(True))
+        """
+        gray, s = self._gray(v, sigma)
+        if isinstance(self.potential, HasHessian):
+            hessian = self.potential.hessian((gray / s).detach(), s.flatten().detach())
+            return HessianJacobian(hessian, v, self.channels)
+        return AutogradJacobian(self.prox, v, sigma, self.name, symmetric=True)
+
+    def spread(
+        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Standard deviation of each pixel of the prox, sigma sqrt(diag J), [B, C, H, W].
+
+        Exact and positive for shipped models, which need no probes; for a potential of another kind
+        an estimate by at most that many products: see `jacobians.spread`. Raises as `prox`, and
+        ValueError for probes below 1.
+
+        >>> prior = proxlab.load("lpn-gray-small")
+        >>> edge = (torch.arange(32) < 16).float().expand(1, 1, 32, 32)
+        >>> s = prior.spread(edge, 0.1)[0, 0, 16]
+        >>> bool(s[16] > 2 * s[4])   # less sure beside an edge than far from it
+        True
+        """
+        return spread(self, v, sigma, probes, seed)
 
     @full_precision()
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:

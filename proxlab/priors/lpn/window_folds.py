@@ -43,7 +43,7 @@ class Lines(NamedTuple):
 
     within: slice
     fold: Tensor | None
-    """What a line of their squares adds up to on the image, [side, side]; None: itself."""
+    """Sums on the image of a line of their squares, [side, side]; None: itself."""
 
 
 class Group(NamedTuple):
@@ -54,7 +54,7 @@ class Group(NamedTuple):
 
     @property
     def at(self) -> tuple[slice, slice]:
-        """Where they lie on the grid."""
+        """Rows and columns of the grid."""
         return self.rows.within, self.columns.within
 
     def grown(self, by: int, start: int = 0) -> tuple[slice, slice]:
@@ -63,7 +63,7 @@ class Group(NamedTuple):
         return rows, columns
 
     def folded(self, x: Tensor, patches: Patches) -> Tensor:
-        """What squares [..., C * side * side] add up to on the image, each pixel at one place."""
+        """Squares [..., C * side * side] added up on the image, each pixel at one place."""
         if self.rows.fold is None and self.columns.fold is None:
             return x
         square = x.unflatten(-1, (patches.channels, patches.side, patches.side))
@@ -83,7 +83,7 @@ class PixelSums:
         self.extended = q.new_zeros(1, channels, *(2 * (n - 1) + WINDOW for n in q.shape))
 
     def total(self) -> Tensor:
-        """What was added, [1, C, H, W]."""
+        """The sum, [1, C, H, W]."""
         return windows.fold(F.pixel_unshuffle(self.extended, 2), WINDOW, *self.size)
 
     def groups(self, patches: Patches, most: int) -> Iterator[Group]:
