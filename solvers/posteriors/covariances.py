@@ -8,6 +8,7 @@ covariance at once, since the Jacobian needs both from one evaluation.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -18,6 +19,9 @@ from solvers.spectrum import root_times
 
 Denoise = Callable[[Tensor, float], Tensor]
 """D, (x_0 + sigma e [B, ...], sigma) -> the posterior mean of x_0, shaped like x."""
+
+
+Linearize = Callable[[Tensor, float], tuple[Tensor, Callable[[Tensor], Tensor]]]
 
 
 class CovarianceMatrix(Protocol):
@@ -151,7 +155,7 @@ class SpectralCovariance:
 
 @dataclass(frozen=True)
 class JacobianCovariance:
-    """sigma^2 J, J the Jacobian of the denoiser by autograd; its root by Lanczos.
+    """sigma^2 J, J the Jacobian of the denoiser, by autograd or as told; its root by Lanczos.
 
     Of an exact prox J is symmetric and nonnegative, as this needs; of another network the symmetric
     part is taken where a root is, and conjugate gradients may err. Raises ValueError unless
@@ -165,6 +169,9 @@ class JacobianCovariance:
 
     products: int = 2
     """Products with J that the root takes."""
+    linearize: Linearize | None = None
+    """(x, sigma) -> D(x, sigma), in place of what `posterior` is given, and u -> J u; None is
+    autograd. For `lpn-gray`: `lambda x, s: (prior.prox(x, s), prior.jacobian(x, s))`."""
 
     def __post_init__(self):
         if isinstance(self.products, bool) or self.products not in range(1, 1001):
@@ -177,14 +184,9 @@ class JacobianCovariance:
         >>> around(lambda x, s: x / 4, torch.ones(1, 2), 2.0)[1].product(torch.ones(1, 2))
         tensor([[1., 1.]])
         """
-        with torch.enable_grad():
-            asked = x.detach().requires_grad_()
-            answer = denoise(asked, sigma)
-
-        def product(u: Tensor) -> Tensor:
-            return sigma**2 * torch.autograd.grad(answer, asked, u, retain_graph=True)[0]
-
-        return answer.detach(), Applied(product, self.products)
+        linearize = self.linearize or _by_autograd(denoise)
+        mean, jacobian = linearize(x, sigma)
+        return mean, Applied(lambda u: sigma**2 * jacobian(u), self.products)
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,18 @@ class Applied:
     def root(self, z: Tensor) -> Tensor:
         """See `CovarianceMatrix.root`."""
         return root_times(self.product, z, self.products)
+
+
+def _by_autograd(denoise: Denoise) -> Linearize:
+    def linearize(x: Tensor, sigma: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        with torch.enable_grad():
+            asked = x.detach().requires_grad_()
+            answer = denoise(asked, sigma)
+        return answer.detach(), lambda u: torch.autograd.grad(answer, asked, u, retain_graph=True)[
+            0
+        ]
+
+    return linearize
 
 
 def _mean_eigenvalue(power: Tensor, width: int) -> Tensor:

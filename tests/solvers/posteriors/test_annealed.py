@@ -70,6 +70,19 @@ def test_without_a_measurement_it_samples_the_prior():
     assert far(law(seen=False), (MU, S)) < 1e-9
 
 
+def test_a_jacobian_that_is_told_is_that_of_autograd():
+    def linearize(x: Tensor, sigma: float):
+        J = torch.linalg.solve(S + sigma**2 * torch.eye(3, dtype=f64), S)
+        return denoise(x, sigma), lambda u: u @ J
+
+    assert far(law(covariance=JacobianCovariance(3, linearize)), true_posterior()) < 1e-9
+
+    def wrong(x: Tensor, sigma: float):
+        return denoise(x, sigma), lambda u: u / 2
+
+    assert far(law(covariance=JacobianCovariance(3, wrong)), true_posterior()) > 1e-2
+
+
 def test_too_few_products_and_one_number_for_all_are_no_posterior():
     assert far(law(covariance=JacobianCovariance(1)), true_posterior()) > 1e-3
     assert far(law(covariance=ScalarCovariance(lambda s: s**2 / 2)), true_posterior()) > 1e-2
