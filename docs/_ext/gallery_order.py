@@ -12,6 +12,7 @@ ORDER = (
     "deepinv_admm",
     "compare_priors",
     "sample_digits",
+    "posterior",
     "read_prior",
     "crate_layers",
 )
