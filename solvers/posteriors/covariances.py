@@ -8,7 +8,6 @@ covariance at once, since the Jacobian needs both from one evaluation.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import torch
