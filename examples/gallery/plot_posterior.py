@@ -42,15 +42,12 @@ observation = solvers.LinearObservation(
     op.A, op.A_adjoint, y.repeat(n, 1, 1, 1), variance=0.02**2, tol=0.1, max_steps=10
 )
 first = proxlab.data_terms.start(y, op).repeat(n, 1, 1, 1)
+levels, seeded = np.geomspace(0.2, 0.03, 10), torch.Generator().manual_seed(2)
 with torch.no_grad():
-    *_, last = solvers.posterior(
-        prior.prox,
-        observation,
-        first,
-        np.geomspace(0.2, 0.03, 10),
-        covariance=covariance,
-        noise=torch.Generator().manual_seed(2),
+    states = solvers.posterior(
+        prior.prox, observation, first, levels, covariance=covariance, noise=seeded
     )
+    *_, last = states
 draws = last.x
 mean, deviation = draws.mean(0, keepdim=True), draws.std(0, keepdim=True)
 
@@ -77,23 +74,12 @@ print(f"intervals of 80 % hold {100 * held:.0f} %, spread over error {ratio:.2f}
 # camera, where few pixels are left to say what is there, and so is the error. The draws are as good
 # as the prior: they show what ``lpn-gray`` holds for possible. Their intervals are a little narrow.
 
-shown = {
-    "measured": y,
-    "a draw": draws[:1],
-    "another draw": draws[1:2],
-    "a third": draws[2:3],
-    "truth": x,
-    "mean of all": mean,
-}
 figure, axes = plt.subplots(2, 4, figsize=(8, 4.4), layout="constrained")
-for ax, (name, image) in zip(axes.flat, shown.items(), strict=False):
+names = ("measured", "a draw", "another draw", "a third", "truth", "mean of all")
+for ax, name, image in zip(axes.flat, names, [y, *draws[:3].split(1), x, mean], strict=False):
     ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_title(name, fontsize=10)
-for ax, (name, image) in zip(
-    axes.flat[6:],
-    {"deviation of the draws": deviation, "error of the mean": error}.items(),
-    strict=True,
-):
+for ax, name, image in ((axes[1, 2], "deviation", deviation), (axes[1, 3], "error of mean", error)):
     heat = ax.imshow(image[0, 0].numpy(), cmap="magma", vmin=0, vmax=0.15)
     ax.set_title(name, fontsize=10)
 figure.colorbar(heat, ax=axes[1, 3], shrink=0.8)
