@@ -205,9 +205,11 @@ def _by_autograd(denoise: Denoise) -> Linearize:
         with torch.enable_grad():
             asked = x.detach().requires_grad_()
             answer = denoise(asked, sigma)
-        return answer.detach(), lambda u: torch.autograd.grad(answer, asked, u, retain_graph=True)[
-            0
-        ]
+
+        def jacobian(u: Tensor) -> Tensor:
+            return torch.autograd.grad(answer, asked, u, retain_graph=True)[0]
+
+        return answer.detach(), jacobian
 
     return linearize
 
