@@ -2,8 +2,7 @@
 An operator of your own
 =======================
 
-Super-resolution with an operator of deepinv, and MRI with two coils written in a dozen lines. Any
-``LinearPhysics`` that has A and its adjoint works wherever proxlab takes an operator.
+Any ``LinearPhysics``: super-resolution by one of deepinv, and MRI with two coils in a dozen lines.
 """
 
 import matplotlib.pyplot as plt
@@ -22,9 +21,8 @@ from proxlab.images.metrics import psnr
 # %%
 # Two coils
 # ---------
-# A coil sees the image times its sensitivity, and the scanner measures some lines of the Fourier
-# transform of that. Complex numbers are kept as pairs of real ones, for real inner products.
-# If ``A_adjoint`` were not the adjoint of ``A``, ``restore`` would refuse.
+# A coil sees the image times its sensitivity, of whose Fourier transform some lines are measured.
+# Complex numbers are pairs of real ones. ``restore`` refuses an ``A_adjoint`` that is no adjoint.
 class TwoCoils(LinearPhysics):
     def __init__(self, coils, lines):
         super().__init__()
@@ -44,7 +42,6 @@ coils = torch.stack([torch.exp(-((r + c) ** 2) / 1.5 + 1j * c * r[:, None]) for 
 lines = torch.rand(128, 1, generator=generator) < 0.2
 lines[:8] = lines[-8:] = True  # low frequencies, where most of the energy is
 mri = TwoCoils(coils[None], lines)
-print(f"MRI: {float(lines.float().mean()):.0%} of the lines are measured")
 
 # %%
 # Super-resolution
@@ -78,26 +75,23 @@ learned = restored("super-resolution", y, half, "lpn-gray")
 rows = [{"measured": y, "cubic": cubic, "lpn-gray": learned, "truth": photo}]
 
 y = noisy(mri.A(phantom))
-filled = mri.A_adjoint(y) / coils.abs().square().sum(0)
 found = {prior: restored("MRI", y, mri, prior) for prior in ("tv", "lpn-gray")}
-rows.append({"zero-filled": filled, **found, "truth": phantom})
+filled = {"zero-filled": mri.A_adjoint(y) / coils.abs().square().sum(0)}
+rows.append(filled | found | {"truth": phantom})
 
 # %%
 # What to look for
 # ----------------
-# The eyes and the mouth in the upper row, against cubic interpolation of the same pixels; streaks
-# in the hair are not hairs. Below, drawn from black at 0 to white at 0.5, the three small ellipses
-# at the bottom of the head: with zeros for the missing lines, aliasing hides them. The phantom is
-# flat and gains more than a patient would, and no prior mends an error in the coils, which in
-# practice are estimated.
+# Eyes and mouth in the upper row; streaks in the hair are not hairs. Below, from 0 to 0.5, the three
+# small ellipses at the bottom of the head, which aliasing hides where missing lines are zero. A flat
+# phantom gains more than a patient would, and no prior mends an error in the coils.
 
 figure, axes = plt.subplots(3, 4, figsize=(8, 6), height_ratios=(1, 1, 0.7), layout="constrained")
 for row, shown, white in zip(axes, rows, (1, 0.5), strict=False):
     for ax, (name, image) in zip(row, shown.items(), strict=True):
         ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=white)
         if name not in ("measured", "truth"):
-            name += f", {float(psnr(image, shown['truth'])):.2f} dB"
-            print(name)
+            print(name := f"{name}, {float(psnr(image, shown['truth'])):.2f} dB")
         ax.set_title(name, fontsize=10)
 for whole, near, image in zip(axes[1], axes[2], rows[1].values(), strict=True):
     near.imshow(image[0, 0, 92:114, 48:80].numpy(), cmap="gray", vmin=0, vmax=0.5)

@@ -46,7 +46,8 @@ def test_every_sampler_has_its_row_and_none_is_made_twice(models, tmp_path, caps
 
 
 def test_costs_are_printed(models, capsys):
-    figures = bench_sampling.main(models.prox, 4, 5, 1, batches=(2,), compiled=False)
-    assert figures["overhead, share"] > 0 and figures["seconds, 4 digits in 5 steps"] > 0
+    figures = bench_sampling.main(models.prox, 4, 10, 1, batches=(2,), compiled=False)
+    assert figures["overhead, share"] > 0 and figures["seconds, 4 digits in 10 steps"] > 0
+    assert 0 < figures["5 steps over 10, seconds"] < 10
     assert 0 < figures["bf16, relative error of a digit"] < 0.2
     assert "bf16, times faster" in capsys.readouterr().out
