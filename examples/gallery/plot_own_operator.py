@@ -82,9 +82,9 @@ rows.append(filled | found | {"truth": phantom})
 # %%
 # What to look for
 # ----------------
-# Eyes and mouth in the upper row; streaks in the hair are not hairs. Below, from 0 to 0.5, the three
-# small ellipses at the bottom of the head, which aliasing hides where missing lines are zero. A flat
-# phantom gains more than a patient would, and no prior mends an error in the coils.
+# Eyes and mouth in the upper row; streaks in the hair are no hairs. Below, from 0 to 0.5, the three
+# small ellipses at the bottom of the head, which aliasing hides where missing lines are zero. The
+# phantom is flat and gains more than a patient would; no prior mends an error in the coils.
 
 figure, axes = plt.subplots(3, 4, figsize=(8, 6), height_ratios=(1, 1, 0.7), layout="constrained")
 for row, shown, white in zip(axes, rows, (1, 0.5), strict=False):
