@@ -71,7 +71,7 @@ with torch.no_grad():
 # face and the camera share a colour: a hint of segments, no segmentation. Colours of different
 # layers cannot be compared. This is one photograph at one noise level.
 
-figure, axes = plt.subplots(2, 4, figsize=(8, 4.4), layout="constrained")
+figure, axes = plt.subplots(2, 4, figsize=(8, 4.7), layout="constrained")
 for ax, (title, image) in zip(axes[0], (("noisy", v), ("denoised", denoised)), strict=False):
     ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_title(f"{title}, {float(psnr(image, x)):.2f} dB", fontsize=10)

@@ -78,7 +78,7 @@ for denoiser in (Cosines(), NonLocalMeans(), Median()):
 # there it ends far from any image. A certificate is no prize for quality, and its lack no proof of
 # harm; it says whether the run can be reasoned about. Titles are red where the margin is below 0.
 
-figure, axes = plt.subplots(1, 5, figsize=(8, 2.2), layout="constrained")
+figure, axes = plt.subplots(1, 5, figsize=(8, 2.5), layout="constrained")
 shown["truth"] = x
 for ax, (name, image) in zip(axes, shown.items(), strict=True):
     ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
