@@ -39,7 +39,7 @@ covariance = solvers.JacobianCovariance(
     linearize=lambda v, sigma: (prior.prox(v, sigma), prior.jacobian(v, sigma))
 )
 observation = solvers.LinearObservation(
-    op.A, op.A_adjoint, y.repeat(n, 1, 1, 1), variance=0.02**2, tol=0.1, max_steps=10
+    op.A, op.A_adjoint, y.repeat(n, 1, 1, 1), variance=0.02**2, tol=0.1
 )
 first = proxlab.data_terms.start(y, op).repeat(n, 1, 1, 1)
 levels, seeded = np.geomspace(0.2, 0.03, 10), torch.Generator().manual_seed(2)

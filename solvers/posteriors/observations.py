@@ -6,6 +6,7 @@ mean and the measurement and solving one system [Orieux12, Papandreou10]:
     x = m + e + C A^T (A C A^T + s^2 I)^-1 (y + s n - A (m + e)),  e ~ N(0, C),  n ~ N(0, I).
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -55,7 +56,6 @@ class LinearObservation:
     """Products with A C A^T so far, of the image that took most in each draw."""
     stopped_short: int = field(default=0, init=False)
     """Draws in which an image ended above `tol`."""
-    _last: Tensor | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self):
         if not bool((torch.as_tensor(self.variance) > 0).all()):
@@ -65,7 +65,7 @@ class LinearObservation:
             )
 
     def draw(self, mean: Tensor, matrix: CovarianceMatrix, noise: Noise) -> Tensor:
-        """See `Observation.draw`; started from the multipliers of the draw before.
+        """See `Observation.draw`. Warns, once, of an image that ends above `tol`.
 
         >>> by = solvers.LinearObservation(lambda x: x, lambda y: y, torch.ones(1, 2), variance=1.0)
         >>> matrix = solvers.posteriors.covariances.ScaledIdentity(1.0)
@@ -82,15 +82,25 @@ class LinearObservation:
         found = conjugate_gradient(
             system,
             lambda w: misfit - system(w),
-            torch.zeros_like(misfit) if self._last is None else self._last,
+            torch.zeros_like(misfit),
             scale=dot(misfit, misfit).sqrt().clamp(min=torch.finfo(mean.dtype).tiny),
             tol=self.tol,
             max_steps=self.max_steps,
         )
-        self._last = found.x
         self.products += int(found.steps.max())
-        self.stopped_short += int((found.residual > self.tol).any())
+        if (found.residual > self.tol).any():
+            self._say(float(found.residual.max()))
         return moved + matrix.product(self.adjoint(found.x))
+
+    def _say(self, residual: float) -> None:
+        if not self.stopped_short:
+            warnings.warn(
+                f"a draw stopped short of tol = {self.tol:g} at a relative residual of "
+                f"{residual:.1e}; raise max_steps or tol (said once, all are counted in "
+                "stopped_short)",
+                stacklevel=3,
+            )
+        self.stopped_short += 1
 
     def _deviation(self) -> float | Tensor:
         return self.variance**0.5

@@ -124,6 +124,50 @@ def test_of_all_pixels_without_noise_it_is_the_measurement():
     assert (last.x - y).abs().max() < 1e-4
 
 
+def several(rows: list[int], tol: float = 1e-10) -> Tensor:
+    """Draws for some of five measurements, each with noise of its own."""
+    y = Y + torch.arange(5, dtype=f64)[:, None]
+    sources = [torch.Generator().manual_seed(row) for row in rows]
+
+    def noise(like: Tensor) -> Tensor:
+        return torch.stack([torch.randn(like[0].shape, generator=g, dtype=f64) for g in sources])
+
+    by = LinearObservation(lambda x: x @ A.T, lambda y: y @ A, y[rows], VARIANCE, tol=tol)
+    first = MU.expand(len(rows), 3)
+    *_, last = posterior(denoise, by, first, LEVELS, covariance=JacobianCovariance(3), noise=noise)
+    return last.x
+
+
+def test_a_draw_does_not_depend_on_its_batch_nor_on_runs_before_it():
+    together = several([0, 1, 2, 3, 4])
+    for row in (0, 3):
+        torch.testing.assert_close(several([row])[0], together[row])
+    by = LinearObservation(lambda x: x @ A.T, lambda y: y @ A, Y.expand(4, 2), VARIANCE, tol=0.3)
+    runs = []
+    for _ in range(2):
+        source = torch.Generator().manual_seed(0)
+        *_, last = posterior(
+            denoise,
+            by,
+            MU.expand(4, 3),
+            LEVELS,
+            covariance=JacobianCovariance(3),
+            noise=source,
+        )
+        runs.append(last.x)
+    assert torch.equal(*runs)  # however loose tol is
+
+
+def test_a_draw_that_stops_short_says_so_once():
+    y = Y.expand(4, 2)
+    by = LinearObservation(lambda x: x @ A.T, lambda y: y @ A, y, VARIANCE, tol=1e-12, max_steps=1)
+    matrix, noise = Applied(lambda u: u @ S, 3), torch.Generator().manual_seed(0)
+    with pytest.warns(UserWarning, match="stopped short of tol = 1e-12") as said:
+        for _ in range(3):
+            by.draw(MU.expand(4, 3), matrix, noise)
+    assert len(said) == 1 and by.stopped_short == 3
+
+
 def mixture_error(levels: list[float], n: int = 40_000) -> float:
     """Distance of the law on the line from the posterior of a mixture, W1, by quantiles."""
     numbers = ([0.6, 0.4], [[-0.7], [0.5]], [0.1, 0.2])
