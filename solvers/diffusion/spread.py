@@ -101,5 +101,5 @@ class JacobianSpread:
             def jacobian(u: Tensor) -> Tensor:
                 return torch.autograd.grad(answer, asked, u, retain_graph=True)[0]
 
-            fresh = root_times(jacobian, noise, self.products)
+            fresh, _ = root_times(jacobian, noise, self.products)
         return answer.detach(), fresh

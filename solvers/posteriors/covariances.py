@@ -6,6 +6,7 @@ or one for each frequency, are cheaper and often as good. Each is asked for the 
 covariance at once, since the Jacobian needs both from one evaluation.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +17,8 @@ from torch import Tensor
 from solvers.protocols import per_image
 from solvers.spectrum import root_times
 
+ASYMMETRY = 0.01
+"""|C - C^T| / |C|, on the space that a root searches, above which a map is no covariance."""
 Denoise = Callable[[Tensor, float], Tensor]
 """D, (x_0 + sigma e [B, ...], sigma) -> the posterior mean of x_0, shaped like x."""
 
@@ -156,9 +159,9 @@ class SpectralCovariance:
 class JacobianCovariance:
     """sigma^2 J, J the Jacobian of the denoiser, by autograd or as told; its root by Lanczos.
 
-    Of an exact prox J is symmetric and nonnegative, as this needs; of another network the symmetric
-    part is taken where a root is, and conjugate gradients may err. Raises ValueError unless
-    1 <= products <= 1000.
+    Of an exact prox J is symmetric and nonnegative, as this needs. Of another network the symmetric
+    part is taken where a root is, and conjugate gradients may err: a J that shows to be none, by
+    `ASYMMETRY`, warns. Raises ValueError unless 1 <= products <= 1000.
 
     >>> one = torch.ones(1, 2)
     >>> mean, matrix = solvers.JacobianCovariance().around(lambda x, s: x / 2, one, 1.0)
@@ -196,8 +199,16 @@ class Applied:
     products: int
 
     def root(self, z: Tensor) -> Tensor:
-        """See `CovarianceMatrix.root`."""
-        return root_times(self.product, z, self.products)
+        """See `CovarianceMatrix.root`. Warns of a map that is not symmetric."""
+        root, skew = root_times(self.product, z, self.products)
+        if (skew > ASYMMETRY).any():
+            warnings.warn(
+                "a covariance is symmetric, and this Jacobian is not, by "
+                f"{float(skew.max()):.1g} of its size: draws are of no known law; take the prox of "
+                "a learned proximal network",
+                stacklevel=2,
+            )
+        return root
 
 
 def _by_autograd(denoise: Denoise) -> Linearize:

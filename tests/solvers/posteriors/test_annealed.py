@@ -83,6 +83,12 @@ def test_a_jacobian_that_is_told_is_that_of_autograd():
     assert far(law(covariance=JacobianCovariance(3, wrong)), true_posterior()) > 1e-2
 
 
+def test_a_jacobian_that_is_not_symmetric_is_told():
+    turn = torch.tensor([[1.0, 0.4, 0.0], [-0.4, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=f64)
+    with pytest.warns(UserWarning, match="a covariance is symmetric, and this Jacobian is not"):
+        law(covariance=JacobianCovariance(3, lambda x, s: (denoise(x, s), lambda u: u @ turn / 2)))
+
+
 def test_too_few_products_and_one_number_for_all_are_no_posterior():
     assert far(law(covariance=JacobianCovariance(1)), true_posterior()) > 1e-3
     assert far(law(covariance=ScalarCovariance(lambda s: s**2 / 2)), true_posterior()) > 1e-2
