@@ -1,0 +1,53 @@
+"""Covariances of clean images: the Wiener one is exact for stationary images, and scaled rightly."""
+
+import pytest
+import torch
+
+from solvers import SpectralCovariance
+from solvers.posteriors.covariances import Stationary
+
+f64 = torch.float64
+
+
+def spectrum(height: int, width: int) -> torch.Tensor:
+    """An even power spectrum, whole, [H, W]."""
+    rows, columns = torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)
+    return 1 / (0.02 + rows.double() ** 2 + 2 * columns.double() ** 2)
+
+
+def matrix(apply, height: int, width: int) -> torch.Tensor:
+    """The map as a matrix, from its products with all pixels."""
+    n = height * width
+    pixels = torch.eye(n, dtype=f64).view(n, 1, height, width)
+    return apply(pixels).flatten(1)
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 3), (3, 4)])
+@pytest.mark.parametrize("sigma", [0.5, 4.0])
+def test_it_is_the_posterior_covariance_of_a_stationary_gaussian(size, sigma):
+    half = spectrum(*size)[:, : size[1] // 2 + 1]
+    S = matrix(Stationary(half).product, *size)
+    truth = sigma**2 * torch.linalg.solve(S + sigma**2 * torch.eye(len(S), dtype=f64), S)
+    x = torch.zeros(1, 1, *size, dtype=f64)
+    _, found = SpectralCovariance(half).around(lambda x, sigma: x, x, sigma)
+    torch.testing.assert_close(matrix(found.product, *size), truth)
+    root = matrix(found.root, *size)
+    torch.testing.assert_close(root @ root, truth)
+    _, wrong = SpectralCovariance(2 * half).around(lambda x, sigma: x, x, sigma)
+    assert (matrix(wrong.product, *size) - truth).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 3), (3, 4)])
+def test_its_scale_is_the_mean_variance_of_a_pixel(size):
+    """Over all frequencies, of which the half spectrum has some once and others for two."""
+    half = spectrum(*size)[:, : size[1] // 2 + 1]
+    x = torch.zeros(1, 1, *size, dtype=f64)
+    _, found = SpectralCovariance(half, lambda sigma: 0.03).around(lambda x, sigma: x, x, 1.0)
+    variances = matrix(found.product, *size).diagonal()
+    torch.testing.assert_close(variances, torch.full_like(variances, 0.03))
+
+
+def test_a_spectrum_of_another_size_is_refused():
+    x = torch.zeros(1, 1, 4, 4)
+    with pytest.raises(ValueError, match="got \\[4, 4\\]; make it for this size"):
+        SpectralCovariance(torch.ones(4, 4)).around(lambda x, sigma: x, x, 1.0)
