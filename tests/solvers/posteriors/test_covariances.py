@@ -1,4 +1,4 @@
-"""Covariances of clean images: the Wiener one is exact for stationary images, and scaled rightly."""
+"""Covariances of clean images: the Wiener one is exact for stationary images, scaled rightly."""
 
 import pytest
 import torch
