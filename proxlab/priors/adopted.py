@@ -23,8 +23,7 @@ from proxlab.priors.contract import (
     lacking,
 )
 from proxlab.priors.denoiser_prior import DenoiserPrior
-from proxlab.priors.jacobians.contract import PROBES
-from proxlab.priors.jacobians.spread import spread
+from proxlab.priors.jacobians.spread import SpreadOfMean
 from solvers.protocols import HasProxAndValue, Selectable
 
 LEVEL_WORDS = ("sigma", "noise", "std")
@@ -86,7 +85,7 @@ class Network(Denoiser):
         return torch.cat([self.network(one, level) for one, level in rows])
 
 
-class _Declared:
+class _Declared(SpreadOfMean):
     """An object with a prox, its claims gathered; what it can do besides it can do here."""
 
     def __init__(self, thing: HasProx):
@@ -113,12 +112,6 @@ class _Declared:
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The object's own prox. Raises ValueError for what `Prior.prox` refuses."""
         return torch.cat([thing.prox(one, s) for thing, one, s in self._asked(v, sigma)])
-
-    def spread(
-        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
-    ) -> Tensor:
-        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
-        return spread(self, v, sigma, probes, seed)
 
     def _prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor | None]:
         found = [

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from proxlab.priors.arguments import network_images
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
-from proxlab.priors.jacobians.contract import PROBES
-from proxlab.priors.jacobians.spread import spread
+from proxlab.priors.jacobians.spread import SpreadOfMean
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class DnCNNConfig:
             )
 
 
-class DnCNNDenoiser(Denoiser):
+class DnCNNDenoiser(SpreadOfMean, Denoiser):
     """A denoiser of one network for all noise levels; it is the prox of nothing and has no value.
 
     A network of one channel takes a colour image as so many gray ones, a network of three takes
@@ -78,12 +77,6 @@ class DnCNNDenoiser(Denoiser):
         """
         x, _ = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         return self.network(x).view_as(v)
-
-    def spread(
-        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
-    ) -> Tensor:
-        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
-        return spread(self, v, sigma, probes, seed)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """All parameters for an optimiser, at a sixth of the rate of a potential's filters."""

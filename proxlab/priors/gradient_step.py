@@ -28,8 +28,7 @@ from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.gradients import stopped
 from proxlab.priors.inversion import NO_GRADIENT, invert
 from proxlab.priors.jacobians.autograd import AutogradJacobian
-from proxlab.priors.jacobians.contract import PROBES
-from proxlab.priors.jacobians.spread import spread
+from proxlab.priors.jacobians.spread import SpreadOfMean
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from solvers.spectrum import jacobian_spectrum
 
@@ -38,7 +37,7 @@ EVERYWHERE = slice(None), slice(None)
 """All rows and columns."""
 
 
-class GradientStep(Denoiser):
+class GradientStep(SpreadOfMean, Denoiser):
     """The gradient step of a CRATE denoiser or a U-Net, for the images that the network takes."""
 
     def __init__(
@@ -107,12 +106,6 @@ class GradientStep(Denoiser):
     def jacobian(self, v: Tensor, sigma: float | Tensor) -> AutogradJacobian:
         """The Jacobian of f at v: symmetric, as f is a gradient. Raises as `prox`."""
         return AutogradJacobian(self.prox, v, sigma, self.name, symmetric=True)
-
-    def spread(
-        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
-    ) -> Tensor:
-        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
-        return spread(self, v, sigma, probes, seed)
 
     def slope(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The noise that f sees, a grad g(v) = v - f(v), [B, C, H, W]. Raises as `prox`."""

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from proxlab.priors.arguments import network_images, up_to
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
-from proxlab.priors.jacobians.contract import PROBES
-from proxlab.priors.jacobians.spread import spread
+from proxlab.priors.jacobians.spread import SpreadOfMean
 from proxlab.priors.mirror import mirrored
 
 HALVINGS = 3
@@ -57,7 +56,7 @@ class UNetConfig:
             raise ValueError(f"a smoothing is at least 0 and finite, got {self.smoothing}")
 
 
-class UNetDenoiser(Denoiser):
+class UNetDenoiser(SpreadOfMean, Denoiser):
     """A denoiser, f(v, sigma) = v + network(v, sigma); it is the prox of nothing and has no value.
 
     A network of one channel takes a colour image as so many gray ones, a network of three takes
@@ -103,12 +102,6 @@ class UNetDenoiser(Denoiser):
         """
         x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         return (x + self._noise(x, s)).view_as(v)
-
-    def spread(
-        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
-    ) -> Tensor:
-        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
-        return spread(self, v, sigma, probes, seed)
 
     def squared_noise(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """|network(v)|^2 pixel by pixel, the shape of v; a `GradientStep` takes half its sum.

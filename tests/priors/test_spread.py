@@ -205,3 +205,10 @@ def test_signs_are_on_one_grid_at_a_time():
     first, second = (list(z) for z in autograd._signs(v, 19, torch.Generator().manual_seed(0)))
     assert len(first) == len(second) == 9
     assert torch.equal(sum(z.abs() for z in first), torch.ones_like(v))
+
+
+def test_one_probe_tells_no_error_and_is_refused():
+    v = torch.rand(1, 1, 8, 8)
+    with pytest.raises(ValueError, match="at least 2 probes, got 1; take 72"):
+        proxlab.load("unet-gray-small").spread(v, 0.1, probes=1)
+    assert (proxlab.load("lpn-gray-small").spread(v, 0.1, probes=1) > 0).all()  # exact

@@ -16,14 +16,13 @@ from proxlab.operators.noise import noise_level
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
-from proxlab.priors.jacobians.contract import PROBES
-from proxlab.priors.jacobians.spread import spread
+from proxlab.priors.jacobians.spread import SpreadOfMean
 
 DOUBT = 0.25
 """Unit of the network's output at a missing pixel, as sigma is the unit at a seen one."""
 
 
-class Completion(Denoiser):
+class Completion(SpreadOfMean, Denoiser):
     """A completion of gray images, or of colour images channel by channel.
 
         model = proxlab.load("crate-completion")
@@ -66,12 +65,6 @@ class Completion(Denoiser):
         """The estimate where nothing is missing, [B, C, H, W]. Raises as `CrateDenoiser.prox`."""
         check_images(v)
         return self.complete(v, torch.ones_like(v[:1, :1]), sigma)
-
-    def spread(
-        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
-    ) -> Tensor:
-        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
-        return spread(self, v, sigma, probes, seed)
 
     def complete(self, y: Tensor, seen: Tensor, sigma: float | Tensor) -> Tensor:
         """The whole image [B, C, H, W] behind y, whose pixels count where `seen` is 1.

@@ -21,8 +21,7 @@ from proxlab.priors.arguments import network_images, up_to
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.crate.attention import Windows
 from proxlab.priors.crate.layers import DecoderLayer, EncoderLayer, by_strips
-from proxlab.priors.jacobians.contract import PROBES
-from proxlab.priors.jacobians.spread import spread
+from proxlab.priors.jacobians.spread import SpreadOfMean
 
 SPREAD = 0.1
 """Rough standard deviation of an image in a neighbourhood."""
@@ -99,7 +98,7 @@ class Layer(NamedTuple):
     """U^T, [K, p, d]."""
 
 
-class CrateDenoiser(Denoiser):
+class CrateDenoiser(SpreadOfMean, Denoiser):
     """A denoiser; its estimate of the clean image is called `prox` because solvers call that.
 
     A network of one channel takes a colour image as so many gray ones, a network of three takes
@@ -150,12 +149,6 @@ class CrateDenoiser(Denoiser):
         x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
         noise = self.image(self.tokens(x, s), s, x.shape[2:])
         return (x - s.view(-1, 1, 1, 1) * noise).view_as(v)
-
-    def spread(
-        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
-    ) -> Tensor:
-        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`."""
-        return spread(self, v, sigma, probes, seed)
 
     def encode(self, v: Tensor, sigma: float | Tensor) -> Iterator[Layer]:
         """The encoder layer by layer, on h x w patches, one every `stride` pixels.

@@ -46,7 +46,7 @@ def spread(
     (`AutogradJacobian.diagonal`), and where it does not exceed its own standard error, that stands
     in its place: no pixel is called sure for want of probes. `jacobian(...).diagonal()` has both.
     It is of the noise alone: an operator before it, or a prox that was trained for other images,
-    it does not know. Raises as the prox, and ValueError for a sigma of 0 and for probes below 1.
+    it does not know. Raises as the prox, and ValueError for a sigma of 0 and for too few probes.
 
     >>> from proxlab.priors.jacobians.spread import spread
     >>> prior, v = proxlab.load("unet-gray-small"), torch.full((1, 1, 16, 16), 0.5)
@@ -60,6 +60,24 @@ def spread(
     if not bool((levels > 0).all()):
         raise ValueError("a spread is of images with noise, sigma > 0, got sigma = 0")
     value, error = jacobian(prior, v.detach(), sigma).diagonal(probes, seed)
-    error = torch.where(error.isfinite(), error, 0)
+    if not bool(error.isfinite().all()):
+        raise ValueError(
+            f"an estimated spread takes at least 2 probes, got {probes}; take {PROBES}"
+        )
     deviation = levels.view(-1, 1, 1, 1) * torch.maximum(value, error).clamp(min=0).sqrt()
     return stopped(NO_GRADIENT, deviation.detach(), v, levels)
+
+
+class SpreadOfMean:
+    """The method `spread` of a prior whose prox is taken for a posterior mean."""
+
+    def spread(
+        self: Prior, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
+    ) -> Tensor:
+        """Standard deviation of each pixel of the prox, [B, C, H, W]: see `jacobians.spread`.
+
+        >>> v = torch.rand(1, 1, 8, 8)
+        >>> proxlab.load("unet-gray-small").spread(v, 0.1, probes=8).shape
+        torch.Size([1, 1, 8, 8])
+        """
+        return spread(self, v, sigma, probes, seed)
