@@ -40,10 +40,6 @@ class KRival:
     """Whether it takes a source of fresh noise. The noise of Heun's churn is torch's own, so its
     samples depend on the batch."""
 
-    def steps(self, evaluations: int) -> int:
-        """Most steps that cost no more than so many evaluations."""
-        return (evaluations + self.costs - 1) // self.costs
-
     def sample(
         self,
         denoise: Denoise,

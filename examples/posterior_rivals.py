@@ -50,6 +50,15 @@ class Cell(NamedTuple):
         return centre + normal(mean, generator) @ root.T
 
 
+def renoised(
+    x: Tensor, clean: Tensor, levels: tuple[float, float], fresh: float, generator: torch.Generator
+) -> Tensor:
+    """The clean image with noise of the second level, `fresh` of it new, the rest that of x."""
+    sigma, following = levels
+    kept = (following**2 - fresh**2) ** 0.5
+    return clean + kept * (x - clean) / sigma + fresh * normal(x, generator)
+
+
 Rival = Callable[[Cell, int, torch.Generator], Tensor]
 
 
@@ -89,8 +98,7 @@ class PiGDM:
                 (slope,) = torch.autograd.grad(mean, asked, pull)
             clean = mean.detach() + sigma**2 * slope
             fresh = self.eta * following * (1 - (following / sigma) ** 2) ** 0.5
-            kept = (following**2 - fresh**2) ** 0.5
-            x = clean + kept * (x - clean) / sigma + fresh * normal(x, generator)
+            x = renoised(x, clean, (sigma, following), fresh, generator)
         return x
 
 
@@ -130,8 +138,8 @@ class DiffPIR:
         )
         for sigma, following in pairwise(levels):
             clean = cell.given(cell.denoise(x, sigma), sigma**2 / self.weight, None)
-            kept, new = (1 - self.fresh) ** 0.5, self.fresh**0.5
-            x = clean + following * (kept * (x - clean) / sigma + new * normal(x, generator))
+            fresh = following * self.fresh**0.5
+            x = renoised(x, clean, (sigma, following), fresh, generator)
         return x
 
 
@@ -153,7 +161,6 @@ class PnPDM:
             for sigma, following in pairwise([*falling(rho, rho / 4, self.inner), 0.0]):
                 clean = cell.denoise(u, sigma)
                 fresh = following * (1 - (following / sigma) ** 2) ** 0.5
-                kept = following**2 / sigma
-                u = clean + kept * (u - clean) / sigma + fresh * normal(u, generator)
+                u = renoised(u, clean, (sigma, following), fresh, generator)
             x = u
         return cell.given(x, self.low**2, generator)

@@ -72,6 +72,10 @@ class Contestant(NamedTuple):
     own: tuple[float | None, ...] = (None,)
     costs: int = 1
 
+    def steps(self, evaluations: int) -> int:
+        """Most steps that cost no more than so many evaluations, the last of them one."""
+        return (evaluations + self.costs - 1) // self.costs
+
 
 def restricted(model, x, times, noise, eta) -> Tensor:
     """Restricted steps of order 2 by the posterior mean."""
@@ -154,8 +158,7 @@ def tune(name: str, model: ScoreModel, judge, real: Tensor, n: int, images: Tens
     one = contestants(images)[name]
 
     def distance(grid: Grid, own, evaluations: int) -> float:
-        steps = (evaluations + one.costs - 1) // one.costs
-        made = digits(one, model, grid.times(model, steps), own, n)
+        made = digits(one, model, grid.times(model, one.steps(evaluations)), own, n)
         return frechet_distance(digit_features(made, judge), real)
 
     tried = []
@@ -182,8 +185,7 @@ def final(rows: list[dict], model: ScoreModel, judge, n: int, steps: Sequence[in
     for row in rows:
         one = contestants(images)[row["sampler"]]
         for evaluations in steps:
-            count = (evaluations + one.costs - 1) // one.costs
-            times = Grid(*row["grid"]).times(model, count)
+            times = Grid(*row["grid"]).times(model, one.steps(evaluations))
             found = judge_digits(digits(one, model, times, row["own"], n), judge, real)
             print(
                 f"{row['sampler']:22s} {evaluations:3d}  {found['frechet_distance']:6.2f} "
