@@ -86,29 +86,6 @@ def krylov(apply: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Kryl
     return Krylov(basis, table)
 
 
-def root_times(
-    apply: Callable[[Tensor], Tensor], z: Tensor, products: int
-) -> tuple[Tensor, PerImage]:
-    """M^(1/2) z for the symmetric nonnegative map M = `apply`, z [B, ...], by so many calls of it.
-
-    |z| Q T^(1/2) e_1, with Q the Krylov basis that begins with z and T = Q^T M Q [Golub13, Sec.
-    10.3]. Of a map that is not symmetric the symmetric part on that space is taken, of negative
-    eigenvalues zero. Beside it |T - T^T| / |T|, [B], which tells.
-    """
-    products = min(products, z[0].numel())
-    space = krylov(apply, z, products)
-    table = space.table[:, :products]
-    skew = (table - table.mT).flatten(1).norm(dim=1)
-    skew = skew / table.flatten(1).norm(dim=1).clamp(min=torch.finfo(table.dtype).tiny)
-    values, vectors = torch.linalg.eigh((table + table.mT) / 2)
-    weights = vectors @ (values.clamp(min=0).sqrt() * vectors[:, 0])[..., None]
-    weights = weights[..., 0] * z.flatten(1).norm(dim=1, keepdim=True)
-    root = torch.zeros_like(z)
-    for weight, q in zip(weights.unbind(1), space.basis, strict=False):
-        root += per_image(weight.to(q), q) * q
-    return root, skew
-
-
 def jacobian_spectrum(
     prox: Callable[[Tensor], Tensor],
     v: Tensor,

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from solvers.spectrum import root_times
+from solvers.posteriors.roots import root_times
 
 Prox = Callable[[Tensor, float, float], Tensor]
 """`solvers.diffusion.proximal.LogDensityProx`."""

@@ -14,8 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from solvers.posteriors.roots import root_times
 from solvers.protocols import per_image
-from solvers.spectrum import root_times
 
 ASYMMETRY = 0.01
 """|C - C^T| / |C|, on the space that a root searches, above which a map is no covariance."""
