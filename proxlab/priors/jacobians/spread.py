@@ -69,7 +69,12 @@ def spread(
 
 
 class SpreadOfMean:
-    """The method `spread` of a prior whose prox is taken for a posterior mean."""
+    """The method `spread` of a prior whose prox is taken for a posterior mean.
+
+    >>> from proxlab.priors.jacobians.spread import SpreadOfMean
+    >>> isinstance(proxlab.load("unet-gray-small"), SpreadOfMean)
+    True
+    """
 
     def spread(
         self: Prior, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
