@@ -34,6 +34,7 @@ __all__ = [
     "metrics",
     "models",
     "operators",
+    "posterior_quality",
     "restore",
     "sample",
     "seam_error",
@@ -53,6 +54,7 @@ _HOMES = {
     "estimate_noise": "operators.noise_estimate",
     "load": "checkpoints",
     "models": "checkpoints",
+    "posterior_quality": "posteriors.quality",
     "restore": "jobs",
     "sample": "sampling",
     "seam_error": "tiled",
@@ -76,6 +78,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.images import metrics
     from proxlab.jobs import restore
     from proxlab.operators.noise_estimate import estimate_noise
+    from proxlab.posteriors.quality import posterior_quality
     from proxlab.priors import classical
     from proxlab.priors.denoiser_prior import DenoiserPrior
     from proxlab.priors.explicit_prior import ExplicitPrior

@@ -32,6 +32,12 @@ ROOMS = {
         "proxlab.machine",
         "solvers",
     ),
+    "proxlab.posteriors": (
+        "proxlab.operators",
+        "proxlab.priors",
+        "proxlab.restoration",
+        "solvers",
+    ),
     "proxlab.model_kinds": ("proxlab.priors", "proxlab.diffusion"),
     "proxlab.checkpoints": (
         "proxlab.model_kinds",
@@ -41,7 +47,7 @@ ROOMS = {
     ),
     "proxlab.named_priors": ("proxlab.checkpoints", "proxlab.priors"),
     "proxlab.tiled": ("proxlab.named_priors", "proxlab.priors"),
-    "proxlab.jobs": ("proxlab.named_priors", "proxlab.restoration"),
+    "proxlab.jobs": ("proxlab.named_priors", "proxlab.posteriors", "proxlab.restoration"),
     "proxlab.sampling": ("proxlab.checkpoints", "proxlab.diffusion", "solvers"),
     "proxlab.training": (
         "proxlab.checkpoints",

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from examples import posterior_laboratory as laboratory
-from examples.posterior_rivals import DAPS, DiffPIR, PiGDM, PnPDM
+from examples.posteriors import laboratory
+from examples.posteriors.rivals import DAPS, DiffPIR, PiGDM, PnPDM
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Samplers of posteriors judged where the posterior is exact: mixtures seen through a matrix.
 
-    python -m examples.posterior_laboratory --seeds 100 101
+    python -m examples.posteriors.laboratory --seeds 100 101
 
 A cell is a mixture of Gaussians in 16 or 64 dimensions, a matrix (a mask, a blur or a random one)
 and a level of noise. Every sampler draws 800 points; printed are the sliced W2 distance from exact
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import solvers
-from examples.posterior_rivals import DAPS, Cell, DiffPIR, PiGDM, PnPDM, Rival, falling
+from examples.posteriors.rivals import DAPS, Cell, DiffPIR, PiGDM, PnPDM, Rival, falling
 from proxlab.priors.exact.mixtures import Mixture
 from solvers.posteriors.covariances import Applied
 
