@@ -23,7 +23,7 @@ WINDOW = 7
 
 @dataclass(frozen=True)
 class PosteriorQuality:
-    """What samples of posteriors hold of the truths, see `posterior_quality`.
+    """Figures of how far samples of posteriors hold what they say, see `posterior_quality`.
 
     >>> samples, truth = torch.randn(19, 2, 1, 32, 32), torch.randn(2, 1, 32, 32)
     >>> quality = proxlab.posterior_quality(samples, truth)   # all of one law
@@ -54,7 +54,7 @@ class PosteriorQuality:
 def posterior_quality(
     samples: Tensor, truth: Tensor, levels: Sequence[float] = LEVELS
 ) -> PosteriorQuality:
-    """Judge samples [n, B, ...] of the posteriors of B measurements by the truths [B, ...].
+    """Quality of samples [n, B, ...] of the posteriors of B measurements by the truths [B, ...].
 
     Levels of intervals for which n is too small are left out: a level takes 2 / (1 - level) - 1.
     Raises ValueError for fewer than 3 samples, for shapes that do not go together and for entries
