@@ -11,7 +11,7 @@ from torch import Tensor
 from proxlab.checkpoints import load_diffusion
 from proxlab.diffusion.mean_prox import DenoiserDiffusion
 from proxlab.diffusion.models import DiffusionModel, ProxDM, ScoreModel
-from proxlab.diffusion.sample_noise import SampleNoise
+from proxlab.sample_noise import SampleNoise
 from solvers import Restricted, proxdm, score, uniform_grid
 from solvers.diffusion.proximal import Sample, StepKind
 from solvers.noise import Noise

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "solvers": (),
     "proxlab.machine": (),
+    "proxlab.sample_noise": (),
     "proxlab.foreign_weights": (),
     "proxlab.images": (),
     "proxlab.operators": ("proxlab.images", "solvers"),
@@ -36,6 +37,7 @@ ROOMS = {
         "proxlab.operators",
         "proxlab.priors",
         "proxlab.restoration",
+        "proxlab.sample_noise",
         "solvers",
     ),
     "proxlab.model_kinds": ("proxlab.priors", "proxlab.diffusion"),
@@ -48,7 +50,12 @@ ROOMS = {
     "proxlab.named_priors": ("proxlab.checkpoints", "proxlab.priors"),
     "proxlab.tiled": ("proxlab.named_priors", "proxlab.priors"),
     "proxlab.jobs": ("proxlab.named_priors", "proxlab.posteriors", "proxlab.restoration"),
-    "proxlab.sampling": ("proxlab.checkpoints", "proxlab.diffusion", "solvers"),
+    "proxlab.sampling": (
+        "proxlab.checkpoints",
+        "proxlab.diffusion",
+        "proxlab.sample_noise",
+        "solvers",
+    ),
     "proxlab.training": (
         "proxlab.checkpoints",
         "proxlab.priors",

@@ -8,7 +8,7 @@ import torch
 import proxlab
 from proxlab import checkpoints
 from proxlab.diffusion.mean_prox import DenoiserDiffusion
-from proxlab.diffusion.sample_noise import SampleNoise
+from proxlab.sample_noise import SampleNoise
 from proxlab.sampling import batches, sample
 from solvers import VP, JacobianSpread, Restricted, even_grid, proxdm, score, uniform_grid
 from tests.tiny_diffusion import tiny_prox, tiny_score

@@ -55,6 +55,9 @@ class Capabilities:
     """Pixels from one line at which an image may be cut to the next."""
     parts: bool = False
     """Whether it has `prox_and_part`, see `HasParts`."""
+    most_probable: bool = False
+    """Whether its prox is a most probable image by construction, and so no posterior mean: its
+    Jacobian is then no covariance."""
 
     def __post_init__(self):
         if not 0 <= self.alpha <= 1:

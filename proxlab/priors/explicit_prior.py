@@ -30,14 +30,9 @@ class ExplicitPrior(Prior):
     >>> from deepinv.optim import L2, PGD
     >>> prior = proxlab.ExplicitPrior(proxlab.load("tv"))
     >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((16, 16), 0.5), noise=0.05)
-    >>> solver = PGD(prior, L2(), stepsize=0.9, lambda_reg=1 / 0.9, g_param=0.05)
-    Traceback (most recent call last):
-        ...
-    AttributeError: 'L2' object has no attribute 'explicit_prior'
+    >>> solver = PGD(L2(0.05), prior, stepsize=0.05**2, lambda_reg=0.05**-2, g_param=0.05)
     >>> solver(op(torch.rand(1, 1, 16, 16)), op).shape
-    Traceback (most recent call last):
-        ...
-    NameError: name 'solver' is not defined
+    torch.Size([1, 1, 16, 16])
     """
 
     def __init__(self, prior):

@@ -16,8 +16,7 @@ from torch import Tensor
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
 from proxlab.priors.gradients import stopped
-from proxlab.priors.jacobians.contract import PROBES
-from proxlab.priors.jacobians.spread import NO_MEAN
+from proxlab.priors.jacobians.spread import SpreadOfMean
 from proxlab.priors.weighted_length import WeightedLength, lengths
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
@@ -31,7 +30,7 @@ NO_GRADIENT = (
 )
 
 
-class TV:
+class TV(SpreadOfMean):
     """Isotropic total variation, R_sigma(x) = sigma^2 * weight * sum |grad x|. [Rudin92]
 
     Each channel is an image of its own. The prox p at v lies within accuracy |v| of the true one,
@@ -57,7 +56,7 @@ class TV:
 
     name = "tv"
     sigma_range = (0.0, 1.0)
-    capabilities = Capabilities(convex=True, default_weight=1.5)
+    capabilities = Capabilities(convex=True, default_weight=1.5, most_probable=True)
     """Not exact: to `accuracy`, not to rounding. The default weight is near the best for blur and
     missing pixels on training images."""
 
@@ -91,18 +90,6 @@ class TV:
         """The prox x of R_sigma at v, and R_sigma(x) [B] in float64."""
         x = self.prox(v, sigma)
         return x, self.value(x, sigma)
-
-    def spread(
-        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
-    ) -> Tensor:
-        """Never given: raises ValueError, for the Jacobian of this prox is no error bar.
-
-        >>> proxlab.classical.TV().spread(torch.rand(1, 1, 8, 8), 0.1)
-        Traceback (most recent call last):
-            ...
-        ValueError: tv has no spread: its prox is a most probable image, not a mean, ...
-        """
-        raise ValueError(f"{self.name} has no spread: {NO_MEAN}")
 
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """R_sigma(x), [B] in float64, by forward differences inside the image. Raises as `prox`."""

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
-from proxlab.priors.jacobians.contract import PROBES
-from proxlab.priors.jacobians.spread import NO_MEAN
+from proxlab.priors.jacobians.spread import SpreadOfMean
 from solvers.protocols import Image, PerImage
 
 WAVELET_WEIGHT = 13.0
@@ -27,7 +26,7 @@ WAVELET_WEIGHT = 13.0
 best on held-out photographs with that noise, as are the moments and the depth below."""
 
 
-class Wavelets:
+class Wavelets(SpreadOfMean):
     """The l1 norm of an image's details, R_sigma(x) = sigma^2 * weight * sum |detail|. [Donoho94]
 
     Its prox shrinks every detail by sigma^2 * weight and leaves the coarse image alone; each
@@ -48,7 +47,7 @@ class Wavelets:
 
     name = "wavelets"
     sigma_range = (0.0, 1.0)
-    capabilities = Capabilities(exact=True, convex=True)
+    capabilities = Capabilities(exact=True, convex=True, most_probable=True)
 
     def __init__(self, weight: float = WAVELET_WEIGHT, moments: int = 4, depth: int = 3):
         if not 0 < weight < float("inf"):
@@ -75,18 +74,6 @@ class Wavelets:
         """The prox x of R_sigma at v, and R_sigma(x) [B] in float64."""
         c = self._shrunk(v, sigma)
         return self._synthesis(c), self._value(c, sigma)
-
-    def spread(
-        self, v: Tensor, sigma: float | Tensor, probes: int = PROBES, seed: int = 0
-    ) -> Tensor:
-        """Never given: raises ValueError, for the Jacobian of this prox is no error bar.
-
-        >>> proxlab.classical.Wavelets().spread(torch.rand(1, 1, 8, 8), 0.1)
-        Traceback (most recent call last):
-            ...
-        ValueError: wavelets has no spread: its prox is a most probable image, not a mean, ...
-        """
-        raise ValueError(f"{self.name} has no spread: {NO_MEAN}")
 
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """R_sigma(x), [B] in float64; raises as `prox`."""

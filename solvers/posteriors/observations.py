@@ -20,6 +20,10 @@ from solvers.posteriors.covariances import CovarianceMatrix
 from solvers.protocols import dot
 
 
+ROUNDING = 16
+"""Units in the last place of a misfit below which no residual is asked for."""
+
+
 class Observation(Protocol):
     """A measurement y [B, ...] of images."""
 
@@ -31,6 +35,10 @@ class Observation(Protocol):
 @dataclass
 class LinearObservation:
     """y = A x + s e for any linear A: the system is solved by conjugate gradients.
+
+    It is solved in units of the noise, until its residual r has |r| <= tol sqrt(entries of y). Then
+    the error e of a draw has (e, P^-1 e) <= |r|^2, P the covariance of x given y: tol of a
+    deviation of the posterior for each entry of y, or less.
 
     Raises ValueError for a variance that is not positive.
 
@@ -49,8 +57,8 @@ class LinearObservation:
     y: Tensor
     variance: float | Tensor
     """s^2, positive, or one for each entry of y, broadcast against it."""
-    tol: float = 1e-4
-    """Residual of the system over its right-hand side."""
+    tol: float = 1e-2
+    """Error of a draw in posterior deviations, for each entry of y."""
     max_steps: int = 500
     products: int = field(default=0, init=False)
     """Products with A C A^T so far, of the image that took most in each draw."""
@@ -72,38 +80,41 @@ class LinearObservation:
         >>> by.draw(torch.zeros(1, 2), matrix, torch.zeros_like)   # half way
         tensor([[0.5000, 0.5000]])
         """
+        deviation = self.variance**0.5
         moved = mean + matrix.root(normal_like(mean, noise))
-        seen = self.y + self._deviation() * normal_like(self.y, noise)
-        misfit = seen - self.forward(moved)
+        white = normal_like(self.y, noise)
+        misfit = (self.y - self.forward(moved)) / deviation + white
+
+        def back(w: Tensor) -> Tensor:
+            return matrix.product(self.adjoint(w / deviation))
 
         def system(w: Tensor) -> Tensor:
-            return self.forward(matrix.product(self.adjoint(w))) + self.variance * w
+            return self.forward(back(w)) / deviation + w
 
+        # in float32 no answer is nearer, relative to where the search begins
+        floor = ROUNDING * torch.finfo(misfit.dtype).eps / self.tol
         found = conjugate_gradient(
             system,
             lambda w: misfit - system(w),
             torch.zeros_like(misfit),
-            scale=dot(misfit, misfit).sqrt().clamp(min=torch.finfo(mean.dtype).tiny),
+            scale=dot(misfit, misfit).sqrt().mul(floor).clamp(min=misfit[0].numel() ** 0.5),
             tol=self.tol,
             max_steps=self.max_steps,
         )
         self.products += int(found.steps.max())
         if (found.residual > self.tol).any():
             self._say(float(found.residual.max()))
-        return moved + matrix.product(self.adjoint(found.x))
+        return moved + back(found.x)
 
     def _say(self, residual: float) -> None:
         if not self.stopped_short:
             warnings.warn(
-                f"a draw stopped short of tol = {self.tol:g} at a relative residual of "
+                f"a draw stopped short of tol = {self.tol:g} posterior deviations at "
                 f"{residual:.1e}; raise max_steps or tol (said once, all are counted in "
                 "stopped_short)",
                 stacklevel=3,
             )
         self.stopped_short += 1
-
-    def _deviation(self) -> float | Tensor:
-        return self.variance**0.5
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ def spread(
     (`AutogradJacobian.diagonal`), and where it does not exceed its own standard error, that stands
     in its place: no pixel is called sure for want of probes. `jacobian(...).diagonal()` has both.
     It is of the noise alone: an operator before it, or a prox that was trained for other images,
-    it does not know. Raises as the prox, and ValueError for a sigma of 0 and for too few probes.
+    it does not know. Raises as the prox, and ValueError for a sigma of 0, for too few probes, and
+    of a prior whose prox is a most probable image.
 
     >>> from proxlab.priors.jacobians.spread import spread
     >>> prior, v = proxlab.load("unet-gray-small"), torch.full((1, 1, 16, 16), 0.5)
@@ -54,6 +55,8 @@ def spread(
     >>> s.shape, bool((s > 0).all()), bool(s.mean() < 0.1)
     (torch.Size([1, 1, 16, 16]), True, True)
     """
+    if prior.capabilities.most_probable:
+        raise ValueError(f"{prior.name} has no spread: {NO_MEAN}")
     check_probes(probes, seed)
     check_images(v)
     levels = noise_levels(prior.name, v, sigma, prior.sigma_range, v.dtype)
@@ -69,7 +72,7 @@ def spread(
 
 
 class SpreadOfMean:
-    """The method `spread` of a prior whose prox is taken for a posterior mean.
+    """The method `spread` of a prior, refused where its prox is no posterior mean.
 
     >>> from proxlab.priors.jacobians.spread import SpreadOfMean
     >>> isinstance(proxlab.load("unet-gray-small"), SpreadOfMean)
@@ -84,5 +87,9 @@ class SpreadOfMean:
         >>> v = torch.rand(1, 1, 8, 8)
         >>> proxlab.load("unet-gray-small").spread(v, 0.1, probes=8).shape
         torch.Size([1, 1, 8, 8])
+        >>> proxlab.classical.TV().spread(v, 0.1)
+        Traceback (most recent call last):
+            ...
+        ValueError: tv has no spread: its prox is a most probable image, not a mean, ...
         """
         return spread(self, v, sigma, probes, seed)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from proxlab.diffusion.sample_noise import SampleNoise, box_muller
+from proxlab.sample_noise import SampleNoise, box_muller
 from solvers import proxdm, uniform_grid
 
 SHAPE = (1, 4, 5)
