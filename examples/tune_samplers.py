@@ -24,8 +24,8 @@ from examples.k_diffusion_rivals import RIVALS
 from proxlab.checkpoints import load_classifier, load_diffusion
 from proxlab.diffusion.digit_quality import digit_features, frechet_distance, judge_digits
 from proxlab.diffusion.models import ScoreModel
-from proxlab.sample_noise import SampleNoise
 from proxlab.images.data_sets import load_digits
+from proxlab.sample_noise import SampleNoise
 from proxlab.sampling import BATCH
 from solvers import VP, Restricted, ScalarSpread, karras_grid, proxdm, uniform_grid
 

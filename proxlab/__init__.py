@@ -21,6 +21,7 @@ __all__ = [
     "DenoiserPrior",
     "Evidence",
     "ExplicitPrior",
+    "Posterior",
     "Recorder",
     "Restoration",
     "Tiled",
@@ -34,6 +35,7 @@ __all__ = [
     "metrics",
     "models",
     "operators",
+    "posterior",
     "posterior_quality",
     "restore",
     "sample",
@@ -47,6 +49,7 @@ _HOMES = {
     "Evidence": "restoration",
     "ExplicitPrior": "priors.explicit_prior",
     "LPN": "priors.lpn.network",
+    "Posterior": "posteriors.samples",
     "Recorder": "priors.recorder",
     "Restoration": "restoration",
     "Tiled": "tiled",
@@ -54,6 +57,7 @@ _HOMES = {
     "estimate_noise": "operators.noise_estimate",
     "load": "checkpoints",
     "models": "checkpoints",
+    "posterior": "jobs",
     "posterior_quality": "posteriors.quality",
     "restore": "jobs",
     "sample": "sampling",
@@ -76,9 +80,10 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.comparison.comparing import compare
     from proxlab.diffusion.mean_prox import DenoiserDiffusion
     from proxlab.images import metrics
-    from proxlab.jobs import restore
+    from proxlab.jobs import posterior, restore
     from proxlab.operators.noise_estimate import estimate_noise
     from proxlab.posteriors.quality import posterior_quality
+    from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical
     from proxlab.priors.denoiser_prior import DenoiserPrior
     from proxlab.priors.explicit_prior import ExplicitPrior

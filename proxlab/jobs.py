@@ -1,5 +1,6 @@
 """Jobs as scripts ask for them: what people bring is made what the rooms take, then handed on."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import numpy as np
@@ -9,7 +10,10 @@ from torch import Tensor
 
 from proxlab import restoration
 from proxlab.named_priors import as_prior
+from proxlab.posteriors.drawing import Wanted, prepared
+from proxlab.posteriors.samples import Posterior, joined
 from proxlab.restoration import Checks, Restoration, Settings
+from solvers.progress import progress_bar
 
 _Kept = TypeVar("_Kept")
 CHECKS = Checks()
@@ -69,6 +73,48 @@ def restore(
     return restoration.restore(
         _tensor(y), op, as_prior(prior), told, init=_tensor(init), progress=progress
     )
+
+
+def posterior(
+    y: Tensor | np.ndarray,
+    op: LinearPhysics,
+    prior: object,
+    n: int = 16,
+    *,
+    steps: int | Iterable[float] = 10,
+    noise: float | Tensor | np.ndarray | str | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    progress: bool = False,
+) -> Posterior:
+    """Draw n of the images that may lie behind y = op(x) + noise: what is sure, and what is not.
+
+    y: measurement [B, ...]; op: as for `restore`; prior: one whose prox is taken for the mean of
+    the images behind a noisy one, as that of a learned denoiser is; an exact one has a covariance
+    by construction, of others the nearest symmetric matrix is taken, which `doubts` of the result
+    tell; steps: number of noise levels, each of them one evaluation of the prior and some products
+    with its Jacobian, or the levels themselves, falling, image units; noise: standard deviation of
+    the measurement in its own units, that of the operator if None, or "auto" for an estimate; seed:
+    sample i of an image depends on (seed, i) and that image alone, to rounding, whatever n and
+    batch; batch: number of samples at once; progress: whether to draw a bar.
+    For Gaussian images the law of the samples is exact; docs/guides/posterior.md says what is
+    measured for photographs, and when not to trust it.
+    Raises ValueError or TypeError on what cannot be, as `restore`; for n, steps or batch below 1,
+    and for tv and wavelets, whose prox is no mean. Sources: see `solvers.posteriors.annealed`.
+
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((32, 32), 0.5), noise=0.05)
+    >>> y = op(torch.linspace(0, 1, 32).expand(1, 1, 32, 32))
+    >>> post = proxlab.posterior(y, op, "lpn-gray-small", n=3, steps=4)
+    >>> post.samples.shape, post.evaluations, post.doubts
+    (torch.Size([3, 1, 1, 32, 32]), 4, ())
+    >>> alone = proxlab.posterior(y, op, "lpn-gray-small", n=1, steps=4)
+    >>> torch.allclose(alone.samples[0], post.samples[0], atol=1e-3)
+    True
+    """
+    wanted = Wanted(n, steps, _tensor(noise), seed, batch)
+    drawing = prepared(_tensor(y), op, as_prior(prior), wanted)
+    with progress_bar(progress, len(drawing.starts) * len(drawing.levels)) as bar:
+        return joined([drawing.part(first, bar.update) for first in drawing.starts])
 
 
 def _tensor(thing: _Kept | np.ndarray) -> _Kept | Tensor:

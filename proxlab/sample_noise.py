@@ -23,8 +23,8 @@ class SampleNoise:
     CPU, in float32, by the method of Box and Muller, which takes as many numbers as it gives.
     """
 
-    def __init__(self, seed: int, indices: range):
-        """Noise of the samples `indices`, the numbers of a batch.
+    def __init__(self, seed: int, indices: range, calls: int = 0):
+        """Noise of the samples `indices`, the numbers of a batch, from call number `calls` on.
 
         Raises ValueError for a seed outside 0 .. 2^64 - 1, and for samples that are not numbered
         one after the other from 0 or later.
@@ -33,7 +33,7 @@ class SampleNoise:
             raise ValueError(f"a seed is a whole number from 0 to 2^64 - 1, got {seed}")
         if not len(indices) or indices[0] < 0 or (len(indices) > 1 and indices.step != 1):
             raise ValueError(f"samples are numbered from 0, one after the other, got {indices}")
-        self.seed, self.indices, self.calls = seed, indices, 0
+        self.seed, self.indices, self.calls = seed, indices, calls
         self._ready: list[Tensor] = []
 
     def __call__(self, x: Tensor) -> Tensor:

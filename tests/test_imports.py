@@ -49,7 +49,12 @@ ROOMS = {
     ),
     "proxlab.named_priors": ("proxlab.checkpoints", "proxlab.priors"),
     "proxlab.tiled": ("proxlab.named_priors", "proxlab.priors"),
-    "proxlab.jobs": ("proxlab.named_priors", "proxlab.posteriors", "proxlab.restoration"),
+    "proxlab.jobs": (
+        "proxlab.named_priors",
+        "proxlab.posteriors",
+        "proxlab.restoration",
+        "solvers",
+    ),
     "proxlab.sampling": (
         "proxlab.checkpoints",
         "proxlab.diffusion",

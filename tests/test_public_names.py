@@ -39,6 +39,7 @@ def test_the_interface_that_scripts_rely_on_is_kept():
         proxlab.operators.inpaint: "mask noise",
         proxlab.operators.ct: "size angles noise detectors detector_spacing pixel_spacing fan",
         proxlab.load: "name",
+        proxlab.posterior: "y op prior n steps seed",
         proxlab.sample: "model n steps kind seed progress",
         proxlab.compare: "priors problems images out",
         proxlab.LPN.prox_and_value: "v sigma",
@@ -82,7 +83,7 @@ def names(arguments: ast.arguments) -> list[str]:
     return [a.arg for a in every]
 
 
-DOORS = {"restore takes 12", "ct takes 10"}
+DOORS = {"restore takes 12", "ct takes 10", "posterior takes 9"}
 """What the public interface promises to scripts, keyword by keyword; inside there are configs."""
 
 

@@ -25,8 +25,8 @@ from examples.diffusers_rivals import RIVALS, Rival
 from proxlab.checkpoints import load_classifier, load_diffusion
 from proxlab.diffusion.digit_quality import digit_features, judge_digits
 from proxlab.diffusion.models import ScoreModel
-from proxlab.sample_noise import SampleNoise
 from proxlab.images.data_sets import load_digits
+from proxlab.sample_noise import SampleNoise
 from proxlab.sampling import BATCH, sample
 from solvers import power_grid, uniform_grid
 from solvers.diffusion.score import LAST_TIME

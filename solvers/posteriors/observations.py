@@ -19,7 +19,6 @@ from solvers.noise import Noise, normal_like
 from solvers.posteriors.covariances import CovarianceMatrix
 from solvers.protocols import dot
 
-
 ROUNDING = 16
 """Units in the last place of a misfit below which no residual is asked for."""
 

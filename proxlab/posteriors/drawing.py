@@ -1,0 +1,184 @@
+"""Samples that are asked for, checked, and then drawn batch by batch: `proxlab.posterior`'s work.
+
+A sample begins at the plain first estimate, which the first level's noise drowns, and goes through
+`solvers.posterior`: at each level noise is added, the prior's prox taken for the mean of what may
+lie behind, its Jacobian for the covariance, and an image drawn from that Gaussian given y.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from numbers import Integral
+
+import torch
+from deepinv.physics import LinearPhysics
+from torch import Tensor
+
+import solvers
+from proxlab.operators.checks import check_operator
+from proxlab.operators.foreign import as_operator
+from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.posteriors.linearised import Linearised
+from proxlab.posteriors.measured import DrawNoise, observed
+from proxlab.posteriors.samples import Posterior
+from proxlab.priors.contract import Prior
+from proxlab.restoration.data_terms import data_term, start
+from proxlab.sample_noise import SampleNoise
+
+HIGH, LOW = 0.2, 0.03
+"""First and last level, image units, of a number of levels; chosen on held-out photographs."""
+PIXELS_AT_ONCE, PIXELS_ON_GPU = 2**18, 2**23
+"""Pixels of a batch of samples, of which `lpn-gray` keeps 0.8 kB each."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Samples as they are asked for.
+
+    Raises ValueError for n, steps or batch below 1, and for a seed that is none.
+
+    >>> from proxlab.posteriors.drawing import Wanted
+    >>> Wanted(n=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: n is a whole number from 1 on, got 0
+    """
+
+    n: int = 16
+    steps: int | Iterable[float] = 10
+    """Number of levels, or the levels, image units."""
+    noise: float | Tensor | str | None = None
+    """Of the measurement, as `proxlab.restore` takes it."""
+    seed: int = 0
+    batch: int | None = None
+    """Samples at once; as many as fit into some memory if None."""
+
+    def __post_init__(self):
+        for what, number in (("n", self.n), ("batch", self.batch), ("steps", self.steps)):
+            if number is not None and not isinstance(number, Iterable) and not _counts(number):
+                raise ValueError(f"{what} is a whole number from 1 on, got {number!r}")
+        if isinstance(self.noise, str) and self.noise != "auto":
+            raise ValueError(f'noise is a number, a tensor or "auto", got {self.noise!r}')
+        SampleNoise(self.seed, range(1))  # refuses what is no seed
+
+    def levels(self, prior: Prior) -> tuple[float, ...]:
+        """Noise levels from the first to the last; ValueError for some that the prior lacks."""
+        least, most = prior.sigma_range
+        if not isinstance(self.steps, Iterable):
+            high, low = min(HIGH, most), min(max(LOW, least), most)
+            ratio = (low / high) ** (1 / max(self.steps - 1, 1))
+            return (*(high * ratio**k for k in range(self.steps - 1)), low)
+        levels = tuple(float(sigma) for sigma in self.steps)
+        outside = [sigma for sigma in levels if not least <= sigma <= most]
+        if outside or not levels:
+            raise ValueError(
+                f"steps are levels that {prior.name} knows, {least:.3g} to {most:.3g}, got "
+                f"{', '.join(f'{sigma:.3g}' for sigma in outside) or 'none'}"
+            )
+        return levels
+
+
+def prepared(y: Tensor, op: LinearPhysics, prior: Prior, wanted: Wanted) -> "Drawing":
+    """The samples that are wanted, checked, none drawn yet.
+
+    Raises ValueError or TypeError for y, op and noise as `proxlab.restore` does, for levels that
+    the prior does not know or that do not fall, and for a prior whose prox is no mean.
+
+    >>> from proxlab.posteriors.drawing import Wanted, prepared
+    >>> op = proxlab.operators.inpaint(torch.ones(8, 8), noise=0.05)
+    >>> y, prior = op(torch.full((1, 1, 8, 8), 0.5)), proxlab.load("lpn-gray-small")
+    >>> drawing = prepared(y, op, prior, Wanted(n=5, steps=2, batch=3))
+    >>> list(drawing.starts), drawing.part(3).samples.shape
+    ([0, 3], torch.Size([2, 1, 1, 8, 8]))
+    """
+    Linearised(prior)  # refuses a prox that is no mean
+    levels, noise = wanted.levels(prior), wanted.noise
+    if isinstance(noise, str):
+        noise = estimate_noise(y, op)
+    data_term(y, op, noise=noise, assumed=None)  # refuses what `restore` refuses
+    with torch.no_grad():
+        y = as_operator(op).usable(y.detach())
+        first = start(y, op)
+        check = check_operator(op, y, first)
+    if check.adjoint_wrong:
+        raise ValueError(check.adjoint_wrong)
+    pixels = PIXELS_AT_ONCE if y.device.type == "cpu" else PIXELS_ON_GPU
+    batch = wanted.batch or max(1, pixels // first.numel())
+    wanted = replace(wanted, noise=noise, batch=batch)
+    return Drawing(y, op, prior, wanted, first, levels, check.doubts)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Samples that `prepared` has checked; any process may draw any batch.
+
+    >>> from proxlab.posteriors.drawing import Wanted, prepared
+    >>> op = proxlab.operators.inpaint(torch.ones(8, 8), noise=0.05)
+    >>> y, prior = op(torch.full((1, 1, 8, 8), 0.5)), proxlab.load("lpn-gray-small")
+    >>> prepared(y, op, prior, Wanted(n=5, steps=2, batch=3)).shape(3)
+    (2, 1, 1, 8, 8)
+    """
+
+    y: Tensor
+    """[B, ...], what says nothing of the images zero."""
+    op: LinearPhysics
+    prior: Prior
+    wanted: Wanted
+    first: Tensor
+    """Plain first estimate, [B, C, H, W]."""
+    levels: tuple[float, ...]
+    doubts: tuple[str, ...]
+    """Sentences on the operator."""
+
+    @property
+    def starts(self) -> range:
+        """Number of the first sample of each batch."""
+        return range(0, self.wanted.n, self.wanted.batch or 1)
+
+    def shape(self, first: int) -> tuple[int, ...]:
+        """Shape of the batch that begins with the sample `first`, (samples, B, C, H, W)."""
+        return min(self.starts.step, self.wanted.n - first), *self.first.shape
+
+    @torch.no_grad()
+    def part(self, first: int, stepped: Callable[[], object] = lambda: None) -> Posterior:
+        """The batch that begins with the sample `first`; `stepped` is called after each level."""
+        shape, prior, noise = self.shape(first), Linearised(self.prior), self.wanted.noise
+        assert not isinstance(noise, str)  # `prepared` has estimated it
+        observation = observed(self.y, self.op, noise, shape[0])
+        x = self.first.repeat(shape[0], 1, 1, 1)
+        states = solvers.posterior(
+            prior.prox,
+            observation,
+            x,
+            self.levels,
+            covariance=prior.covariance,
+            noise=DrawNoise(self.wanted.seed, range(first, first + shape[0])),
+        )
+        for state in states:
+            x = state.x
+            stepped()
+        return Posterior(
+            x.view(shape),
+            self.levels,
+            prior.evaluations,
+            prior.products,
+            (*self.doubts, *_doubts(prior, observation)),
+        )
+
+
+def _doubts(prior: Linearised, observation: solvers.LinearObservation) -> list[str]:
+    said = []
+    if not prior.symmetric:
+        said.append(
+            f"the Jacobian of {prior.prior.name} is not symmetric, so it is no covariance, and the "
+            "nearest symmetric matrix was taken; an lpn-* has a symmetric one"
+        )
+    if observation.stopped_short:
+        said.append(
+            "conjugate gradients did not reach their accuracy in some draws, which are of a wider "
+            "law than they should"
+        )
+    return said
+
+
+def _counts(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool) and int(number) >= 1
