@@ -27,6 +27,7 @@ from solvers.posteriors.covariances import (
     ScalarCovariance,
     SpectralCovariance,
 )
+from solvers.posteriors.guided import guided
 from solvers.posteriors.observations import LinearObservation, Unobserved
 from solvers.primal_dual import condat_vu, pdhg
 from solvers.protocols import DataTerm, HasProxAndValue, HasValue, Prior, Selectable, State
@@ -63,6 +64,7 @@ __all__ = [
     "drs",
     "even_grid",
     "fista",
+    "guided",
     "hqs",
     "jacobian_spectrum",
     "karras_grid",

@@ -76,6 +76,29 @@ def _jacobian_spectrum(draw):
     return lambda: solvers.jacobian_spectrum(lambda v: v / 2, x, step, steps)
 
 
+@target("solvers.guided", 4)
+def _guided(draw):
+    levels = draw(st.lists(numbers(0.5, 0.1), max_size=3))
+    together, variance = draw(mostly((1, 2), (0, 3))), draw(numbers(0.1))
+
+    def call():
+        x = torch.zeros(2, 3)
+        states = list(
+            solvers.guided(
+                lambda u, sigma: u / (1 + sigma**2),
+                solvers.LinearObservation(lambda u: u / 2, lambda u: u / 2, x, variance),
+                x,
+                levels,
+                covariance=solvers.JacobianCovariance(1),
+                together=together,
+                noise=torch.Generator().manual_seed(0),
+            )
+        )
+        assert len(states) == len(levels) and states[-1].x.shape == x.shape
+
+    return call
+
+
 @target(
     "solvers.posterior",
     16,
