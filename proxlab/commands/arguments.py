@@ -60,23 +60,31 @@ def _models(models: argparse.ArgumentParser) -> None:
     """None of its own."""
 
 
-def _restore(restore: argparse.ArgumentParser) -> None:
+def _measured(parser: argparse.ArgumentParser) -> None:
+    """INPUT, its problem, the prior and the seed, for whatever is to be made of a measurement."""
     others = [
         f"for {name} {p.prior}" for name, p in PROBLEM_OPTIONS.items() if p.prior != DEFAULT_PRIOR
     ]
-    restore.add_argument("input", type=Path)
-    restore.add_argument("problem", choices=list(PROBLEM_OPTIONS))
-    restore.add_argument(
+    parser.add_argument("input", type=Path)
+    parser.add_argument("problem", choices=list(PROBLEM_OPTIONS))
+    parser.add_argument(
         "--noise", type=noise_level, help="standard deviation, 0 to 1 (ct: any), or auto"
     )
-    restore.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
-    restore.add_argument(
+    parser.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
+    parser.add_argument(
         "--prior",
         help="of `proxlab models`, a file or MODULE:ATTRIBUTE (default: "
         + ", ".join([DEFAULT_PRIOR, *others])
         + ")",
     )
-    restore.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)
+    parser.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--overwrite", action="store_true")
+    parser.set_defaults(usage_error=parser.error)
+
+
+def _restore(restore: argparse.ArgumentParser) -> None:
+    _measured(restore)
     restore.add_argument(
         "--tile", type=int, metavar="SIDE", help="run the prior on tiles of so many pixels"
     )
@@ -87,11 +95,22 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     restore.add_argument("--tol", type=float, default=1e-4)
     restore.add_argument("--out", type=Path, help="default: INPUT with -restored before its suffix")
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")
-    restore.add_argument("--overwrite", action="store_true")
-    restore.add_argument("--seed", type=int, default=0)
     for row in PROBLEM_OPTIONS.values():
         row.add(restore)
-    restore.set_defaults(usage_error=restore.error)
+
+
+def _posterior(posterior: argparse.ArgumentParser) -> None:
+    posterior.description = (
+        "Draws images that may lie behind a measurement, and writes them, their mean and deviation "
+        "and a figure. Where they agree the measurement decided, where they differ it did not."
+    )
+    _measured(posterior)
+    posterior.add_argument("--samples", type=int, default=16, metavar="N", help="default: 16")
+    posterior.add_argument("--steps", type=int, default=10, help="noise levels (default: 10)")
+    posterior.add_argument("--batch", type=int, help="samples at once; changes no sample")
+    posterior.add_argument("--out", type=Path, required=True, help="folder of the samples")
+    for row in PROBLEM_OPTIONS.values():
+        row.add(posterior)
 
 
 def noise_level(text: str) -> float | str:
@@ -164,6 +183,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "demo": (_demo, "restore a photograph and a CT slice: four problems, with evidence"),
     "models": (_models, "list the shipped models"),
     "restore": (_restore, "restore an image file"),
+    "posterior": (_posterior, "draw images that a measurement leaves open"),
     "sample": (_sample, "draw images from a diffusion"),
     "train": (_train, "train a shipped model again"),
     "compare": (_compare, "compare priors on images"),

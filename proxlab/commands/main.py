@@ -115,6 +115,11 @@ def _run(args: argparse.Namespace) -> None:
             from proxlab.commands.restore import restore_file
 
             restore_file(args)
+        case "posterior":
+            check_usage(args)
+            from proxlab.commands.posterior import posterior_files
+
+            posterior_files(args)
         case "sample":
             from proxlab.commands.sample import sample_file
 

@@ -24,8 +24,11 @@ from proxlab.priors.contract import Prior
 from proxlab.restoration.data_terms import data_term, start
 from proxlab.sample_noise import SampleNoise
 
-HIGH, LOW = 0.2, 0.03
-"""First and last level, image units, of a number of levels; chosen on held-out photographs."""
+HIGH, LOW = 0.65, 0.1
+"""First and last level of a number of them, over the largest that the prior knows: learned priors
+are trained for the noise of their images. Chosen on held-out photographs and slices."""
+MOST = 75 / 255
+"""Largest level that counts, that of the shipped priors for photographs."""
 PIXELS_AT_ONCE, PIXELS_ON_GPU = 2**18, 2**23
 """Pixels of a batch of samples, of which `lpn-gray` keeps 0.8 kB each."""
 
@@ -64,7 +67,7 @@ class Wanted:
         """Noise levels from the first to the last; ValueError for some that the prior lacks."""
         least, most = prior.sigma_range
         if not isinstance(self.steps, Iterable):
-            high, low = min(HIGH, most), min(max(LOW, least), most)
+            high, low = (max(share * min(most, MOST), least) for share in (HIGH, LOW))
             ratio = (low / high) ** (1 / max(self.steps - 1, 1))
             return (*(high * ratio**k for k in range(self.steps - 1)), low)
         levels = tuple(float(sigma) for sigma in self.steps)
