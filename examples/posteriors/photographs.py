@@ -38,11 +38,10 @@ VIEWS, CT_NOISE = 60, 0.5
 CT_SETTING = {"solver": "hqs", "sigma": 2 / 255, "weight": 0.2, "steps": 50}
 """Of `restore`, as `bench_ct_restore` chose them on training slices."""
 TRIED: dict[str, list[Rival]] = {
-    "DiffPIR": [
-        DiffPIR(0.2, l, w, f) for l in (0.03, 0.01) for w in (1.0, 3.0) for f in (0.5, 1.0)
-    ],
-    "PnP-DM": [PnPDM(h, l, i) for h in (0.2, 0.1) for l in (0.03, 0.015) for i in (1, 2)],
+    "DiffPIR": [DiffPIR(0.2, 0.03, w, f) for w in (0.1, 0.3, 1.0, 3.0) for f in (0.3, 0.7)],
+    "PnP-DM": [PnPDM(h, l, i) for h in (0.2, 0.1) for l in (0.06, 0.03) for i in (2, 3)],
 }
+"""Eight settings of each rival."""
 BEST: dict[str, dict[str, Rival]] = {
     "deblur": {"DiffPIR": DiffPIR(0.2, 0.03, 1.0, 1.0), "PnP-DM": PnPDM(0.2, 0.03, 2)},
     "inpaint": {"DiffPIR": DiffPIR(0.2, 0.03, 1.0, 1.0), "PnP-DM": PnPDM(0.2, 0.03, 2)},
@@ -84,7 +83,12 @@ def by_rival(task: Problem, prior, rival: Rival, n: int, steps: int) -> Tensor:
     assert task.seen is not None
     start = proxlab.data_terms.start(task.y, task.op)
     generator = torch.Generator().manual_seed(1)
-    wanted = Task(prior.prox, task.seen, start, NOISE)
+    least, most = prior.sigma_range
+
+    def denoise(v: Tensor, sigma: float) -> Tensor:
+        return prior.prox(v, min(max(sigma, least), most))
+
+    wanted = Task(denoise, task.seen, start, NOISE)
     with torch.no_grad():
         return torch.stack([rival(wanted, steps, generator) for _ in range(n)])
 
