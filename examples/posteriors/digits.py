@@ -3,15 +3,9 @@
     PROXLAB_DATA=... python -m examples.posteriors.digits --out rows.jsonl
 
 Of 500 test digits, in [-1, 1], each is measured once with noise of 0.1 (0.05 of the range from
-black to white), and each sampler draws n samples of each by the denoiser of a model. Printed are,
-beside calls of the network, a product with its Jacobian counted as two: PSNR of the mean of the
-samples, mean over digits, the shares of the pixels that central intervals hold, over all pixels and
-over the quarter of them where most is going on, and spread over error.
-
-A digit has 8 bits and most of its pixels are 0 exactly, so that an interval of exact draws, ends
-included, would hold too many. Samples are therefore rounded to 8 bits, and noise of one gray level
-is added to them and to the truth: ties fall at random, all other order is kept, and intervals of
-draws of the truth's own law hold what they say. `raw` is the count without either.
+black to white), and each sampler draws n samples of each by the denoiser of a model. They are
+judged as `digit_judge` says, and PSNR is compared digit by digit with that of PiGDM, whose product
+with a Jacobian costs as much as two evaluations more.
 
 Settings are the defaults. They were chosen by --tune on 20 held-out training digits, eight of each
 sampler, 10 evaluations, `score-mnist`, by the energy score summed over both problems; the least
@@ -29,9 +23,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-import proxlab
 import solvers
 from examples.posteriors.digit_covariance import Denoise, ResidualCovariance, measured
+from examples.posteriors.digit_judge import behind, judged, said
 from examples.posteriors.digit_rivals import (
     DAPS,
     DiffPIR,
@@ -74,7 +68,7 @@ TRIED: dict[str, list[Rival]] = {
 }
 """Eight settings of each sampler, of ours the highest level and the least."""
 BEST: dict[str, Rival] = {
-    "PiGDM": PiGDM(10.0, 0.4, 1.0),
+    "PiGDM": PiGDM(10.0, 0.2, 1.0),
     "DAPS": DAPS(1.0, 0.1, 0.6),
     "DiffPIR": DiffPIR(2.0, 0.1, 1.0, 1.0),
     "PnP-DM": PnPDM(1.0, 0.1, 2),
@@ -153,23 +147,6 @@ def drawn(rival: Rival, task: Task, evaluations: int, n: int) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def judged(samples: Tensor, truth: Tensor) -> dict:
-    """Figures of samples [n, B, 1, H, W], see the head of this file."""
-    generator = torch.Generator().manual_seed(7)
-    rounded, whole = [((x.clamp(-1, 1) + 1) * 127.5).round() for x in (samples, truth)]
-    parted, point = [x + torch.rand(x.shape, generator=generator) for x in (rounded, whole)]
-    quality = proxlab.posterior_quality(parted, point)
-    error = ((rounded.mean(0) - whole) / 255).square().flatten(1).mean(1)
-    return {
-        "psnr": (-10 * error.log10()).tolist(),
-        "coverage": quality.coverage,
-        "busy": {level: q[-1] for level, q in quality.coverage_by_quarter.items()},
-        "raw": proxlab.posterior_quality(samples, truth).coverage,
-        "spread": quality.spread_over_error,
-        "energy": float(quality.energy_score.mean()) / 127.5,
-    }
-
-
 class Ready(NamedTuple):
     """A model, and what held-out digits tell of its errors and of digits."""
 
@@ -212,31 +189,29 @@ def tune(on: Ready, n: int) -> None:
         )
 
 
-def said(r: dict) -> str:
-    """A row in one line."""
-    psnr = sum(r["psnr"]) / len(r["psnr"])
-    shares = [" ".join(f"{v:.3f}" for v in r[k].values()) for k in ("coverage", "busy", "raw")]
-    return f"| {psnr:.2f} | " + " | ".join(shares) + f" | {r['spread']:.2f} | {r['energy']:.3f}"
-
-
 def main(args: argparse.Namespace) -> None:
     """Make the rows that are not there yet, and print all."""
     some = range(0, DIGITS, DIGITS // args.digits)
     truth = load_digits("test").images[:: 10_000 // DIGITS][some] / 127.5 - 1
-    made = args.out.read_text().splitlines() if args.out.exists() else []
+    rows = list(map(json.loads, args.out.read_text().splitlines())) if args.out.exists() else []
     keys = ("model", "problem", "method", "evaluations", "samples", "digits")
-    done = {tuple(json.loads(line)[k] for k in keys) for line in made}
+    done = {tuple(r[k] for k in keys) for r in rows}
     for name in args.models:
+        wanted = product([name], PROBLEMS, args.methods, args.evaluations)
+        wanted = [(*w, args.samples, len(truth)) for w in wanted]
+        if all(key in done for key in wanted):
+            continue
         on = ready(name)
         every = {"ours": annealed(on.covariance)} | BEST
-        for method, evaluations, problem in product(args.methods, args.evaluations, PROBLEMS):
-            key = (name, problem, method, evaluations, args.samples, len(truth))
-            if key not in done:
-                seen = measure(problem, truth, some)
-                found = row(on, every[method], seen, truth, evaluations, args.samples)
-                with args.out.open("a") as file:
-                    file.write(json.dumps(dict(zip(keys, key, strict=True)) | found) + "\n")
-                print(*key, said(found), f"| {found['seconds']:.0f} s", flush=True)
+        for key in (key for key in wanted if key not in done):
+            seen = measure(key[1], truth, some)
+            found = row(on, every[key[2]], seen, truth, key[3], args.samples)
+            rows.append(dict(zip(keys, key, strict=True)) | found)
+            with args.out.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+            print(*key, said(found), f"| {found['seconds']:.0f} s", flush=True)
+    for r in rows:
+        print(*(r[k] for k in keys), said(r), "|", behind(r, rows, DIGITS))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 import solvers
 from examples.posteriors import digits
 from examples.posteriors.digit_covariance import GRAYS, REACH, Scaled, measured
+from examples.posteriors.digit_judge import behind, judged
 from examples.posteriors.digit_rivals import DAPS, DiffPIR, PiGDM, PnPDM, Task, blurred, masked
 from proxlab.checkpoints import load_diffusion
 from solvers.posteriors.covariances import ScaledIdentity
@@ -102,11 +103,11 @@ def test_draws_of_the_law_of_the_truth_are_judged_calibrated_and_narrow_ones_are
     generator = torch.Generator().manual_seed(2)
     ink = torch.randn(10, 40, 1, 28, 28, generator=generator) * 0.3  # most of it below black
     drawn = (ink - 1.2).clamp(-1, 1)
-    found = digits.judged(drawn[1:], drawn[0])
+    found = judged(drawn[1:], drawn[0])
     assert abs(found["coverage"][0.5] - 0.5) < 0.02 and abs(found["coverage"][0.8] - 0.8) < 0.02
     assert found["raw"][0.5] > 0.6  # ties, which no exact draws can help
     ink = torch.rand(10, 40, 1, 28, 28, generator=generator) - 0.5
-    sure = digits.judged(0.5 * ink[1:], ink[0])
+    sure = judged(0.5 * ink[1:], ink[0])
     assert sure["coverage"][0.8] < 0.7 and sure["spread"] < 0.8
 
 
@@ -138,3 +139,12 @@ def test_a_learned_prox_denoises_as_a_score_does():
         assert (prox(noisy, 2 * sigma) - x).square().mean() > (
             prox(noisy, sigma) - x
         ).square().mean()
+
+
+def test_rows_are_compared_digit_by_digit_on_those_that_both_have():
+    task = {"model": "m", "problem": "mask", "evaluations": 10, "samples": 9}
+    ours = task | {"method": "ours", "digits": 6, "psnr": [20.0, 0.0, 22.0, 0.0, 24.0, 0.0]}
+    theirs = task | {"method": "PiGDM", "digits": 3, "psnr": [19.0, 21.0, 23.0]}
+    assert behind(ours, [theirs, ours], 6) == "+1.00 +- 0.00 dB on 3"
+    assert behind(theirs, [theirs, ours], 6) == ""
+    assert behind(ours | {"evaluations": 20}, [theirs, ours], 6) == ""
