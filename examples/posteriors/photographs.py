@@ -43,10 +43,10 @@ TRIED: dict[str, list[Rival]] = {
 }
 """Eight settings of each rival."""
 BEST: dict[str, dict[str, Rival]] = {
-    "deblur": {"DiffPIR": DiffPIR(0.2, 0.03, 1.0, 1.0), "PnP-DM": PnPDM(0.2, 0.03, 2)},
-    "inpaint": {"DiffPIR": DiffPIR(0.2, 0.03, 1.0, 1.0), "PnP-DM": PnPDM(0.2, 0.03, 2)},
+    "deblur": {"DiffPIR": DiffPIR(0.2, 0.03, 1.0, 0.7), "PnP-DM": PnPDM(0.2, 0.03, 2)},
+    "inpaint": {"DiffPIR": DiffPIR(0.2, 0.03, 1.0, 0.7), "PnP-DM": PnPDM(0.1, 0.03, 2)},
 }
-"""What `--tune` chose."""
+"""Their settings that `--tune --images 4` chose."""
 
 
 class Problem(NamedTuple):

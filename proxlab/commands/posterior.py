@@ -66,8 +66,7 @@ def posterior_files(args: argparse.Namespace) -> None:
 def _check_folder(args: argparse.Namespace) -> None:
     """ValueError for a folder that cannot be written to: before the work, so that none is lost."""
     check_folder(args.out)
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
+    for name in FILES if args.out.exists() else ():
         check_writable(args.out / name, args.overwrite)
 
 
@@ -123,6 +122,7 @@ def _write(
 ) -> PosteriorQuality | None:
     """Write all files; the quality."""
     out: Path = args.out
+    out.mkdir(parents=True, exist_ok=True)
     for name, array in (("samples.npy", post.samples[:, 0]), ("deviation.npy", post.std[0])):
         with writing(out / name, args.overwrite) as path:
             whole = array.float().numpy()

@@ -29,6 +29,8 @@ HIGH, LOW = 0.65, 0.1
 are trained for the noise of their images. Chosen on held-out photographs and slices."""
 MOST = 75 / 255
 """Largest level that counts, that of the shipped priors for photographs."""
+COUNT = 1_000_000
+"""Largest number of samples and of levels, more than anybody waits for."""
 PIXELS_AT_ONCE, PIXELS_ON_GPU = 2**18, 2**23
 """Pixels of a batch of samples, of which `lpn-gray` keeps 0.8 kB each."""
 
@@ -43,7 +45,7 @@ class Wanted:
     >>> Wanted(n=0)
     Traceback (most recent call last):
         ...
-    ValueError: n is a whole number from 1 on, got 0
+    ValueError: n is a whole number from 1 to 1000000, got 0
     """
 
     n: int = 16
@@ -58,7 +60,7 @@ class Wanted:
     def __post_init__(self):
         for what, number in (("n", self.n), ("batch", self.batch), ("steps", self.steps)):
             if number is not None and not isinstance(number, Iterable) and not _counts(number):
-                raise ValueError(f"{what} is a whole number from 1 on, got {number!r}")
+                raise ValueError(f"{what} is a whole number from 1 to {COUNT}, got {number!r}")
         if isinstance(self.noise, str) and self.noise != "auto":
             raise ValueError(f'noise is a number, a tensor or "auto", got {self.noise!r}')
         SampleNoise(self.seed, range(1))  # refuses what is no seed
@@ -184,4 +186,5 @@ def _doubts(prior: Linearised, observation: solvers.LinearObservation) -> list[s
 
 
 def _counts(number: object) -> bool:
-    return isinstance(number, Integral) and not isinstance(number, bool) and int(number) >= 1
+    whole = isinstance(number, Integral) and not isinstance(number, bool)
+    return whole and 1 <= int(number) <= COUNT

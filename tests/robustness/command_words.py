@@ -91,6 +91,24 @@ def restorations(draw: st.DrawFn) -> list[str]:
 
 
 @st.composite
+def posteriors(draw: st.DrawFn) -> list[str]:
+    """Words of `proxlab posterior`."""
+    table = {
+        "--prior": mostly(("lpn-gray-small", "none"), ("tv", "x", "trap.pt", "")),
+        "--seed": number("3"),
+        "--batch": number("1", "2"),
+        "--device": SHARED["--device"],
+        "--start": mostly(("crate-completion",), ("x",)),
+    }
+    problem = draw(st.sampled_from(["deblur", "inpaint"]))
+    needed = ["--blur-sigma", "0.3"] if problem == "deblur" else ["--missing", "0.5"]
+    words = ["posterior", draw(file()), problem, *needed, "--noise", draw(number("0.05", "auto"))]
+    words += ["--simulate"] if draw(st.booleans()) else []
+    words += ["--samples", draw(number("2", "3")), "--steps", draw(number("1", "2")), "--quiet"]
+    return [*words, "--out", draw(mostly(("new",), ("file", "file/new"))), *options(draw, table, 1)]
+
+
+@st.composite
 def samplings(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab sample`."""
     table = {
@@ -159,6 +177,7 @@ def others(draw: st.DrawFn) -> list[str]:
 
 WORDS = {
     "restore": (restorations, 60),
+    "posterior": (posteriors, 20),
     "sample": (samplings, 10),
     "train": (trainings, 10),
     "compare": (comparisons, 8),

@@ -149,6 +149,30 @@ def _load_diffusion(draw):
     return lambda: checkpoints.load_diffusion(name)
 
 
+@target("posterior", 25, "Posterior posterior_quality")
+def _posterior(draw):
+    op, x = draw(measured())
+    prior, n = draw(priors), draw(counts(1, 3))
+    levels = st.lists(numbers(0.1, 0.05), max_size=2)
+    told = {
+        "steps": draw(st.one_of(counts(1, 2), levels)),
+        "noise": draw(st.one_of(st.none(), numbers(0.05), st.just("auto"))),
+        "seed": draw(counts(0, 7)),
+        "batch": draw(st.one_of(st.none(), counts(1, 2))),
+    }
+    level = draw(numbers(0.5, 0.3))
+
+    def call():
+        post = proxlab.posterior(op(x), op, prior, n, **told)
+        assert bool(post.samples.isfinite().all()) and len(post.samples) == n
+        low, high = post.interval(level)
+        assert bool((low <= high).all())
+        if post.samples.shape[1:] == x.shape:
+            assert proxlab.posterior_quality(post.samples, x).spread_over_error >= 0
+
+    return call
+
+
 @target(
     "sample",
     12,

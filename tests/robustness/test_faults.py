@@ -45,6 +45,7 @@ COMMANDS = {
 }
 SHUT = {
     "restore": f"restore photos/a.png {BLUR} --out file/x.png",
+    "posterior": f"posterior photos/a.png {BLUR} --out file/x",
     "sample": "sample proxdm-mnist --n 1 --out file/x.png",
     "train": "train lpn-gray --data photos --out file/x",
     "compare": "compare --priors none --problems deblur --images photos --out file/x",
