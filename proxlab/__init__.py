@@ -22,6 +22,7 @@ __all__ = [
     "Evidence",
     "ExplicitPrior",
     "Posterior",
+    "PosteriorQuality",
     "Recorder",
     "Restoration",
     "Tiled",
@@ -50,6 +51,7 @@ _HOMES = {
     "ExplicitPrior": "priors.explicit_prior",
     "LPN": "priors.lpn.network",
     "Posterior": "posteriors.samples",
+    "PosteriorQuality": "posteriors.quality",
     "Recorder": "priors.recorder",
     "Restoration": "restoration",
     "Tiled": "tiled",
@@ -82,7 +84,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.images import metrics
     from proxlab.jobs import posterior, restore
     from proxlab.operators.noise_estimate import estimate_noise
-    from proxlab.posteriors.quality import posterior_quality
+    from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical
     from proxlab.priors.denoiser_prior import DenoiserPrior

@@ -8,12 +8,10 @@ did not.
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from skimage.data import camera
 
 import proxlab
-import solvers
 from proxlab.images.metrics import psnr
 
 # %%
@@ -34,37 +32,22 @@ y = op(x, generator=torch.Generator().manual_seed(1))
 # the Jacobian of the prox. ``lpn-gray`` knows that Jacobian without autograd, and since its prox is
 # exact it is symmetric and positive, as a covariance has to be.
 
-prior, n = proxlab.load("lpn-gray"), 12
-covariance = solvers.JacobianCovariance(
-    linearize=lambda v, sigma: (prior.prox(v, sigma), prior.jacobian(v, sigma))
-)
-observation = solvers.LinearObservation(
-    op.A, op.A_adjoint, y.repeat(n, 1, 1, 1), variance=0.02**2, tol=0.1
-)
-first = proxlab.data_terms.start(y, op).repeat(n, 1, 1, 1)
-levels, seeded = np.geomspace(0.2, 0.03, 10), torch.Generator().manual_seed(2)
-with torch.no_grad():
-    states = solvers.posterior(
-        prior.prox, observation, first, levels, covariance=covariance, noise=seeded
-    )
-    *_, last = states
-draws = last.x
-mean, deviation = draws.mean(0, keepdim=True), draws.std(0, keepdim=True)
+post = proxlab.posterior(y, op, "lpn-gray", n=12, steps=10, seed=2)
+print(f"{post.evaluations} evaluations a draw, {post.products} products with the Jacobian")
 
 # %%
 # Do the intervals hold?
 # ----------------------
-# The truth is known here, so one can count how often it lies within 1.28 deviations of the mean:
-# 80 % of the time if the spread is right. A mean of n draws errs itself, by one part in n.
+# The truth is known here, so one can count how often it lies within the interval of its pixel: 80 %
+# of the time if the draws are right. Then the mean also errs by as much as they differ.
 
-error = (x - mean).abs()
-wide = deviation * (1 + 1 / n) ** 0.5
-restored = proxlab.restore(y, op, prior).image
-for name, image in {"one draw": draws[:1], "mean of all": mean, "restore": restored}.items():
+quality = proxlab.posterior_quality(post.samples, x)
+restored = proxlab.restore(y, op, "lpn-gray").image
+named = {"one draw": post.samples[0], "mean of all": post.mean, "restore": restored}
+for name, image in named.items():
     print(f"{name:12s}{float(psnr(image, x)):6.2f} dB")
-held = float((error < 1.2816 * wide).double().mean())
-ratio = float((wide.square().mean() / error.square().mean()).sqrt())
-print(f"intervals of 80 % hold {100 * held:.0f} %, spread over error {ratio:.2f}")
+held, ratio = 100 * quality.coverage[0.8], quality.spread_over_error
+print(f"intervals of 80 % hold {held:.0f} %, spread over error {ratio:.2f}")
 
 # %%
 # What to look for
@@ -72,14 +55,16 @@ print(f"intervals of 80 % hold {100 * held:.0f} %, spread over error {ratio:.2f}
 # Single draws are sharp, and each invents its own hairs and glints; the mean has none of them and
 # is nearest to the truth. The deviation is large in the hair, at the eye and at the edge of the
 # camera, where few pixels are left to say what is there, and so is the error. The draws are as good
-# as the prior: they show what ``lpn-gray`` holds for possible. Their intervals are a little narrow.
+# as the prior: they show what ``lpn-gray`` holds for possible, and differ a little less than they err.
 
 figure, axes = plt.subplots(2, 4, figsize=(8, 4.4), layout="constrained")
 names = ("measured", "a draw", "another draw", "a third", "truth", "mean of all")
-for ax, name, image in zip(axes.flat, names, [y, *draws[:3].split(1), x, mean], strict=False):
+shown = [y, *post.samples[:3], x, post.mean]
+for ax, name, image in zip(axes.flat, names, shown, strict=False):
     ax.imshow(image[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_title(name, fontsize=10)
-for ax, name, image in ((axes[1, 2], "deviation", deviation), (axes[1, 3], "error of mean", error)):
+error = (x - post.mean).abs()
+for ax, name, image in ((axes[1, 2], "deviation", post.std), (axes[1, 3], "error of mean", error)):
     heat = ax.imshow(image[0, 0].numpy(), cmap="magma", vmin=0, vmax=0.15)
     ax.set_title(name, fontsize=10)
 figure.colorbar(heat, ax=axes[1, 3], shrink=0.8)

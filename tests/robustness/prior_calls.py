@@ -149,7 +149,7 @@ def _load_diffusion(draw):
     return lambda: checkpoints.load_diffusion(name)
 
 
-@target("posterior", 25, "Posterior posterior_quality")
+@target("posterior", 25, "Posterior PosteriorQuality posterior_quality")
 def _posterior(draw):
     op, x = draw(measured())
     prior, n = draw(priors), draw(counts(1, 3))
