@@ -32,6 +32,7 @@ __all__ = [
     "data_terms",
     "estimate_noise",
     "images",
+    "laplace_spread",
     "load",
     "metrics",
     "models",
@@ -57,6 +58,7 @@ _HOMES = {
     "Tiled": "tiled",
     "compare": "comparison.comparing",
     "estimate_noise": "operators.noise_estimate",
+    "laplace_spread": "jobs",
     "load": "checkpoints",
     "models": "checkpoints",
     "posterior": "jobs",
@@ -82,7 +84,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.comparison.comparing import compare
     from proxlab.diffusion.mean_prox import DenoiserDiffusion
     from proxlab.images import metrics
-    from proxlab.jobs import posterior, restore
+    from proxlab.jobs import laplace_spread, posterior, restore
     from proxlab.operators.noise_estimate import estimate_noise
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior

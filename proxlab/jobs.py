@@ -10,8 +10,10 @@ from torch import Tensor
 
 from proxlab import restoration
 from proxlab.named_priors import as_prior
+from proxlab.posteriors import laplace
 from proxlab.posteriors.drawing import Wanted, prepared
 from proxlab.posteriors.samples import Posterior, joined
+from proxlab.priors.jacobians.contract import PROBES
 from proxlab.restoration import Checks, Restoration, Settings
 from solvers.progress import progress_bar
 
@@ -115,6 +117,33 @@ def posterior(
     drawing = prepared(_tensor(y), op, as_prior(prior), wanted)
     with progress_bar(progress, len(drawing.starts) * len(drawing.levels)) as bar:
         return joined([drawing.part(first, bar.update) for first in drawing.starts])
+
+
+def laplace_spread(
+    result: Restoration,
+    y: Tensor | np.ndarray,
+    op: LinearPhysics,
+    prior: object,
+    weight: float | None = None,
+    probes: int = PROBES,
+    seed: int = 0,
+) -> Tensor:
+    """Deviation of each pixel of a restored image, [B, C, H, W], by the Laplace approximation.
+
+    That is the Gaussian around the minimiser that has the curvature of the objective there. It
+    knows one mode, and takes the prior and its weight for true; `posterior` draws instead.
+    result: what `restore` made of y, op and prior with that weight, the prior's own if None;
+    probes: linear systems to solve, at least 2, each of some tens of products with the Jacobian of
+    the prox; seed: of their signs.
+    Raises ValueError as `restore`, and for tv and wavelets, whose prox has no curvature.
+
+    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((16, 16), 0.5), noise=0.05)
+    >>> y = op(torch.full((1, 1, 16, 16), 0.5))
+    >>> result = proxlab.restore(y, op, "lpn-gray-small")
+    >>> proxlab.laplace_spread(result, y, op, "lpn-gray-small", probes=8).shape
+    torch.Size([1, 1, 16, 16])
+    """
+    return laplace.laplace_spread(result, _tensor(y), op, as_prior(prior), weight, probes, seed)
 
 
 def _tensor(thing: _Kept | np.ndarray) -> _Kept | Tensor:

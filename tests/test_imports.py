@@ -52,6 +52,7 @@ ROOMS = {
     "proxlab.jobs": (
         "proxlab.named_priors",
         "proxlab.posteriors",
+        "proxlab.priors",
         "proxlab.restoration",
         "solvers",
     ),

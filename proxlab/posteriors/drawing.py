@@ -18,7 +18,7 @@ from proxlab.operators.checks import check_operator
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.posteriors.linearised import Linearised
-from proxlab.posteriors.measured import DrawNoise, observed
+from proxlab.posteriors.measured import ACCURACY, EARLY, DrawNoise, observed
 from proxlab.posteriors.samples import Posterior
 from proxlab.priors.contract import Prior
 from proxlab.restoration.data_terms import data_term, start
@@ -29,6 +29,8 @@ HIGH, LOW = 0.65, 0.1
 are trained for the noise of their images. Chosen on held-out photographs and slices."""
 MOST = 75 / 255
 """Largest level that counts, that of the shipped priors for photographs."""
+LAST = 3
+"""Levels at the end whose draws are accurate."""
 COUNT = 1_000_000
 """Largest number of samples and of levels, more than anybody waits for."""
 PIXELS_AT_ONCE, PIXELS_ON_GPU = 2**18, 2**23
@@ -52,7 +54,7 @@ class Wanted:
     steps: int | Iterable[float] = 10
     """Number of levels, or the levels, image units."""
     noise: float | Tensor | str | None = None
-    """Of the measurement, as `proxlab.restore` takes it."""
+    """Noise of the measurement, as `proxlab.restore` takes it."""
     seed: int = 0
     batch: int | None = None
     """Samples at once; as many as fit into some memory if None."""
@@ -148,43 +150,41 @@ class Drawing:
         """The batch that begins with the sample `first`; `stepped` is called after each level."""
         shape, prior, noise = self.shape(first), Linearised(self.prior), self.wanted.noise
         assert not isinstance(noise, str)  # `prepared` has estimated it
-        observation = observed(self.y, self.op, noise, shape[0])
         x = self.first.repeat(shape[0], 1, 1, 1)
-        states = solvers.posterior(
-            prior.prox,
-            observation,
-            x,
-            self.levels,
-            covariance=prior.covariance,
-            noise=DrawNoise(self.wanted.seed, range(first, first + shape[0])),
-        )
-        for state in states:
-            x = state.x
-            stepped()
+        fresh = DrawNoise(self.wanted.seed, range(first, first + shape[0]))
+        parts = ((self.levels[:-LAST], EARLY), (self.levels[-LAST:], ACCURACY))
+        short = 0
+        for levels, accuracy in parts if self.levels[:-LAST] else parts[1:]:
+            by = observed(self.y, self.op, noise, shape[0], accuracy)
+            states = solvers.posterior(
+                prior.prox, by, x, levels, covariance=prior.covariance, noise=fresh
+            )
+            for state in states:
+                x = state.x
+                stepped()
+            short += by.stopped_short
         return Posterior(
             x.view(shape),
             self.levels,
             prior.evaluations,
             prior.products,
-            (*self.doubts, *_doubts(prior, observation)),
+            (*self.doubts, *_doubts(prior, short)),
         )
 
 
-def _doubts(prior: Linearised, observation: solvers.LinearObservation) -> list[str]:
+def _doubts(prior: Linearised, short: int) -> list[str]:
     said = []
     if not prior.symmetric:
         said.append(
             f"the Jacobian of {prior.prior.name} is not symmetric, so it is no covariance, and the "
             "nearest symmetric matrix was taken; an lpn-* has a symmetric one"
         )
-    if observation.stopped_short:
-        said.append(
-            "conjugate gradients did not reach their accuracy in some draws, which are of a wider "
-            "law than they should"
-        )
+    if short:
+        said.append(f"conjugate gradients did not reach their accuracy in {short} of the draws")
     return said
 
 
 def _counts(number: object) -> bool:
-    whole = isinstance(number, Integral) and not isinstance(number, bool)
-    return whole and 1 <= int(number) <= COUNT
+    if not isinstance(number, Integral) or isinstance(number, bool):
+        return False
+    return 1 <= int(number) <= COUNT

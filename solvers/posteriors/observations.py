@@ -60,7 +60,7 @@ class LinearObservation:
     """Error of a draw in posterior deviations, for each entry of y."""
     max_steps: int = 500
     products: int = field(default=0, init=False)
-    """Products with A C A^T so far, of the image that took most in each draw."""
+    """Products with C so far, of whole batches, those of roots left out."""
     stopped_short: int = field(default=0, init=False)
     """Draws in which an image ended above `tol`."""
 
@@ -85,25 +85,38 @@ class LinearObservation:
         misfit = (self.y - self.forward(moved)) / deviation + white
 
         def back(w: Tensor) -> Tensor:
+            self.products += 1
             return matrix.product(self.adjoint(w / deviation))
 
         def system(w: Tensor) -> Tensor:
             return self.forward(back(w)) / deviation + w
 
+        # residuals that are asked for anyway give C A^T w as well, and at w = 0 cost nothing
+        tried = [(dot(misfit, misfit), torch.zeros_like(mean))]
+
+        def residual(w: Tensor) -> Tensor:
+            if not w.any():
+                return misfit
+            change = back(w)
+            r = misfit - self.forward(change) / deviation - w
+            tried.append((dot(r, r), change))
+            return r
+
         # in float32 no answer is nearer, relative to where the search begins
         floor = ROUNDING * torch.finfo(misfit.dtype).eps / self.tol
         found = conjugate_gradient(
             system,
-            lambda w: misfit - system(w),
+            residual,
             torch.zeros_like(misfit),
-            scale=dot(misfit, misfit).sqrt().mul(floor).clamp(min=misfit[0].numel() ** 0.5),
+            scale=tried[0][0].sqrt().mul(floor).clamp(min=misfit[0].numel() ** 0.5),
             tol=self.tol,
             max_steps=self.max_steps,
         )
-        self.products += int(found.steps.max())
         if (found.residual > self.tol).any():
             self._say(float(found.residual.max()))
-        return moved + back(found.x)
+        sizes, changes = (torch.stack(each) for each in zip(*tried, strict=True))
+        best = sizes.argmin(0)  # of each image the one that conjugate_gradient has kept
+        return moved + changes[best, torch.arange(len(mean), device=mean.device)]
 
     def _say(self, residual: float) -> None:
         if not self.stopped_short:

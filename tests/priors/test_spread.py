@@ -10,7 +10,6 @@ from torch import Tensor, nn
 import proxlab
 from proxlab.priors.adopted import adopted
 from proxlab.priors.contract import Capabilities, HasSpread
-from proxlab.priors.jacobians import autograd
 from proxlab.priors.jacobians.autograd import AutogradJacobian
 from proxlab.priors.jacobians.spread import jacobian, spread
 from tests.images.pictures import image
@@ -202,7 +201,7 @@ def test_no_gradient_is_lost_in_silence():
 
 def test_signs_are_on_one_grid_at_a_time():
     v = torch.zeros(1, 1, 7, 5)
-    first, second = (list(z) for z in autograd._signs(v, 19, torch.Generator().manual_seed(0)))
+    first, second = (list(z) for z in probes._signs(v, 19, torch.Generator().manual_seed(0)))
     assert len(first) == len(second) == 9
     assert torch.equal(sum(z.abs() for z in first), torch.ones_like(v))
 

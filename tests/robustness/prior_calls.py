@@ -149,6 +149,21 @@ def _load_diffusion(draw):
     return lambda: checkpoints.load_diffusion(name)
 
 
+@target("laplace_spread", 12)
+def _laplace_spread(draw):
+    op, x = draw(measured())
+    prior, told = draw(priors), draw(st.one_of(st.none(), numbers(0.5)))
+    probes, seed = draw(counts(2, 4)), draw(counts(0, 7))
+
+    def call():
+        y = op(x)
+        result = proxlab.restore(y, op, prior, steps=2)
+        found = proxlab.laplace_spread(result, y, op, prior, told, probes, seed)
+        assert found.shape == result.image.shape and bool((found >= 0).all())
+
+    return call
+
+
 @target("posterior", 25, "Posterior PosteriorQuality posterior_quality")
 def _posterior(draw):
     op, x = draw(measured())
