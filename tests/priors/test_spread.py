@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import proxlab
 from proxlab.priors.adopted import adopted
 from proxlab.priors.contract import Capabilities, HasSpread
+from proxlab.priors.jacobians import probes
 from proxlab.priors.jacobians.autograd import AutogradJacobian
 from proxlab.priors.jacobians.spread import jacobian, spread
 from tests.images.pictures import image
