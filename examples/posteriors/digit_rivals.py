@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from examples.posteriors.rivals import falling, normal, renoised
+from examples.posteriors.rivals import falling, renoised
 from proxlab.operators.kernels import gaussian_kernel
+from solvers.noise import normal_like
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Measured:
         if generator is None:
             return centre
         spread = (1 / variance + self.gain**2 / self.noise**2) ** -0.5
-        return centre + self._filtered(normal(mean, generator), spread)
+        return centre + self._filtered(normal_like(mean, generator), spread)
 
     def of(self, x: Tensor, e: Tensor) -> "Measured":
         """Measurements of digits with noise e of unit variance, 0 where nothing is seen."""
@@ -95,7 +96,7 @@ class Task(NamedTuple):
 
     def begin(self, sigma: float, generator: torch.Generator) -> Tensor:
         """The mean image with noise, like y."""
-        return self.mean + sigma * normal(self.seen.y, generator)
+        return self.mean + sigma * normal_like(self.seen.y, generator)
 
 
 Rival = Callable[[Task, int, torch.Generator], Tensor]
@@ -138,7 +139,7 @@ class DAPS:
         """Draws like y."""
         x = task.seen.given(task.mean.expand_as(task.seen.y), task.variance, generator)
         for sigma in falling(self.high, self.low, evaluations):
-            noisy = x + sigma * normal(x, generator)
+            noisy = x + sigma * normal_like(x, generator)
             r2 = min((self.ratio * sigma) ** 2, task.variance)
             x = task.seen.given(task.denoise(noisy, sigma), r2, generator)
         return x

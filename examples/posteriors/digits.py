@@ -4,12 +4,12 @@
 
 Of 500 test digits, in [-1, 1], each is measured once with noise of 0.1 (0.05 of the range from
 black to white), and each sampler draws n samples of each by the denoiser of a model. They are
-judged as `digit_judge` says, and PSNR is compared digit by digit with that of PiGDM, whose product
-with a Jacobian costs as much as two evaluations more.
+judged as `digit_judge` says, and PSNR is compared digit by digit with that of PiGDM, which
+takes a product with the Jacobian beside each evaluation.
 
-Settings are the defaults. They were chosen by --tune on 20 held-out training digits, eight of each
-sampler, 10 evaluations, `score-mnist`, by the energy score summed over both problems; the least
-level of ours is lower than that, for intervals that hold.
+Settings of ours and of PiGDM were chosen by --tune on 20 held-out training digits, eight of each,
+10 evaluations, `score-mnist`, by the energy score summed over both problems; the least level of
+ours is lower than that, for intervals that hold. Those of DAPS, DiffPIR and PnP-DM are first guesses.
 """
 
 import argparse
