@@ -9,7 +9,7 @@ takes a product with the Jacobian beside each evaluation.
 
 Settings of ours and of PiGDM were chosen by --tune on 20 held-out training digits, eight of each,
 10 evaluations, `score-mnist`, by the energy score summed over both problems; the least level of
-ours is lower than that, for intervals that hold. Those of DAPS, DiffPIR and PnP-DM are first guesses.
+ours is lower than that, for intervals that hold. Those of the other rivals are first guesses.
 """
 
 import argparse
