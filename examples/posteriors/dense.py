@@ -35,7 +35,7 @@ class Annealed:
         covariance = Wiener(cell) if self.covariance == "wiener" else Whole(cell)
         start = Dense(cell.prior.covariance())
         x = by.draw(cell.prior.mean().expand(cell.n, -1), start, generator)
-        # `Dense` and `Spread` draw by themselves, where a `CovarianceMatrix` has a root of one noise
+        # `Dense` and `Spread` draw by themselves where a `CovarianceMatrix` has a root of a noise
         *_, last = solvers.posterior(
             cell.denoise,
             by,  # pyright: ignore[reportArgumentType]
