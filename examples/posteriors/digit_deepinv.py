@@ -6,7 +6,7 @@ The tasks, the denoiser and the judge are those of `examples.posteriors.digits`;
 deepinv's `Inpainting` and `BlurFFT`, whose singular values DDRM asks for. deepinv's images are in
 [0, 1], ours in [-1, 1], so that its noise is half of ours.
 
-For each number of evaluations the setting of each sampler is chosen among six, by the energy score
+For each number of evaluations the setting of each sampler is chosen among eight, by the energy score
 of both problems on held-out digits; ours keeps the one setting of `digits`. Calls of the network
 are counted as they are made; a product with its Jacobian, one for each call of DPS, is not among
 them and costs as much as two more. DiffPIR throws its last call away, as deepinv has it.
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 from deepinv import sampling
+from deepinv.models import Denoiser
 from deepinv.optim import L2
 from deepinv.physics import BlurFFT, DecomposablePhysics, GaussianNoise, Inpainting
 from torch import Tensor
@@ -31,10 +32,10 @@ from examples.posteriors.digit_rivals import Measured, Rival, Task
 from examples.posteriors.rivals import falling
 from proxlab.images.data_sets import load_digits
 
-Sampler = Callable[[torch.nn.Module, Tensor, DecomposablePhysics], Tensor]
+Sampler = Callable[[Denoiser, Tensor, DecomposablePhysics], Tensor]
 
 
-class UnitDenoiser(torch.nn.Module):
+class UnitDenoiser(Denoiser):
     """The denoiser of images in [-1, 1] as deepinv calls it, for images in [0, 1]."""
 
     def __init__(self, denoise: Denoise):
@@ -63,7 +64,7 @@ def physics_of(seen: Measured) -> DecomposablePhysics:
     noise = GaussianNoise(seen.noise / 2)
     height, width = seen.y.shape[-2:]
     if not seen.in_frequency:
-        return Inpainting((1, height, width), mask=seen.gain, noise_model=noise)
+        return Inpainting(seen.gain.shape[1:], mask=seen.gain, noise_model=noise)
     centre = ((height - 1) // 2, (width - 1) // 2)
     spread = torch.fft.irfft2(seen.gain, s=(height, width)).roll(centre, (0, 1))
     kernel = spread[: 2 * centre[0] + 1, : 2 * centre[1] + 1]  # of odd sides, so that it has one
@@ -101,7 +102,7 @@ class DPS:
     def __call__(self, task: Task, evaluations: int, generator: torch.Generator) -> Tensor:
         """Draws like y."""
 
-        def sampler(denoiser: torch.nn.Module, y: Tensor, physics: DecomposablePhysics) -> Tensor:
+        def sampler(denoiser: Denoiser, y: Tensor, physics: DecomposablePhysics) -> Tensor:
             draw = sampling.DPS(  # of n times the last is 0, where it asks nothing
                 denoiser, num_steps=evaluations + 1, weight=self.weight, guidance=self.guidance
             )
@@ -120,7 +121,7 @@ class DiffPIR:
     def __call__(self, task: Task, evaluations: int, generator: torch.Generator) -> Tensor:
         """Draws like y."""
 
-        def sampler(denoiser: torch.nn.Module, y: Tensor, physics: DecomposablePhysics) -> Tensor:
+        def sampler(denoiser: Denoiser, y: Tensor, physics: DecomposablePhysics) -> Tensor:
             draw = sampling.DiffPIR(
                 denoiser,
                 L2(),
@@ -148,19 +149,20 @@ class DDRM:
         if self.low:
             levels = list(falling(self.high, self.low, evaluations))
 
-        def sampler(denoiser: torch.nn.Module, y: Tensor, physics: DecomposablePhysics) -> Tensor:
+        def sampler(denoiser: Denoiser, y: Tensor, physics: DecomposablePhysics) -> Tensor:
             return sampling.DDRM(denoiser, levels, eta=self.eta)(y.clone(), physics)
 
         return by_deepinv(task, generator, sampler, alone=True)
 
 
+LEVELS = ((1.0, 0.0), (2.0, 0.0), (1.0, 0.02), (3.0, 0.02))
 TRIED: dict[str, list[Rival]] = {
-    "DiffPIR": [DiffPIR(p, f) for p in (1.0, 3.0, 7.0) for f in (0.3, 1.0)],
-    "DDRM": [DDRM(h, l, e) for h, l in ((1.0, 0.0), (1.0, 0.02), (3.0, 0.02)) for e in (0.85, 1)],
-    "DPS": [DPS(w, "norm") for w in (30.0, 100.0, 300.0)]
-    + [DPS(w, "annealed") for w in (0.3, 1.0, 3.0)],
+    "DiffPIR": [DiffPIR(p, f) for p in (1.0, 3.0, 7.0, 15.0) for f in (0.3, 1.0)],
+    "DDRM": [DDRM(*level, eta) for level in LEVELS for eta in (0.85, 1.0)],
+    "DPS": [DPS(w, "norm") for w in (10.0, 30.0, 100.0, 300.0)]
+    + [DPS(w, "annealed") for w in (0.3, 1.0, 3.0, 10.0)],
 }
-"""Six settings of each, deepinv's own defaults among those of DiffPIR, in part, and of DDRM."""
+"""Eight settings of each, as ours had."""
 HEAD = "| problem | sampler | calls | ms | PSNR | 50 / 80 % | spread / error | energy | digits | |"
 KEYS = ("problem", "method", "evaluations", "digits")
 
