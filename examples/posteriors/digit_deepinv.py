@@ -6,10 +6,10 @@ The tasks, the denoiser and the judge are those of `examples.posteriors.digits`;
 deepinv's `Inpainting` and `BlurFFT`, whose singular values DDRM asks for. deepinv's images are in
 [0, 1], ours in [-1, 1], so that its noise is half of ours.
 
-For each number of evaluations the setting of each sampler is chosen among eight, by the energy score
-of both problems on held-out digits; ours keeps the one setting of `digits`. Calls of the network
-are counted as they are made; a product with its Jacobian, one for each call of DPS, is not among
-them and costs as much as two more. DiffPIR throws its last call away, as deepinv has it.
+For each number of evaluations the setting of each sampler is chosen among eight, by the energy
+score of both problems on held-out digits; ours keeps the one setting of `digits`. Calls of the
+network are counted as they are made; a product with its Jacobian, one for each call of DPS, is not
+among them and costs as much as two more. deepinv's DiffPIR throws its last call away.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from deepinv import sampling
@@ -64,7 +65,8 @@ def physics_of(seen: Measured) -> DecomposablePhysics:
     noise = GaussianNoise(seen.noise / 2)
     height, width = seen.y.shape[-2:]
     if not seen.in_frequency:
-        return Inpainting(seen.gain.shape[1:], mask=seen.gain, noise_model=noise)
+        size: Any = (1, height, width)  # which deepinv has as tuple[int]
+        return Inpainting(size, mask=seen.gain, noise_model=noise)
     centre = ((height - 1) // 2, (width - 1) // 2)
     spread = torch.fft.irfft2(seen.gain, s=(height, width)).roll(centre, (0, 1))
     kernel = spread[: 2 * centre[0] + 1, : 2 * centre[1] + 1]  # of odd sides, so that it has one
