@@ -130,8 +130,9 @@ def laplace_spread(
 ) -> Tensor:
     """Deviation of each pixel of a restored image, [B, C, H, W], by the Laplace approximation.
 
-    That is the Gaussian around the minimiser that has the curvature of the objective there. It
-    knows one mode, and takes the prior and its weight for true; `posterior` draws instead.
+    That is the Gaussian around the minimiser that has the curvature of the objective there. Of a
+    learned prior it is far too sure: with `lpn-gray` its 80 % intervals held 3 in 10 pixels of
+    blurred held-out photographs, where those of `posterior` held 8. It is exact for quadratics.
     result: what `restore` made of y, op and prior with that weight, the prior's own if None;
     probes: linear systems to solve, at least 2, each of some tens of products with the Jacobian of
     the prox; seed: of their signs.
