@@ -57,9 +57,14 @@ def posterior_files(args: argparse.Namespace) -> None:
         if processes.rank() > 0:
             return
         source.keep(measured)
-        quality = _write(args, drawing, post, measured)
+        quality, clipped = _write(args, drawing, post, measured)
     if not args.quiet:
-        lines = [*remarks(args, source, measured), *_said(args, drawing, post, quality), args.out]
+        lines = [*remarks(args, source, measured), *_said(args, drawing, post, quality)]
+        if clipped:
+            lines.append(
+                f"{100 * clipped:.2f} % of the mean was outside [0, 1] and clipped in its PNG"
+            )
+        lines.append(args.out)
         print(*lines, sep="\n")
 
 
@@ -119,17 +124,18 @@ def _quality(post: Posterior, measured: Measurement) -> PosteriorQuality | None:
 
 def _write(
     args: argparse.Namespace, drawing: Drawing, post: Posterior, measured: Measurement
-) -> PosteriorQuality | None:
-    """Write all files; the quality."""
+) -> tuple[PosteriorQuality | None, float]:
+    """Write all files; the quality, and the share of the mean's pixels that were clipped."""
     out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
     for name, array in (("samples.npy", post.samples[:, 0]), ("deviation.npy", post.std[0])):
         with writing(out / name, args.overwrite) as path:
             whole = array.float().numpy()
             write_npy_parts(path, whole.shape, whole.dtype, [whole])
-    write_image(out / "mean.png", post.mean, bits=16, overwrite=args.overwrite)
-    plain = drawing.first.cpu() if measured.plain is None else measured.plain
-    draw_posterior(out / "figure.png", post, plain, measured.clean, args.overwrite)
+    clipped = write_image(out / "mean.png", post.mean, bits=16, overwrite=args.overwrite)
+    y, first = drawing.y.cpu(), drawing.first.cpu()  # of y what was seen
+    shown = ("measured", y) if y.shape == first.shape else ("first estimate", first)
+    draw_posterior(out / "figure.png", post, shown, measured.clean, args.overwrite)
     told = {
         "prior": _prior(args),
         "samples": len(post.samples),
@@ -147,7 +153,7 @@ def _write(
             "coverage": {f"{100 * level:g} %": held for level, held in quality.coverage.items()},
         }
     write_json(out / "posterior.json", told, overwrite=args.overwrite)
-    return quality
+    return quality, clipped
 
 
 def _prior(args: argparse.Namespace) -> str:

@@ -18,17 +18,21 @@ SHARE = 0.995
 
 
 def draw_posterior(
-    path: Path, post: Posterior, plain: Tensor, truth: Tensor | None, overwrite: bool = False
+    path: Path,
+    post: Posterior,
+    before: tuple[str, Tensor],
+    truth: Tensor | None,
+    overwrite: bool = False,
 ) -> None:
     """Write the figure of one image's samples to `path`, PNG.
 
-    plain: [1, C, H, W], the image without a prior; truth: the same, where it is known.
+    before: the image without a prior, [1, C, H, W], and its title; truth: where it is known.
     """
     with writing(path, overwrite) as place:
-        posterior_figure(post, plain, truth).savefig(place, dpi=120, format="png")
+        posterior_figure(post, before, truth).savefig(place, dpi=120, format="png")
 
 
-def posterior_figure(post: Posterior, plain: Tensor, truth: Tensor | None):
+def posterior_figure(post: Posterior, before: tuple[str, Tensor], truth: Tensor | None):
     """The figure itself, matplotlib's Figure: two rows, deviations and errors in one scale."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -42,14 +46,15 @@ def posterior_figure(post: Posterior, plain: Tensor, truth: Tensor | None):
         ax.set_axis_off()
     window = _window(mean)
     known = "" if truth is None else f", {float(psnr(mean, truth)):.2f} dB"
-    pictures = {"measured": plain, f"mean of {n}{known}": mean}
-    if truth is not None:
-        pictures["truth"] = truth
-    for ax, (title, image) in zip(axes[0], pictures.items(), strict=False):
+    pictures = [before, (f"mean of {n}{known}", mean)]
+    drawn = [(f"sample {i + 1}", x) for i, x in enumerate(post.samples[: ACROSS + 1])]
+    if truth is None:  # a sample in the place of the truth, and one in that of the error
+        places = [*axes[0, :2], axes[0, 3], *axes[1]]
+    else:
+        places = [*axes[0, :3], *axes[1, :3]]
+        pictures.append(("truth", truth))
+    for ax, (title, image) in zip(places, [*pictures, *drawn], strict=False):
         _picture(ax, title, image, window)
-    for i, ax in enumerate(axes[1]):
-        if i < min(n, ACROSS - (truth is not None)):
-            _picture(ax, f"sample {i + 1}", post.samples[i], window)
     spread = _heat(post.std)
     most = float(np.quantile(spread, SHARE)) or 1.0
     last = axes[0, 2 if truth is None else 3]
@@ -59,7 +64,7 @@ def posterior_figure(post: Posterior, plain: Tensor, truth: Tensor | None):
         error = _heat((mean - truth).abs())
         axes[1, 3].imshow(error, cmap="magma", vmin=0, vmax=most, interpolation="nearest")
         axes[1, 3].set_title("error of the mean", size=10)
-    figure.colorbar(shown, ax=axes[:, -1] if truth is not None else last, shrink=0.85)
+    figure.colorbar(shown, ax=axes[:, -1], shrink=0.85, label="deviation")
     return figure
 
 

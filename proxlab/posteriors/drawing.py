@@ -168,16 +168,18 @@ class Drawing:
             self.levels,
             prior.evaluations,
             prior.products,
-            (*self.doubts, *_doubts(prior, short)),
+            (*self.doubts, *_doubts(prior, short, x)),
         )
 
 
-def _doubts(prior: Linearised, short: int) -> list[str]:
+def _doubts(prior: Linearised, short: int, x: Tensor) -> list[str]:
     said = []
+    if not x.isfinite().all():
+        said.append(f"some samples hold NaN or infinity, which came of {prior.prior.name}")
     if not prior.symmetric:
         said.append(
-            f"the Jacobian of {prior.prior.name} is not symmetric, so it is no covariance, and the "
-            "nearest symmetric matrix was taken; an lpn-* has a symmetric one"
+            f"the Jacobian of {prior.prior.name} is not symmetric by construction, as a covariance "
+            "is, and the nearest symmetric matrix was taken; that of an lpn-* is"
         )
     if short:
         said.append(f"conjugate gradients did not reach their accuracy in {short} of the draws")

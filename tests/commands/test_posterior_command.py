@@ -70,6 +70,10 @@ def test_a_measurement_alone_has_no_truth_and_a_smaller_figure(here, capsys):
     assert run("photo.png", *HALF, *SETTINGS, "--out", "drawn") == 0
     assert "psnr_of_mean" not in json.loads(Path("drawn/posterior.json").read_text())
     assert "spread over error" not in capsys.readouterr().out
+    figure = np.asarray(Image.open("drawn/figure.png").convert("L"))
+    assert (
+        figure[: len(figure) // 2, : figure.shape[1] // 5] < 20
+    ).mean() > 0.2  # what is not seen
     assert run("photo.png", *HALF, *SETTINGS, "--out", "drawn") == 1
     assert "exists already" in capsys.readouterr().err
     words = ["deblur", "--blur-sigma", "1", "--noise", "auto", *SETTINGS, "--overwrite"]
@@ -88,6 +92,12 @@ def test_colours_and_scans_have_their_own_priors(here, capsys):
     scan = ["ct", "--simulate", "--angles", "20", *words, "lpn-ct", "--save-sinogram", "s.npy"]
     assert run("photo.png", *scan, "--out", "ct") == 0
     assert np.load("s.npy").shape[0] == 20
+
+
+def test_what_the_picture_clips_is_said(here, capsys):
+    write_image("white.png", torch.ones(1, 16, 16))
+    assert run("white.png", *HALF, "--simulate", *SETTINGS, "--out", "drawn") == 0
+    assert "of the mean was outside [0, 1] and clipped in its PNG" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

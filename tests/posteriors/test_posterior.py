@@ -138,6 +138,18 @@ def test_a_jacobian_that_is_not_symmetric_is_a_doubt():
     assert "the Jacobian of unet-gray-small is not symmetric" in post.doubts[0]
 
 
+def test_samples_that_are_no_numbers_are_a_doubt():
+    class Lost(Gaussian):
+        def prox(self, v, sigma):
+            return super().prox(v, sigma) / 0
+
+    y = torch.tensor([[[[1.4, 0.9]]]])
+    op = Weighed(noise_model=operators.Noise(0.1))
+    assert proxlab.posterior(y, op, Gaussian(), 2, steps=2).doubts == ()
+    post = proxlab.posterior(y, op, Lost(), 2, steps=2)
+    assert "some samples hold NaN or infinity, which came of gaussian" in post.doubts
+
+
 OP = operators.inpaint(torch.ones(8, 8), noise=0.05)
 
 

@@ -34,7 +34,8 @@ def jacobian(prior: Prior, v: Tensor, sigma: float | Tensor) -> Jacobian:
     """
     if isinstance(prior, HasJacobian):
         return prior.jacobian(v, sigma)
-    return AutogradJacobian(prior.prox, v, sigma, prior.name)
+    # an exact prox is the gradient of a function, whose second derivative is symmetric
+    return AutogradJacobian(prior.prox, v, sigma, prior.name, prior.capabilities.exact)
 
 
 def spread(
