@@ -18,7 +18,8 @@ from solvers.protocols import dot, per_image
 from solvers.spectrum import krylov
 
 TARGET = 0.8
-"""Largest eigenvalue that costs nothing: below 1, as Lanczos finds a little less than there is."""
+"""Largest eigenvalue that costs nothing, if not told: below 1, as Lanczos finds a little less than
+there is."""
 STEP = 0.3
 """Length of a difference over sigma: float32 still resolves it."""
 LANCZOS_STEPS = 6
@@ -29,13 +30,19 @@ CORNER_COUNT = 4
 
 
 class ProxPenalty:
-    """A loss plus `weight` times the mean of max(0, eigenvalue - `TARGET`)^2.
+    """A loss plus `weight` times the mean of max(0, eigenvalue - `target`)^2.
 
     `slope(v, sigma)` is a grad g, differentiable by its parameters where gradients are enabled.
     """
 
-    def __init__(self, loss: Loss, slope: Callable[[Tensor, Tensor], Tensor], weight: float):
-        self.loss, self.slope, self.weight = loss, slope, weight
+    def __init__(
+        self,
+        loss: Loss,
+        slope: Callable[[Tensor, Tensor], Tensor],
+        weight: float,
+        target: float = TARGET,
+    ):
+        self.loss, self.slope, self.weight, self.target = loss, slope, weight, target
 
     def __call__(self, estimate: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
         """The loss of a whole batch: images [B, C, H, W] and sigma [B] -> a scalar."""
@@ -52,7 +59,7 @@ class ProxPenalty:
         v = (x + way * s.view(-1, 1, 1, 1) * noise)[part]
         if not len(v):
             return value
-        excess = (top_curvature(self.slope, v, s[part]) - TARGET).clamp(min=0)
+        excess = (top_curvature(self.slope, v, s[part]) - self.target).clamp(min=0)
         return value + self.weight * (excess.square().mean() * (len(v) / len(x)))
 
 

@@ -178,13 +178,14 @@ def test_every_recipe_is_found_and_is_called_what_the_command_calls_it():
     assert made == RECIPES
 
 
-def test_six_recipes_train_a_model_further():
+def test_seven_recipes_train_a_model_further():
     found = {name: resolve_name(f"{recipes.__name__}.{place}") for name, place in RECIPES.items()}
     assert {name: recipe.start for name, recipe in found.items() if recipe.goes_on} == {
         "lpn-gray-pm": "lpn-gray",
         "crate-gray-step": "crate-gray",
         "gs-unet": "unet-gray",
         "gs-unet-wide": "unet-gray-wide",
+        "gs-unet-wide-flat": "gs-unet-wide",
         "gs-unet-color": "unet-color",
         "gs-unet-ct": "unet-ct",
     }

@@ -28,6 +28,9 @@ CLIP = 1.0
 """Largest norm of a gradient."""
 PENALTY = 20.0
 """Weight of the curvature that would keep a gradient step from being a prox."""
+LIGHT_PENALTY, LIGHT_TARGET = 5.0, 0.9
+"""Weight and target for a U-Net that is to lose little: it need not be a prox everywhere, as
+evidence judges each run."""
 SAFE = 0.97
 """Length of a gradient step times the largest eigenvalue of its curvature, as measured."""
 MIDDLE = 64
@@ -54,6 +57,11 @@ def gradient_step(start: str | Path, config: TrainConfig) -> Built:
 def penalised(model: GradientStep, config: TrainConfig) -> ProxPenalty:
     """The squared loss and the penalty on curvature that would make the step no prox."""
     return ProxPenalty(balanced_squared_error, model.slope, PENALTY)
+
+
+def lightly_penalised(model: GradientStep, config: TrainConfig) -> ProxPenalty:
+    """The squared loss, and a penalty that lowers the curvature at a small price."""
+    return ProxPenalty(balanced_squared_error, model.slope, LIGHT_PENALTY, LIGHT_TARGET)
 
 
 def shorten(model: GradientStep, held_out: Sequence[Tensor]) -> dict:
@@ -110,6 +118,13 @@ gs_unet_wide = Recipe[str | Path, TrainConfig](
     GRAY_UNET_STEP,
     "unet-gray-wide",
     TrainConfig(steps=10_500, learning_rate=8e-4, clip=CLIP),
+)
+gs_unet_wide_flat = Recipe[str | Path, TrainConfig](
+    "gs-unet-wide-flat",
+    "gray photographs, gradient step on the potential of {start}, squared loss and curvature",
+    Denoising(open_gray, gradient_step, lightly_penalised, finish=curvatures),
+    "gs-unet-wide",
+    TrainConfig(steps=5_000, learning_rate=4e-4, clip=CLIP),
 )
 gs_unet_color = Recipe[str | Path, TrainConfig](
     "gs-unet-color",
