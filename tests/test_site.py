@@ -130,6 +130,7 @@ def docstrings():
             "y: an image\n[B]; op: what\nmeasures. Good.\nAn image is kept.",
             "- \1y\1: an image [B]\n- \1op\1: what measures. Good\n\nAn image is kept.",
         ),
+        ("y: an image; op:\nwhat measures.", "- \1y\1: an image\n- \1op\1: what measures"),
         ("op: what measures.", "op: what measures."),
     ],
 )

@@ -34,7 +34,7 @@ def escaped(line: str) -> str:
 
 def listed(lines: list[str], names: list[str]) -> list[str]:
     """Lines of a docstring, "y: ...; op: ..." made a list where two parameters or more are told."""
-    name = re.compile(rf"(?:^|(?<=[;.]\s))({'|'.join(map(re.escape, names))}): ")
+    name = re.compile(rf"(?:^|(?<=[;.]\s))({'|'.join(map(re.escape, names))}):\s")
     out, paragraphs = [], "\n".join(lines).split("\n\n")
     for paragraph in paragraphs:
         cuts = list(name.finditer(paragraph)) if names and paragraph[:1] != " " else []
