@@ -6,6 +6,7 @@ Nothing is built here; `.ci/run` does that, and fails on a warning.
 import importlib.util
 import re
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -104,6 +105,25 @@ def test_that_check_catches_planted_faults(tmp_path, index, fault):
     )
     found = faults(tmp_path)
     assert found == [] if fault is None else len(found) == 1 and found[0].startswith(fault)
+
+
+AUTOMODULE = re.compile(r"^\.\. automodule:: ([\w.]+)\n +:members:", re.MULTILINE)
+
+
+def aliases(page: str) -> list[str]:
+    """Modules whose members Sphinx would leave out, as they are known there by another name."""
+    return [name for name in AUTOMODULE.findall(page) if resolve_name(name).__name__ != name]
+
+
+def test_the_api_shows_the_members_of_its_modules():
+    shown = "\n".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    assert len(AUTOMODULE.findall(shown)) > 3 and aliases(shown) == []
+    assert all(f"proxlab.metrics.{name}" in shown for name in ("psnr", "ssim", "denoising_psnr"))
+
+
+def test_that_check_catches_a_planted_alias():
+    page = ".. automodule:: proxlab.metrics\n   :members:\n.. automodule:: solvers.evidence\n"
+    assert aliases(page) == ["proxlab.metrics"]
 
 
 def docstrings():

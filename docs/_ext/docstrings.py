@@ -104,6 +104,8 @@ def _parameters(thing: object) -> list[str]:
 
 def setup(app: "Sphinx") -> dict:
     def process(app, what, name, thing, options, lines) -> None:
+        if lines and lines[0].startswith("Alias for field number"):
+            lines[:] = []  # what Python says of a field of a named tuple that nobody described
         text = "\n".join(as_rest(lines, _parameters(thing)))
         lines[:] = [*text.replace(STRONG, "**").split("\n"), ""]
 
