@@ -85,6 +85,7 @@ def posterior(
     *,
     steps: int | Iterable[float] = 10,
     noise: float | Tensor | np.ndarray | str | None = None,
+    init: Tensor | np.ndarray | None = None,
     seed: int = 0,
     batch: int | None = None,
     progress: bool = False,
@@ -96,9 +97,11 @@ def posterior(
     by construction, of others the nearest symmetric matrix is taken, which `doubts` of the result
     tell; steps: number of noise levels, each of them one evaluation of the prior and some products
     with its Jacobian, or the levels themselves, falling, image units; noise: standard deviation of
-    the measurement in its own units, that of the operator if None, or "auto" for an estimate; seed:
-    sample i of an image depends on (seed, i) and that image alone, to rounding, whatever n and
-    batch; batch: number of samples at once; progress: whether to draw a bar.
+    the measurement in its own units, that of the operator if None, or "auto" for an estimate; init:
+    image [B, C, H, W] at which all samples begin, the plain first estimate if None: noise drowns
+    it, but for long waves of CT, so bring `restore`'s image there; seed: sample i of an image
+    depends on (seed, i) and that image alone, to rounding, whatever n and batch; batch: number of
+    samples at once; progress: whether to draw a bar.
     For Gaussian images the law of the samples is exact; docs/guides/posterior.md says what is
     measured for photographs, and when not to trust it.
     Raises ValueError or TypeError on what cannot be, as `restore`; for n, steps or batch below 1,
@@ -114,7 +117,7 @@ def posterior(
     True
     """
     wanted = Wanted(n, steps, _tensor(noise), seed, batch)
-    drawing = prepared(_tensor(y), op, as_prior(prior), wanted)
+    drawing = prepared(_tensor(y), op, as_prior(prior), wanted, _tensor(init))
     with progress_bar(progress, len(drawing.starts) * len(drawing.levels)) as bar:
         return joined([drawing.part(first, bar.update) for first in drawing.starts])
 

@@ -83,7 +83,7 @@ def names(arguments: ast.arguments) -> list[str]:
     return [a.arg for a in every]
 
 
-DOORS = {"restore takes 12", "ct takes 10", "posterior takes 9"}
+DOORS = {"restore takes 12", "ct takes 10", "posterior takes 10"}
 """What the public interface promises to scripts, keyword by keyword; inside there are configs."""
 
 

@@ -24,6 +24,7 @@ from proxlab.images import write_image
 from proxlab.images.decoders.npy import write_npy_parts
 from proxlab.images.files import check_folder, check_writable, write_json, writing
 from proxlab.images.metrics import psnr
+from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
 from proxlab.posteriors.drawing import Drawing, Wanted, prepared
 from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
@@ -43,7 +44,8 @@ def posterior_files(args: argparse.Namespace) -> None:
     """
     if args.start:
         raise ValueError(
-            "--start is for restore; samples begin at the plain estimate, which noise drowns"
+            "--start is for restore; samples begin at the plain estimate, which noise drowns; "
+            "leave it out"
         )
     if args.samples < 2:
         raise ValueError(f"--samples is 2 or more, for a deviation, got {args.samples}")
@@ -80,10 +82,20 @@ def _prepared(args: argparse.Namespace, measured: Measurement, place: str) -> Dr
     if isinstance(prior, torch.nn.Module):
         prior.to(place)
     wanted = Wanted(args.samples, args.steps, measured.noise, args.seed, args.batch)
-    drawing = prepared(measured.y.to(place), measured.op.to(place), prior, wanted)
+    y, op = measured.y.to(place), measured.op.to(place)
+    init = None
+    if _restored_first(args):
+        prepared(y, op, prior, wanted)  # refuses before the work of restoring
+        init = restore(y, op, prior, noise=measured.noise).image
+    drawing = prepared(y, op, prior, wanted, init)
     share = math.ceil(args.samples / processes.count())
     batch = args.batch or min(drawing.starts.step, share)  # so that no process waits for all
     return replace(drawing, wanted=replace(drawing.wanted, batch=batch))
+
+
+def _restored_first(args: argparse.Namespace) -> bool:
+    """Whether samples begin at `restore`'s image: noise does not drown the streaks of CT."""
+    return args.problem == "ct"
 
 
 def _drawn(drawing: Drawing, progress: bool) -> Posterior:
@@ -134,12 +146,16 @@ def _write(
             write_npy_parts(path, whole.shape, whole.dtype, [whole])
     clipped = write_image(out / "mean.png", post.mean, bits=16, overwrite=args.overwrite)
     y, first = drawing.y.cpu(), drawing.first.cpu()  # of y what was seen
-    shown = ("measured", y) if y.shape == first.shape else ("first estimate", first)
+    if _restored_first(args):
+        shown = ("restored", first)
+    else:
+        shown = ("measured", y) if y.shape == first.shape else ("first estimate", first)
     draw_posterior(out / "figure.png", post, shown, measured.clean, args.overwrite)
     told = {
         "prior": _prior(args),
         "samples": len(post.samples),
         "seed": args.seed,
+        "began_at": "restored image" if _restored_first(args) else "plain first estimate",
         "levels": list(post.levels),
         "evaluations": post.evaluations,
         "products": post.products,
@@ -170,6 +186,7 @@ def _said(
     yield (
         f"{len(post.samples)} samples, each of {post.evaluations} evaluations of the prior and "
         f"{post.products} products with its Jacobian"
+        + (", begun at the image of `proxlab restore`" if _restored_first(args) else "")
     )
     if quality is not None:
         error = float(quality.mean_square_error[0])

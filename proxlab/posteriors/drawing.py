@@ -1,6 +1,6 @@
 """Samples that are asked for, checked, and then drawn batch by batch: `proxlab.posterior`'s work.
 
-A sample begins at the plain first estimate, which the first level's noise drowns, and goes through
+A sample begins at the plain first estimate, or at one that is brought, and goes through
 `solvers.posterior`: at each level noise is added, the prior's prox taken for the mean of what may
 lie behind, its Jacobian for the covariance, and an image drawn from that Gaussian given y.
 """
@@ -21,7 +21,7 @@ from proxlab.posteriors.linearised import Linearised
 from proxlab.posteriors.measured import ACCURACY, EARLY, DrawNoise, observed
 from proxlab.posteriors.samples import Posterior
 from proxlab.priors.contract import Prior
-from proxlab.restoration.data_terms import data_term, start
+from proxlab.restoration.data_terms import checked_start, data_term, start
 from proxlab.sample_noise import SampleNoise
 
 HIGH, LOW = 0.65, 0.1
@@ -84,11 +84,13 @@ class Wanted:
         return levels
 
 
-def prepared(y: Tensor, op: LinearPhysics, prior: Prior, wanted: Wanted) -> "Drawing":
-    """The samples that are wanted, checked, none drawn yet.
+def prepared(
+    y: Tensor, op: LinearPhysics, prior: Prior, wanted: Wanted, init: Tensor | None = None
+) -> "Drawing":
+    """The samples that are wanted, checked, none drawn yet; they begin at `init` if there is one.
 
-    Raises ValueError or TypeError for y, op and noise as `proxlab.restore` does, for levels that
-    the prior does not know or that do not fall, and for a prior whose prox is no mean.
+    Raises ValueError or TypeError for y, op, noise and init as `proxlab.restore` does, for levels
+    that the prior does not know or that do not fall, and for a prior whose prox is no mean.
 
     >>> from proxlab.posteriors.drawing import Wanted, prepared
     >>> op = proxlab.operators.inpaint(torch.ones(8, 8), noise=0.05)
@@ -106,6 +108,7 @@ def prepared(y: Tensor, op: LinearPhysics, prior: Prior, wanted: Wanted) -> "Dra
         y = as_operator(op).usable(y.detach())
         first = start(y, op)
         check = check_operator(op, y, first)
+        first = first if init is None else checked_start(init, first)
     if check.adjoint_wrong:
         raise ValueError(check.adjoint_wrong)
     pixels = PIXELS_AT_ONCE if y.device.type == "cpu" else PIXELS_ON_GPU
@@ -131,7 +134,7 @@ class Drawing:
     prior: Prior
     wanted: Wanted
     first: Tensor
-    """Plain first estimate, [B, C, H, W]."""
+    """First estimate, at which every sample begins, [B, C, H, W]."""
     levels: tuple[float, ...]
     doubts: tuple[str, ...]
     """Sentences on the operator."""

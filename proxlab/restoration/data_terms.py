@@ -86,3 +86,28 @@ def start(y: Tensor, op: LinearPhysics) -> Image:
     (torch.Size([1, 1, 24, 24]), torch.Size([1, 1, 32, 32]))
     """
     return as_operator(op).first_estimate(y)
+
+
+def checked_start(init: Tensor, plain: Tensor) -> Image:
+    """A first estimate that somebody brings, made like the plain one [B, C, H, W].
+
+    Raises TypeError for what is no tensor, ValueError for one of another shape, of whole numbers,
+    and with pixels that are NaN or infinite.
+
+    >>> plain = torch.zeros(1, 1, 4, 4)
+    >>> proxlab.data_terms.checked_start(torch.ones(1, 1, 4, 3), plain)
+    Traceback (most recent call last):
+        ...
+    ValueError: init is a batch of float images [1, 1, 4, 4], as the operator takes them, got ...
+    """
+    if not isinstance(init, Tensor):
+        raise TypeError(f"init is a tensor [B, C, H, W], got {type(init).__name__}")
+    if init.shape != plain.shape or not init.dtype.is_floating_point:
+        raise ValueError(
+            f"init is a batch of float images {list(plain.shape)}, as the operator takes them, got "
+            f"{init.dtype} {list(init.shape)}"
+        )
+    strange = int((~init.isfinite()).sum())
+    if strange:
+        raise ValueError(f"{strange} of {init.numel()} pixels of init are NaN or infinite")
+    return init.detach().to(plain)

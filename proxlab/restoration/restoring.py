@@ -32,7 +32,7 @@ from proxlab.operators.data_term_checks import check_data_term
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise
-from proxlab.restoration.data_terms import data_term, start
+from proxlab.restoration.data_terms import checked_start, data_term, start
 from proxlab.restoration.evidence import Evidence
 from proxlab.restoration.fixed_level import default_sigma, run_at_level
 from proxlab.restoration.judging import Job, checked_again, judged, judged_by_gap
@@ -130,7 +130,7 @@ def restore(
     with torch.no_grad():
         y = as_operator(op).usable(y)
         plain = start(y, op)
-        init = _checked_init(init, plain)
+        init = None if init is None else checked_start(init, plain)
         check = check_operator(op, y, plain)
         if check.adjoint_wrong and settings.checks.adjoint:
             raise ValueError(
@@ -167,23 +167,6 @@ def restore(
         run = run_at_level(algorithm, f, prior, sigma, settings, (plain, init), progress)
         job = checked_again(job, plain)
         return _restoration(job, run.first, run.last, *judged(job, run))
-
-
-def _checked_init(init: Tensor | None, plain: Tensor) -> Tensor | None:
-    """The user's first estimate, if it is one like the plain one [B, C, H, W]; else ValueError."""
-    if init is None:
-        return None
-    if not isinstance(init, Tensor):
-        raise TypeError(f"init is a tensor [B, C, H, W], got {type(init).__name__}")
-    if init.shape != plain.shape or not init.dtype.is_floating_point:
-        raise ValueError(
-            f"init is a batch of float images {list(plain.shape)}, as the operator takes them, got "
-            f"{init.dtype} {list(init.shape)}"
-        )
-    strange = int((~init.isfinite()).sum())
-    if strange:
-        raise ValueError(f"{strange} of {init.numel()} pixels of init are NaN or infinite")
-    return init.detach().to(plain)
 
 
 def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], progress: bool) -> Restoration:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,22 @@ def test_colours_and_scans_have_their_own_priors(here, capsys):
     scan = ["ct", "--simulate", "--angles", "20", *words, "lpn-ct", "--save-sinogram", "s.npy"]
     assert run("photo.png", *scan, "--out", "ct") == 0
     assert np.load("s.npy").shape[0] == 20
+
+
+def test_samples_of_a_scan_begin_at_the_restored_image(here, capsys, monkeypatch):
+    few = partial(proxlab.restore, steps=5)
+    monkeypatch.setattr("proxlab.commands.posterior.restore", few)
+    scan = ["ct", "--simulate", "--angles", "20", "--noise", "0.1"]
+    write_image("square.png", torch.from_numpy(camera()[96:128, 200:232] / 255)[None])
+    assert run("square.png", *scan, *SETTINGS, "--save-sinogram", "s.npy", "--out", "ct") == 0
+    assert "begun at the image of `proxlab restore`" in capsys.readouterr().out
+    assert json.loads(Path("ct/posterior.json").read_text())["began_at"] == "restored image"
+    y, op = torch.from_numpy(np.load("s.npy"))[None, None], proxlab.operators.ct(32, 20, 0.1)
+    restored = few(y, op, "lpn-gray-small").image
+    post = proxlab.posterior(y, op, "lpn-gray-small", 9, steps=3, seed=4, init=restored)
+    assert np.allclose(np.load("ct/samples.npy"), post.samples[:, 0].numpy(), atol=1e-3)
+    plain = proxlab.posterior(y, op, "lpn-gray-small", 9, steps=3, seed=4)
+    assert not np.allclose(np.load("ct/samples.npy"), plain.samples[:, 0].numpy(), atol=1e-3)
 
 
 def test_what_the_picture_clips_is_said(here, capsys):

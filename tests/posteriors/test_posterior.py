@@ -121,6 +121,25 @@ def test_samples_fit_the_measurement_as_well_as_its_noise():
     assert ((x >= low) & (x <= high)).float().mean() > 0.6
 
 
+def test_samples_begin_at_the_image_that_is_brought():
+    op = operators.inpaint(operators.random_mask((16, 16), 0.5), noise=0.05)
+    y, x = op(photograph(1, 1, 16, 16)), photograph(1, 1, 16, 16)
+
+    def mean(**how) -> Tensor:
+        return proxlab.posterior(y, op, Gaussian(), 4, steps=[0.02], **how).mean
+
+    plain = proxlab.data_terms.start(y, op)
+    assert torch.equal(mean(init=plain), mean())
+    assert torch.equal(mean(init=plain.numpy()), mean())
+    apart = (mean(init=plain + 1) - mean()).mean()
+    assert apart > 0.3  # a level of 0.02 leaves most of where it begins
+    with pytest.raises(ValueError, match=r"init is a batch of float images \[1, 1, 16, 16\]"):
+        proxlab.posterior(y, op, Gaussian(), init=x[..., :8])
+    with pytest.raises(ValueError, match="1 of 256 pixels of init are NaN or infinite"):
+        x[0, 0, 3, 3] = float("nan")
+        proxlab.posterior(y, op, Gaussian(), init=x)
+
+
 def test_counts_are_those_of_the_run(monkeypatch):
     asked = []
     prior = proxlab.load("lpn-gray-small")
