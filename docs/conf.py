@@ -24,6 +24,7 @@ extensions = [
     "docstrings",
     "figures",
     "links",
+    "short_code",
 ]
 exclude_patterns = ["_build", "_ext"]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold a class, which no cache keeps
