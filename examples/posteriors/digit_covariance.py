@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from solvers.posteriors.covariances import CovarianceMatrix
+from solvers.posteriors.covariances import CovarianceMatrix, Root
 
 GRAYS, REACH = 41, 5.0
 """Gray values at which the variance is measured: tanh of equal steps from -REACH to REACH, so that
@@ -36,9 +36,9 @@ class Scaled:
         """C u."""
         return self.deviation * filtered(self.deviation * u, self.power)
 
-    def root(self, z: Tensor) -> Tensor:
-        """diag(deviation) R^(1/2) z, whose covariance is C."""
-        return self.deviation * filtered(z, self.power.sqrt())
+    def root(self, z: Tensor) -> Root:
+        """diag(deviation) R^(1/2) z, whose covariance is C, and C z."""
+        return Root(self.deviation * filtered(z, self.power.sqrt()), self.product(z))
 
 
 @dataclass(frozen=True)

@@ -101,5 +101,5 @@ class JacobianSpread:
             def jacobian(u: Tensor) -> Tensor:
                 return torch.autograd.grad(answer, asked, u, retain_graph=True)[0]
 
-            fresh, _ = root_times(jacobian, noise, self.products)
+            fresh = root_times(jacobian, noise, self.products)[0]
         return answer.detach(), fresh

@@ -9,7 +9,7 @@ covariance at once, since the Jacobian needs both from one evaluation.
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,15 @@ Denoise = Callable[[Tensor, float], Tensor]
 Linearize = Callable[[Tensor, float], tuple[Tensor, Callable[[Tensor], Tensor]]]
 
 
+class Root(NamedTuple):
+    """Noise of a covariance C, and a product that tells of C."""
+
+    noise: Tensor
+    """Noise of covariance C from standard normal z, shaped like z."""
+    product: Tensor
+    """C z, which a root by products knows anyway."""
+
+
 class CovarianceMatrix(Protocol):
     """A covariance C at one state: symmetric, with no negative eigenvalue, image by image."""
 
@@ -33,8 +42,8 @@ class CovarianceMatrix(Protocol):
         """C u, shaped like u."""
         ...
 
-    def root(self, z: Tensor) -> Tensor:
-        """Noise of covariance C from standard normal z, shaped like z."""
+    def root(self, z: Tensor) -> Root:
+        """Noise of covariance C from standard normal z, and C z."""
         ...
 
 
@@ -56,9 +65,9 @@ class ScaledIdentity:
         """See `CovarianceMatrix.product`."""
         return self._size(u) * u
 
-    def root(self, z: Tensor) -> Tensor:
+    def root(self, z: Tensor) -> Root:
         """See `CovarianceMatrix.root`."""
-        return self._size(z) ** 0.5 * z
+        return Root(self._size(z) ** 0.5 * z, self.product(z))
 
     def _size(self, u: Tensor) -> float | Tensor:
         v = self.variance
@@ -76,9 +85,9 @@ class Stationary:
         """See `CovarianceMatrix.product`."""
         return self._filtered(u, self.power)
 
-    def root(self, z: Tensor) -> Tensor:
+    def root(self, z: Tensor) -> Root:
         """See `CovarianceMatrix.root`."""
-        return self._filtered(z, self.power.sqrt())
+        return Root(self._filtered(z, self.power.sqrt()), self.product(z))
 
     def _filtered(self, u: Tensor, factor: Tensor) -> Tensor:
         return torch.fft.irfft2(factor.to(u) * torch.fft.rfft2(u), s=u.shape[-2:])
@@ -165,7 +174,7 @@ class JacobianCovariance:
 
     >>> one = torch.ones(1, 2)
     >>> mean, matrix = solvers.JacobianCovariance().around(lambda x, s: x / 2, one, 1.0)
-    >>> mean, matrix.product(one), matrix.root(one)
+    >>> mean, matrix.product(one), matrix.root(one).noise
     (tensor([[0.5000, 0.5000]]), tensor([[0.5000, 0.5000]]), tensor([[0.7071, 0.7071]]))
     """
 
@@ -198,9 +207,9 @@ class Applied:
     product: Callable[[Tensor], Tensor]
     products: int
 
-    def root(self, z: Tensor) -> Tensor:
+    def root(self, z: Tensor) -> Root:
         """See `CovarianceMatrix.root`. Warns of a map that is not symmetric."""
-        root, skew = root_times(self.product, z, self.products)
+        root, product, skew = root_times(self.product, z, self.products)
         if (skew > ASYMMETRY).any():
             warnings.warn(
                 "a covariance is symmetric, and this Jacobian is not, by "
@@ -208,7 +217,7 @@ class Applied:
                 "a learned proximal network",
                 stacklevel=2,
             )
-        return root
+        return Root(root, product)
 
 
 def _by_autograd(denoise: Denoise) -> Linearize:

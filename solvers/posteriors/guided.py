@@ -25,7 +25,7 @@ from torch import Tensor
 
 from solvers.noise import Noise, normal_like
 from solvers.posteriors.annealed import PosteriorState, posterior
-from solvers.posteriors.covariances import Covariance, CovarianceMatrix, Denoise
+from solvers.posteriors.covariances import Covariance, CovarianceMatrix, Denoise, Root
 from solvers.posteriors.observations import LinearObservation
 
 MOST = 1024
@@ -122,11 +122,11 @@ class Whole:
         """See `CovarianceMatrix.product`."""
         return (self.table @ u.flatten(1)[..., None]).view_as(u)
 
-    def root(self, z: Tensor) -> Tensor:
+    def root(self, z: Tensor) -> Root:
         """See `CovarianceMatrix.root`."""
         values, axes = torch.linalg.eigh(self.table)
         along = axes.mT @ z.flatten(1)[..., None] * values.clamp(min=0).sqrt()[..., None]
-        return (axes @ along).view_as(z)
+        return Root((axes @ along).view_as(z), self.product(z))
 
     def given(self, seen: Tensor, variance: float) -> "Whole":
         """The Gaussian given what was seen of each pixel with noise of a variance."""

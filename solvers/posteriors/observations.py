@@ -17,6 +17,7 @@ from torch import Tensor
 from solvers.linear_systems import conjugate_gradient
 from solvers.noise import Noise, normal_like
 from solvers.posteriors.covariances import CovarianceMatrix
+from solvers.posteriors.preconditioner import preconditioner
 from solvers.protocols import dot
 
 ROUNDING = 16
@@ -35,9 +36,10 @@ class Observation(Protocol):
 class LinearObservation:
     """y = A x + s e for any linear A: the system is solved by conjugate gradients.
 
-    It is solved in units of the noise, until its residual r has |r| <= tol sqrt(entries of y). Then
-    the error e of a draw has (e, P^-1 e) <= |r|^2, P the covariance of x given y: tol of a
-    deviation of the posterior for each entry of y, or less.
+    It is solved in units of the noise, preconditioned (`posteriors.preconditioner`), until its
+    residual r has |r| <= tol sqrt(entries of y). Then the error e of a draw has
+    (e, P^-1 e) <= |r|^2, P the covariance of x given y: tol of a deviation of the posterior for
+    each entry of y, or less.
 
     Raises ValueError for a variance that is not positive.
 
@@ -80,7 +82,9 @@ class LinearObservation:
         tensor([[0.5000, 0.5000]])
         """
         deviation = self.variance**0.5
-        moved = mean + matrix.root(normal_like(mean, noise))
+        z = normal_like(mean, noise)
+        root = matrix.root(z)
+        moved = mean + root.noise
         white = normal_like(self.y, noise)
         misfit = (self.y - self.forward(moved)) / deviation + white
 
@@ -111,6 +115,9 @@ class LinearObservation:
             scale=tried[0][0].sqrt().mul(floor).clamp(min=misfit[0].numel() ** 0.5),
             tol=self.tol,
             max_steps=self.max_steps,
+            precondition=preconditioner(
+                self.forward(z) / deviation, self.forward(root.product) / deviation
+            ),
         )
         if (found.residual > self.tol).any():
             self._say(float(found.residual.max()))
@@ -145,4 +152,4 @@ class Unobserved:
         >>> solvers.Unobserved().draw(torch.ones(1, 2), matrix, torch.ones_like)
         tensor([[1., 1.]])
         """
-        return mean + matrix.root(normal_like(mean, noise))
+        return mean + matrix.root(normal_like(mean, noise)).noise

@@ -48,7 +48,7 @@ def test_the_root_of_the_covariance_is_one_and_a_spectrum_in_place_of_its_root_i
 
     def gap(root):
         C = Scaled(deviation, power).product(eye).flatten(1)
-        M = root.root(eye).flatten(1)
+        M = root.root(eye).noise.flatten(1)
         return float((C - M.T @ M).norm() / C.norm())
 
     assert gap(Scaled(deviation, power)) < 1e-5

@@ -31,7 +31,7 @@ def test_it_is_the_posterior_covariance_of_a_stationary_gaussian(size, sigma):
     x = torch.zeros(1, 1, *size, dtype=f64)
     _, found = SpectralCovariance(half).around(lambda x, sigma: x, x, sigma)
     torch.testing.assert_close(matrix(found.product, *size), truth)
-    root = matrix(found.root, *size)
+    root = matrix(lambda z: found.root(z).noise, *size)
     torch.testing.assert_close(root @ root, truth)
     _, wrong = SpectralCovariance(2 * half).around(lambda x, sigma: x, x, sigma)
     assert (matrix(wrong.product, *size) - truth).abs().max() > 1e-3

@@ -1,0 +1,137 @@
+"""Cost of posterior samples: seconds of the prior, of its Jacobian and of all else.
+
+    python -m examples.posteriors.cost [--side 256] [--samples 16] [--steps 10] [--prior lpn-gray]
+
+The image is a part of scikit-image's camera man, blurred by a Gaussian of 1.6 pixels (borders wrap
+around) or half of its pixels missing, noise 0.02. Seconds are those of the wall, on as many threads
+as torch has, so their shares say more than they do. "Asked" is that all of them at 256 x 256 take a
+minute on two cores and half of the time goes to the prior.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from deepinv.physics import LinearPhysics
+from skimage.data import camera
+from torch import Tensor
+
+import proxlab
+from proxlab.priors.contract import Prior
+from proxlab.priors.jacobians.contract import Jacobian
+from proxlab.priors.jacobians.spread import jacobian
+
+BLUR, MISSING, NOISE = 1.6, 0.5, 0.02
+
+
+@dataclass
+class Watch:
+    """Seconds spent inside, and how often."""
+
+    seconds: float = 0.0
+    count: int = 0
+    _begun: float = field(default=0.0, repr=False)
+
+    def __enter__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __exit__(self, *_) -> None:
+        self.seconds += time.perf_counter() - self._begun
+        self.count += 1
+
+
+class Watched:
+    """A prior whose evaluations and products with its Jacobian are timed."""
+
+    def __init__(self, prior: Prior):
+        self.prior, self.name = prior, prior.name
+        self.sigma_range, self.capabilities = prior.sigma_range, prior.capabilities
+        self.prox_watch, self.product_watch = Watch(), Watch()
+
+    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
+        """That of the prior."""
+        with self.prox_watch:
+            return self.prior.prox(v, sigma)
+
+    def jacobian(self, v: Tensor, sigma: float | Tensor) -> "WatchedJacobian":
+        """That of the prior; what making it takes counts as product, but not as one."""
+        before = self.product_watch.count
+        with self.product_watch:
+            found = jacobian(self.prior, v, sigma)
+        self.product_watch.count = before
+        return WatchedJacobian(found, self.product_watch)
+
+
+class WatchedJacobian:
+    """A Jacobian whose products are timed."""
+
+    def __init__(self, inner: Jacobian, watch: Watch):
+        self.inner, self.watch, self.symmetric = inner, watch, inner.symmetric
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """The product with u."""
+        with self.watch:
+            return self.inner(u)
+
+    def diagonal(self, probes: int, seed: int):
+        """The diagonal, which no sample asks for."""
+        return self.inner.diagonal(probes, seed)
+
+
+def operators(side: int) -> dict[str, LinearPhysics]:
+    """The two operators, by name."""
+    mask = proxlab.operators.random_mask((side, side), MISSING, torch.Generator().manual_seed(0))
+    kernel = proxlab.operators.gaussian_kernel(BLUR)
+    return {
+        "deblur": proxlab.operators.deblur(kernel, noise=NOISE),
+        "inpaint": proxlab.operators.inpaint(mask, noise=NOISE),
+    }
+
+
+def image(side: int) -> Tensor:
+    """The middle of camera man, [1, 1, side, side]; 512 pixels at most."""
+    first = (512 - side) // 2
+    part = camera()[first : first + side, first : first + side]
+    return torch.from_numpy(part / 255).float()[None, None]
+
+
+def main(argv: Sequence[str] | None = None) -> list[dict]:
+    """Print the table; its rows."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--prior", default="lpn-gray")
+    args = parser.parse_args(argv)
+    x, rows = image(args.side), []
+    print(f"{args.samples} samples of {args.side} x {args.side}, {torch.get_num_threads()} threads")
+    print("| problem | seconds | prior | Jacobian | else | products a sample | one in proxes |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, op in operators(args.side).items():
+        y = op(x, generator=torch.Generator().manual_seed(1))
+        prior = Watched(proxlab.load(args.prior))
+        own, products = prior.prox_watch, prior.product_watch
+        begun = time.perf_counter()
+        post = proxlab.posterior(y, op, prior, args.samples, steps=args.steps)
+        seconds = time.perf_counter() - begun
+        r = {
+            "problem": name,
+            "seconds": seconds,
+            "prior": own.seconds / seconds,
+            "jacobian": products.seconds / seconds,
+            "products": post.products,
+            "ratio": products.seconds / products.count * own.count / own.seconds,
+        }
+        print(
+            f"| {name} | {seconds:.1f} | {r['prior']:.0%} | {r['jacobian']:.0%} | "
+            f"{1 - r['prior'] - r['jacobian']:.0%} | {r['products']} | {r['ratio']:.2f} |",
+            flush=True,
+        )
+        rows.append(r)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The cost of posterior samples: shares that add up, and products that are those of the run."""
+
+import pytest
+import torch
+
+import proxlab
+from examples.posteriors import cost
+
+
+def test_its_rows_are_of_the_run(monkeypatch, capsys):
+    words = ["--side", "24", "--samples", "2", "--steps", "2", "--prior", "lpn-gray-small"]
+    rows = cost.main(words)
+    assert [row["problem"] for row in rows] == ["deblur", "inpaint"]
+    op, x = cost.operators(24)["deblur"], cost.image(24)
+    y = op(x, generator=torch.Generator().manual_seed(1))
+    assert rows[0]["products"] == proxlab.posterior(y, op, "lpn-gray-small", 2, steps=2).products
+    assert all(0 < row["prior"] + row["jacobian"] < 1 for row in rows)
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_every_second_of_the_prior_is_counted_and_nothing_else():
+    prior = cost.Watched(proxlab.load("lpn-gray-small"))
+    v = torch.rand(1, 1, 16, 16)
+    prior.prox(v, 0.1)
+    jacobian = prior.jacobian(v, 0.1)
+    assert (prior.prox_watch.count, prior.product_watch.count) == (1, 0)
+    before = prior.product_watch.seconds
+    assert before > 0  # what making it takes
+    assert torch.equal(jacobian(v), proxlab.load("lpn-gray-small").jacobian(v, 0.1)(v))
+    assert prior.product_watch.count == 1 and prior.product_watch.seconds > before
+    with pytest.raises(ValueError, match="2 or 3 axes|images"):
+        jacobian(v[0])
+    assert prior.prox_watch.count == 1
