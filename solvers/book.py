@@ -1,22 +1,21 @@
 """The account of a run: what was measured at each step, which images stopped, and how.
 
-book = Book(state, tol)               # of the first step
+book = Book(state, tol, at_once=1)    # of the first step; steps that are judged at once
 index = book.enter(k, state, index)   # step k; the positions that go on, where those changed
 book.close(state, rounding)           # the result
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from solvers.account.looks import LOOK_EVERY, Look, looks
+from solvers.account.results import Result, Trace
 from solvers.certificate import Rounding, doubts
 from solvers.protocols import Image, PerImage, State, norm
-from solvers.witness import Witness
+from solvers.witness import Witness, moved
 
-LOOK_EVERY = 10
-"""Steps between two looks at the size of the iterates, which cost a pass over memory."""
 BLOW_UP = 1e6
 """An image this many times larger than at the first step, or than all ones, has blown up."""
 REMEDY = "try a smaller tau, sigma^2 of a restoration"
@@ -42,63 +41,15 @@ class Diverged(RuntimeError):  # noqa: N818  (a public name)
         super().__init__(f"{_diverged(what, step)} in image {names} of the batch; {REMEDY}")
 
 
-class Trace(NamedTuple):
-    """Measurements after each step: float64 [K, B] on the CPU, NaN once an image has stopped.
-
-    >>> y, op = torch.ones(2, 1, 4, 4), proxlab.operators.deblur(torch.ones(1, 1))   # no blur
-    >>> f, g = proxlab.data_terms.data_term(y, op), proxlab.classical.Identity()
-    >>> steps = solvers.pgd(f, g, torch.zeros(2, 1, 4, 4), tau=0.5)
-    >>> solvers.run(steps, max_steps=3, tol=1e-9).trace.objective   # a quarter is left at each step
-    tensor([[2.0000, 2.0000],
-            [0.5000, 0.5000],
-            [0.1250, 0.1250]], dtype=torch.float64)
-    """
-
-    objective: Tensor | None
-    """Value of what the algorithm minimises; None if the prior has no value."""
-    residual: Tensor
-    data_misfit: Tensor
-    """f at the estimate."""
-    merit: Tensor | None = None
-    """Value of what the algorithm's theorem makes fall: `State.merit`, or the objective."""
-    gap: Tensor | None = None
-    """Duality gap, where the algorithm computes one."""
-
-
-class Result(NamedTuple):
-    """Result of a run; lists and [B] are in the order of the batch.
-
-    >>> y, op = torch.ones(2, 1, 4, 4), proxlab.operators.deblur(torch.ones(1, 1))   # no blur
-    >>> f, g = proxlab.data_terms.data_term(y, op), proxlab.classical.Identity()
-    >>> steps = solvers.fista(f, g, torch.zeros(2, 1, 4, 4), tau=0.5)
-    >>> result = solvers.run(steps, max_steps=99, tol=1e-6)
-    >>> result.x.shape, result.stopped
-    (torch.Size([2, 1, 4, 4]), ['tolerance', 'tolerance'])
-    >>> result.trace.objective.shape == (max(result.steps), 2)
-    True
-    """
-
-    x: Image
-    """Estimates; NaN in every pixel of an image that diverged."""
-    steps: Tensor
-    """Steps that each image took, int64 [B]."""
-    stopped: list[str]
-    """End of each image's run: "tolerance", "max_steps" or "diverged"."""
-    trace: Trace
-    certified: list[bool]
-    """Whether the duality gap ended below tol; of an algorithm without one, whether the objective
-    is known, neither it nor the merit ever rose after the schedule, and the residual ended below
-    tol. Whether tau was within what is proved, `solvers.conditions` tells, and whether the prior's
-    prox was one, `solvers.evidence`."""
-    doubts: list[str]
-    """Reasons why an image is not certified; empty if it is."""
-
-
 class Book:
     """Account of a run: who is in the generator's batch, who still runs, all that was measured."""
 
-    def __init__(self, first: State, tol: float | PerImage, witness: Witness | None = None):
-        self.witness = witness
+    def __init__(
+        self, first: State, tol: float | PerImage, witness: Witness | None = None, at_once: int = 1
+    ):
+        self.witness, self.at_once = witness, at_once
+        self.waiting: list[tuple[int, State]] = []
+        """Steps that are still to be judged."""
         count = first.x.shape[0]
         each = torch.as_tensor(tol, dtype=torch.float64).cpu()
         if each.shape not in ((), (count,)):
@@ -131,7 +82,7 @@ class Book:
         """Whether the image at each position still runs."""
         self.complete = True
         """Whether all images of the original batch still run."""
-        self.limit = BLOW_UP * norm(first.x.detach()).clamp(min=first.x[0].numel() ** 0.5)
+        self.limit = BLOW_UP * norm(first.x.detach()).cpu().clamp(min=first.x[0].numel() ** 0.5)
 
     def enter(self, k: int, state: State, offered: Tensor | None) -> Tensor | None:
         """Write down step k and stop whom it stops; the positions to offer, if those changed."""
@@ -140,13 +91,32 @@ class Book:
             offered = offered.cpu()
             self.batch, self.running = self.batch[offered], self.running[offered]
         assert size == len(self.batch), "a batch may only change as offered"
-        # one table, so that a GPU is waited for once a step
-        known = [state.residual, state.misfit, state.objective, state.merit, state.gap]
-        table = torch.stack([v.double() for v in known if v is not None]).detach().cpu()
+        self.waiting.append((k, state))
+        changed = len(self.waiting) >= self.at_once and self._look()
+        return self.running.nonzero().flatten().to(state.x.device) if changed else None
+
+    def _look(self) -> bool:
+        """Judge all steps that wait, the earliest first; whether that stopped an image."""
+        found, self.waiting = looks(self.waiting), []
+        tol = self.tol[self.batch]
+        resting = [bool((self._short_of_rest(look.table) < tol).any()) for look in found]
+        ways = [None] * len(found)
+        if self.witness is not None and any(resting):
+            ways = moved([look.state for look in found])
+        changed = False
+        for each in zip(found, ways, strict=True):
+            if not self.running.any():
+                break  # these steps were taken after all had come to rest
+            changed |= self._judge(*each)
+        return changed
+
+    def _judge(self, look: Look, way: PerImage | None) -> bool:
+        """Write down one step; whether it stopped an image. `way`: see `Witness.resting`."""
+        k, state, table, size = look
         numbers = table.tolist()  # on so few of them Python is quicker than torch
         lost = torch.zeros_like(self.running)
         if k % LOOK_EVERY == 0 or not math.isfinite(sum(map(sum, numbers))):
-            lost = self._set_aside(k, state, table)
+            lost = self._set_aside(k, state, table, size)
         self.rows.append(table if self.complete else self._spread(table))
         self._end(k, lost)
         done = torch.zeros_like(lost)
@@ -155,19 +125,18 @@ class Book:
             done = (self._short_of_rest(table) < self.tol[self.batch]) & self.running
             if self.witness is not None:
                 if done.any():
-                    done &= self.witness.resting(state, self.batch)
+                    done &= self.witness.resting(state, self.batch, way)
                 self.witness.see(k, state, self.batch, done)
             if done.any():
                 self._store(state.x, done)
                 for image in self.batch[done].tolist():
                     self.stopped[image] = "tolerance"
                 self._end(k, done)
-        if not (lost | done).any():
-            return None
-        return self.running.nonzero().flatten().to(state.x.device)
+        return bool((lost | done).any())
 
     def close(self, last: State, rounding: float) -> Result:
         """The result, with the images that still run at their estimate of the last step."""
+        self._look()
         self._store(last.x, self.running)
         self.steps[self.batch[self.running]] = len(self.rows)
         table = torch.stack(self.rows)
@@ -218,14 +187,14 @@ class Book:
             self.steps[self.batch[chosen]] = k
             self.running &= ~chosen
 
-    def _set_aside(self, k: int, state: State, table: Tensor) -> Tensor:
+    def _set_aside(self, k: int, state: State, table: Tensor, size: PerImage | None) -> Tensor:
         """Positions of images that have diverged, bool; they are filled with NaN.
 
         Raises Diverged if they leave none of the batch.
         """
         strange = ~table[: len(table) - (state.gap is not None)].isfinite().all(0) & self.running
-        limit = self.limit[self.batch.to(state.x.device)]
-        grown = (norm(state.x.detach()) > limit).cpu() & self.running & ~strange
+        size = norm(state.x.detach()).cpu() if size is None else size
+        grown = (size > self.limit[self.batch]) & self.running & ~strange
         lost, what = strange | grown, ""
         for bad, what_of in (
             (strange, "residual or objective not finite"),

@@ -64,7 +64,8 @@ def drs(
         objective = merit = None
         if g_z is not None:
             objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, x - v, gap, t)
-        h = torch.add(x, gap, alpha=relaxation)
+        if k + 1 < len(taus):
+            h = torch.add(x, gap, alpha=relaxation)
         v = torch.add(v, gap, alpha=relaxation)
         asked = Evaluation(reflected, x, t, g_z)
         index = yield State(z, relative(gap, z), objective, misfit, settled, merit, asked)

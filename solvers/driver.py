@@ -5,6 +5,7 @@ estimate is stored and never changes again. The images that go on are offered to
 smaller batch. It takes the offer if both f and g are `Selectable`. Otherwise it declines by going
 on with the whole batch, whose stopped images are then ignored; the results are the same. An image
 that blows up is set aside, filled with NaN, and the others go on as if it had not been there.
+On other devices than a CPU this is decided ten steps at a time, to the same end (`account.looks`).
 """
 
 from collections.abc import Callable, Generator
@@ -13,7 +14,9 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from solvers.book import Book, Diverged, Result, Trace
+from solvers.account.looks import steps_at_once
+from solvers.account.results import Result, Trace
+from solvers.book import Book, Diverged
 from solvers.progress import progress_bar
 from solvers.protocols import PerImage, State
 from solvers.witness import Witness
@@ -74,7 +77,7 @@ def run(
             if watch is not None:
                 watch(k, state)
             if book is None:
-                book = Book(state, tol, witness)
+                book = Book(state, tol, witness, steps_at_once(state.x) if watch is None else 1)
             index = book.enter(k, state, index)
             bar.update()
             if index is not None and len(index) == 0:

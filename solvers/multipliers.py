@@ -59,23 +59,23 @@ def admm(
     """
     check_relaxation(relaxation)
     taus = steps_of(tau, x)
-    h, u = x, torch.zeros_like(x)
+    v = h = x  # v is h - u, all that a step remembers
     for k in count():
         t, settled = at(taus, k)
         if 0 < k < len(taus):
             # u is tau times the dual; it is the dual that must not jump
-            u = u * per_image(t / taus[k - 1], u)
-        v = h - u
+            v = h + (v - h) * per_image(t / taus[k - 1], v)
         x, misfit_of_x = prox_with_misfit(f, v, t)
-        u = x - v
-        asked_at = x + u
+        asked_at = torch.lerp(v, x, 2.0)  # x + u, u = x - v
         z, g_z = prox_and_value(g, asked_at, t)
         misfit = f.value(z)
         gap = z - x
         objective = merit = None
         if g_z is not None:
-            objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, u, gap, t)
-        h = torch.add(x, gap, alpha=relaxation)
+            objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, x - v, gap, t)
+        if k + 1 < len(taus):
+            h = torch.add(x, gap, alpha=relaxation)
+        v = torch.add(v, gap, alpha=relaxation)
         asked = Evaluation(asked_at, x, t, g_z)
         index = yield State(z, relative(gap, z), objective, misfit, settled, merit, asked)
-        f, g, h, u, taus = narrow(index, f, g, h, u, taus)
+        f, g, v, h, taus = narrow(index, f, g, v, h, taus)

@@ -16,5 +16,5 @@ def normal_like(x: Tensor, noise: Noise = None) -> Tensor:
         return torch.randn_like(x)
     if isinstance(noise, torch.Generator):
         drawn = torch.randn(x.shape, generator=noise, dtype=x.dtype, device=noise.device)
-        return drawn.to(x.device)
+        return drawn.to(x.device, non_blocking=True)
     return noise(x)

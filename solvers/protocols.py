@@ -26,6 +26,7 @@ Image = Tensor
 """[B, C, H, W]"""
 PerImage = Tensor
 """[B]"""
+WITHOUT_DOUBLES = {"mps"}  # devices
 
 
 class DataTerm(Protocol):
@@ -296,4 +297,4 @@ def guarded(size: PerImage) -> PerImage:
 
 def float_for_sums(x: Image) -> torch.dtype:
     """Type to add up sums in: float64, except on devices that have none."""
-    return torch.float32 if x.device.type == "mps" else torch.float64
+    return torch.float32 if x.device.type in WITHOUT_DOUBLES else torch.float64

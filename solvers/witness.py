@@ -90,14 +90,15 @@ class Witness:
         if self.pairs < 2:
             raise ValueError(f"a witness keeps the first and the last at least, got {self.pairs}")
 
-    def resting(self, state: State, images: Tensor) -> Tensor:
+    def resting(self, state: State, images: Tensor, way: PerImage | None = None) -> Tensor:
         """Whether the gradient of each image in `state` is small enough to stop, bool on the CPU.
 
-        images: positions in the original batch of those that the state holds.
+        images: positions in the original batch of those that the state holds; way: that of the
+        state as `moved` has it, to be measured if None.
         """
         if state.evaluation is None or self.rest == float("inf"):
             return torch.ones(len(images), dtype=torch.bool)
-        now = self._gradient(state, images)
+        now = self._gradient(state, images, way)
         if self.reference is None:
             return torch.zeros(len(images), dtype=torch.bool)
         return now <= self.rest * self.reference.cpu().double()[images]
@@ -175,21 +176,31 @@ class Witness:
     def _first_step(self) -> int:
         return self._kept[0].step
 
-    def _gradient(self, state: State, images: Tensor) -> PerImage:
+    def _gradient(self, state: State, images: Tensor, way: PerImage | None = None) -> PerImage:
         """|grad f(x) + (v - x) / tau| of each image, from above, float64 on the CPU.
 
         With v = point - tau grad f(point) it is (I - tau H) (point - x) / tau, H between 0 and L.
         """
         asked = _asked(state)
-        step = norm(asked.point - state.x).double().cpu()
-        tau = torch.as_tensor(asked.tau).double().cpu()
-        bound = torch.as_tensor(self.lipschitz).double().cpu()
+        step = norm(asked.point - state.x).cpu().double() if way is None else way
+        tau = torch.as_tensor(asked.tau).cpu().double()
+        bound = torch.as_tensor(self.lipschitz).cpu().double()
         bound = bound[images] if bound.ndim else bound
         return step * (tau * bound - 1).clamp(min=1.0) / tau
 
     def _most(self, state: State) -> int:
         each = 3 * state.x.numel() * state.x.element_size()
         return max(3, min(self.pairs, MOST_BYTES // max(each, 1)))
+
+
+def moved(states: Sequence[State]) -> list[PerImage | None]:
+    """Distance of each state's x from where f's gradient was taken, float64 [B] on the CPU.
+
+    All are fetched at once; None for a state that tells of no evaluation.
+    """
+    told = [norm(s.evaluation.point - s.x) for s in states if s.evaluation is not None]
+    fetched = iter(torch.stack(told).cpu().double() if told else ())
+    return [None if s.evaluation is None else next(fetched) for s in states]
 
 
 def _asked(state: State) -> Evaluation:
