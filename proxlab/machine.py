@@ -1,16 +1,20 @@
-"""Settings and figures of the machine: float32 in full, freed memory kept, memory used at most."""
+"""Settings and figures of the machine: float32 in full, few kernels, freed memory, peak memory."""
 
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
+MOST_KEPT = 32
+"""Constants that are kept at a time, those of about ten noise levels or sizes."""
+_T = TypeVar("_T")
 NAMED_PRECISION = torch.__version__ >= "2.9"  # compared as versions, not as strings
 """Whether torch has a name for the precision of convolutions; before, TF32 was on or off."""
 FULL = "ieee" if NAMED_PRECISION else False
@@ -56,6 +60,37 @@ def _forked() -> None:
 
 if sys.platform != "win32":  # where nothing forks
     os.register_at_fork(after_in_child=_forked)
+
+
+def by_kernels(*tensors: torch.Tensor) -> bool:
+    """Whether work on the first tensor is best done in few kernels, all of it at once.
+
+    A GPU takes 5 to 8 microseconds to start a kernel, however small, and has no caches to fill; a
+    CPU starts one at once, and wants pieces that its caches hold. This one place decides for all
+    priors. Where autograd follows one of the `tensors`, the answer is no: what is written for few
+    kernels writes over its own numbers.
+    """
+    if tensors[0].device.type == "cpu":
+        return False
+    return not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+
+
+class Constants:
+    """Memory of what was made from the same weights for the same level, size, dtype and device."""
+
+    def __init__(self):
+        self._weights: Hashable = None
+        self._made: dict[Hashable, object] = {}
+
+    def of(self, module: nn.Module, key: Hashable, make: Callable[[], _T]) -> _T:
+        """The same as `make()`, made once for a key; all is forgotten where the weights change."""
+        weights = tuple((id(p), p.data_ptr(), p._version) for p in module.parameters())
+        if weights != self._weights or len(self._made) >= MOST_KEPT:
+            self._weights, self._made = weights, {}
+        made = self._made  # another thread may begin another one meanwhile
+        if key not in made:
+            made[key] = make()
+        return made[key]  # type: ignore[return-value]
 
 
 @cache

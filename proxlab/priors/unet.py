@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from deepinv.models import Denoiser, DRUNet
 from torch import Tensor, nn
 
-from proxlab.priors.arguments import network_images, up_to
+from proxlab.priors.arguments import up_to
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.jacobians.spread import SpreadOfMean
+from proxlab.priors.levels import network_input, sent
 from proxlab.priors.mirror import mirrored
 
 HALVINGS = 3
@@ -100,8 +101,8 @@ class UNetDenoiser(SpreadOfMean, Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, and for one without three channels where `channels` is 3.
         """
-        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
-        return (x + self._noise(x, s)).view_as(v)
+        x, s = network_input(self.name, v, sigma, self.sigma_range, self.channels, self)
+        return (x + self._noise(x, sent(s, x))).view_as(v)
 
     def squared_noise(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """|network(v)|^2 pixel by pixel, the shape of v; a `GradientStep` takes half its sum.
@@ -111,9 +112,9 @@ class UNetDenoiser(SpreadOfMean, Denoiser):
         add up to that of the image, and the border is no sharper or softer than the middle.
         Raises as `prox`.
         """
-        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
+        x, s = network_input(self.name, v, sigma, self.sigma_range, self.channels, self)
         rows, columns = (_mirrored(n, v.device) for n in x.shape[-2:])
-        squares = self.network(x[..., rows[:, None], columns], s).square()
+        squares = self.network(x[..., rows[:, None], columns], sent(s, x)).square()
         total = squares.new_zeros(*x.shape[:-2], len(rows), x.shape[-1])
         total = total.index_add(-1, columns, squares)
         total = total.new_zeros(x.shape).index_add(-2, rows, total)
@@ -128,8 +129,9 @@ class UNetDenoiser(SpreadOfMean, Denoiser):
         """The network's output, on an image whose edges are repeated up to sides it can halve."""
         height, width = x.shape[-2:]
         tall, wide = (max(SMALLEST, MULTIPLE * ceil(n / MULTIPLE)) for n in (height, width))
-        padded = F.pad(x, (0, wide - width, 0, tall - height), mode="replicate")
-        return self.network(padded, s)[..., :height, :width]
+        if (tall, wide) != (height, width):
+            x = F.pad(x, (0, wide - width, 0, tall - height), mode="replicate")
+        return self.network(x, s)[..., :height, :width]
 
 
 def _mirrored(length: int, device: torch.device) -> Tensor:

@@ -69,7 +69,7 @@ class Windows:
         rows, columns = asking.shape[1] // self.side, asking.shape[2] // self.side
         asking = asking.unflatten(2, (-1, self.side)).unflatten(1, (-1, self.side))
         asking, seen = _by_head(asking, heads), _by_head(self._seen(inside, above, below), heads)
-        bias = places[:, self._index(places.device)] + self._absent(there, above, below, b)
+        bias = places[:, self.index(places.device)] + self._absent(there, above, below, b)
         if torch.is_grad_enabled():  # twice as fast as the fused kernel's way back
             joined = (asking @ seen.mT + bias).softmax(-1) @ seen
         else:
@@ -103,7 +103,7 @@ class Windows:
         nothing = torch.zeros_like(there).masked_fill_(there == 0, -torch.inf)
         return nothing[:, :, None].repeat(batch, 1, 1, 1)
 
-    def _index(self, device: torch.device) -> Tensor:
+    def index(self, device: torch.device) -> Tensor:
         """Place in `offsets` of each key's offset from each query, [side^2, (2 side)^2]."""
         query = torch.arange(self.side, device=device) + self.side // 2
         key = torch.arange(2 * self.side, device=device)

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from proxlab.operators.inpainting import fill_missing
 from proxlab.operators.noise import noise_level
-from proxlab.priors.arguments import check_images, noise_levels
+from proxlab.priors.arguments import check_images
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.jacobians.spread import SpreadOfMean
+from proxlab.priors.levels import host_levels, sent
 
 DOUBT = 0.25
 """Unit of the network's output at a missing pixel, as sigma is the unit at a seen one."""
@@ -78,12 +79,13 @@ class Completion(SpreadOfMean, Denoiser):
 
     def refine(self, filled: Tensor, seen: Tensor, sigma: float | Tensor) -> Tensor:
         """`complete` for images whose holes are filled already."""
-        s = noise_levels(self.name, filled, sigma, self.sigma_range, filled.dtype)
+        s = host_levels(self.name, filled, sigma, self.sigma_range, filled.dtype)
         s = s.repeat_interleave(filled.shape[1])
         x, hole = (a.reshape(-1, 1, *a.shape[2:]) for a in (filled, 1 - seen))
         tokens = self.network.tokens(x, s) + self._places(hole)
         error = self.network.image(tokens, s, x.shape[2:])
-        return (x - torch.lerp(s.view(-1, 1, 1, 1) * error, DOUBT * error, hole)).view_as(filled)
+        unit = sent(s, x).view(-1, 1, 1, 1)
+        return (x - torch.lerp(unit * error, DOUBT * error, hole)).view_as(filled)
 
     def start(self, y: Tensor, op: LinearPhysics, sigma: float | None = None) -> Tensor:
         """First estimate for `proxlab.restore(y, op, ..., init=)`, [B, C, H, W].

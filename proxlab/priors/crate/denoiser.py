@@ -10,18 +10,21 @@ them again, which are added up. f is the prox of nothing, and has no value. [Yu2
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from deepinv.models import Denoiser
 from torch import Tensor, nn
 
-from proxlab.priors.arguments import network_images, up_to
+from proxlab.machine import Constants, by_kernels
+from proxlab.priors.arguments import up_to
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
+from proxlab.priors.crate import at_once
 from proxlab.priors.crate.attention import Windows
 from proxlab.priors.crate.layers import DecoderLayer, EncoderLayer, by_strips
 from proxlab.priors.jacobians.spread import SpreadOfMean
+from proxlab.priors.levels import network_input, sent
 
 SPREAD = 0.1
 """Rough standard deviation of an image in a neighbourhood."""
@@ -116,6 +119,7 @@ class CrateDenoiser(SpreadOfMean, Denoiser):
         self.capabilities = Capabilities(
             default_weight=LEARNED_WEIGHT, reach=config.reach, alignment=config.alignment
         )
+        self._constants = Constants()
         c, windows = config, Windows(config.side)
         size = c.width, c.heads, windows, 2 * WAVES
         with torch.random.fork_rng(devices=[]):
@@ -130,6 +134,10 @@ class CrateDenoiser(SpreadOfMean, Denoiser):
                 c.width, c.channels, c.patch, c.stride, padding=(c.patch - c.stride) // 2
             )
             nn.init.normal_(self.head.weight, std=0.1 / c.width**0.5 * c.stride / c.patch)
+
+    def __getstate__(self) -> dict:
+        """A copy makes constants of its own: its weights may change."""
+        return {**self.__dict__, "_constants": Constants()}
 
     @property
     def channels(self) -> int:
@@ -146,17 +154,18 @@ class CrateDenoiser(SpreadOfMean, Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, and for one without three channels where `channels` is 3.
         """
-        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
+        x, s = network_input(self.name, v, sigma, self.sigma_range, self.channels, self)
         noise = self.image(self.tokens(x, s), s, x.shape[2:])
-        return (x - s.view(-1, 1, 1, 1) * noise).view_as(v)
+        scale = sent(s, x).view(-1, 1, 1, 1)
+        return torch.addcmul(x, scale, noise, value=-1).view_as(v)
 
     def encode(self, v: Tensor, sigma: float | Tensor) -> Iterator[Layer]:
         """The encoder layer by layer, on h x w patches, one every `stride` pixels.
 
         A network of one channel takes every channel as an image. Raises as `prox`.
         """
-        x, s = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
-        tokens, level = self.tokens(x, s), _features(s)
+        x, s = network_input(self.name, v, sigma, self.sigma_range, self.channels, self)
+        tokens, level = self.tokens(x, s), sent(_features(s), x)
         for layer in self.encoder:
             assert isinstance(layer, EncoderLayer)
             compressed = layer.compress(tokens, level)
@@ -164,23 +173,51 @@ class CrateDenoiser(SpreadOfMean, Denoiser):
             yield Layer(compressed, tokens, layer.attention.U)
 
     def tokens(self, x: Tensor, s: Tensor) -> Tensor:
-        """The tokens [B, h, w, d] of images [B, channels, H, W] at noise levels s [B]."""
+        """The tokens [B, h, w, d] of images [B, channels, H, W] at noise levels s [B].
+
+        s, here and in `image`, lies on the CPU or where the images do.
+        """
         over = (self.config.patch - self.config.stride) // 2
         down, right = (-n % self.config.stride for n in x.shape[2:])
-        scaled = (x - 0.5) / (s.square() + SPREAD**2).sqrt().view(-1, 1, 1, 1)
+        scaled = (x - 0.5) / sent((s.square() + SPREAD**2).sqrt(), x).view(-1, 1, 1, 1)
         padded = F.pad(scaled, (over, over + right, over, over + down), mode="replicate")
-        return self.stem(padded).permute(0, 2, 3, 1) + self.level(_features(s))[:, None, None]
+        level = self.level(sent(_features(s), x))[:, None, None]
+        return self.stem(padded).permute(0, 2, 3, 1) + level
 
     def image(self, tokens: Tensor, s: Tensor, size: Sequence[int]) -> Tensor:
         """The noise in units of s that the layers find, [B, channels, H, W] with `size` H, W."""
-        level = _features(s)
-        # Caches are a CPU's concern, and a backward pass would keep every strip anyway.
-        at_once = torch.is_grad_enabled() or tokens.device.type != "cpu"
-        for layer in (*self.encoder, *self.decoder):
-            assert isinstance(layer, EncoderLayer | DecoderLayer)
-            tokens = layer(tokens, level) if at_once else by_strips(layer, tokens, level)
+        if by_kernels(tokens, *self.parameters()):
+            tokens = self._layers_at_once(tokens, s)
+        else:
+            level = sent(_features(s), tokens)
+            # Caches are a CPU's concern, and a backward pass would keep every strip anyway.
+            whole = torch.is_grad_enabled() or tokens.device.type != "cpu"
+            for layer in self._layers():
+                tokens = layer(tokens, level) if whole else by_strips(layer, tokens, level)
         whole = self.head(self.last(tokens).permute(0, 3, 1, 2))
         return whole[..., : size[0], : size[1]]
+
+    def _layers(self) -> list[EncoderLayer | DecoderLayer]:
+        layers = [*self.encoder, *self.decoder]
+        assert all(isinstance(layer, EncoderLayer | DecoderLayer) for layer in layers)
+        return cast(list[EncoderLayer | DecoderLayer], layers)
+
+    def _layers_at_once(self, tokens: Tensor, s: Tensor) -> Tensor:
+        """All layers in few kernels, from constants that are kept while the weights stay."""
+        batch, h, w, _ = tokens.shape
+        size = batch, h, w, tokens.dtype, tokens.device
+        levels = tuple(s.tolist())  # no wait where s lies on the CPU
+
+        def where() -> at_once.Map:
+            return at_once.map_of(Windows(self.config.side), batch, h, w, tokens)
+
+        def made() -> list[at_once.Matrices]:
+            level = sent(_features(s), tokens)
+            return [at_once.matrices(layer, level, there) for layer in self._layers()]
+
+        there = self._constants.of(self, size, where)
+        matrices = self._constants.of(self, (size, levels), made)
+        return at_once.run(list(zip(self._layers(), matrices, strict=True)), tokens, there)
 
     def squared_noise(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """|v - f(v)|^2 pixel by pixel, the shape of v; half its sum is what a `GradientStep` takes.
@@ -197,5 +234,5 @@ class CrateDenoiser(SpreadOfMean, Denoiser):
 def _features(s: Tensor) -> Tensor:
     """Features [B, 2 WAVES] of noise levels s [B]."""
     u = s.log() / math.log(255) + 0.5  # -1/2 at 1/255, 1/2 at 1
-    angles = math.pi / 2 * u[:, None] * torch.arange(1, WAVES + 1).to(s)
+    angles = math.pi / 2 * u[:, None] * torch.arange(1, WAVES + 1, dtype=s.dtype, device=s.device)
     return torch.cat([angles.sin(), angles.cos()], 1)

@@ -152,7 +152,7 @@ class LogDensityPotential(nn.Module):
         With d = y - m, c = e + s^2, z = (B^T B + c I)^-1 B^T d, by the matrix inversion lemma
         (B B^T + c I)^-1 d = (d - B z) / c. [Golub13, Sec. 2.1.4]
         """
-        y, s = self.cut(v.double()), sigma.double()
+        y, s = self.cut(v.double()), sigma.to(v.device).double()
         if not ((s > 0) & (s <= 1)).all():
             raise ValueError(f"expected noise levels 0 < sigma <= 1 in image units, got {sigma}")
         s = s.view(-1, 1, 1)

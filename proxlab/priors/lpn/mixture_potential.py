@@ -35,8 +35,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from proxlab.machine import Constants, by_kernels
 from proxlab.priors.local_gains import cosines
-from proxlab.priors.lpn import windows
+from proxlab.priors.lpn import at_once, windows
 from proxlab.priors.lpn.cache_blocks import images_at_once
 from proxlab.priors.lpn.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
 from proxlab.priors.lpn.mixture_hessian import MixtureHessian
@@ -45,6 +46,7 @@ from proxlab.priors.lpn.tapered_bases import Filters, TaperedBases, rotations
 from proxlab.priors.lpn.window_mixture import Level, WindowMixture
 from proxlab.priors.lpn.window_sums import WINDOW, Extended, by_means, by_pixels
 from proxlab.priors.lpn.windows import WINDOW_STRIDE
+from solvers.protocols import float_for_sums
 
 EVERYWHERE = slice(None), slice(None)
 """All rows and columns."""
@@ -72,6 +74,11 @@ class MixturePotential(nn.Module):
         left = config.channels * (FINE**2 - 1) - config.kept
         self.fine_mixture = WindowMixture(fine, left, context=True)
         self.coarse_mixture = WindowMixture(coarse, 0)
+        self._constants = Constants()
+
+    def __getstate__(self) -> dict:
+        """A copy makes constants of its own: its weights may change."""
+        return {**self.__dict__, "_constants": Constants()}
 
     @property
     def reach(self) -> int:
@@ -86,7 +93,7 @@ class MixturePotential(nn.Module):
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
-        return torch.lerp(self._run(v, sigma, want_gap=False)[0], v, self.alpha)
+        return self._run(v, sigma, want_gap=False)[0]
 
     def gradient_and_gap(self, v: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """grad psi, and the gap |v|^2 / 2 - psi [B] in float64, in one pass.
@@ -107,15 +114,15 @@ class MixturePotential(nn.Module):
         grad, gaps = self._run(v, sigma, want_gap=True)
         assert gaps is not None
         own = gaps[(..., *windows.owned(WINDOW, v.shape[-2:], part))]
-        gap = own.sum((1, 2), dtype=torch.float64)
-        return torch.lerp(grad, v, self.alpha), (1 - self.alpha) * gap
+        gap = own.sum((1, 2), dtype=float_for_sums(v))
+        return grad, (1 - self.alpha) * gap
 
     def value(self, v: Tensor, sigma: Tensor) -> Tensor:
         """psi, [B], zero at v = 0. Autograd through it is the slow twin of `gradient`."""
         gaps = self._run(v, sigma, want_gap=True)[1]
         assert gaps is not None
-        gap = gaps.sum((1, 2), dtype=torch.float64)
-        return v.square().sum((1, 2, 3), dtype=torch.float64) / 2 - (1 - self.alpha) * gap
+        gap = gaps.sum((1, 2), dtype=float_for_sums(v))
+        return v.square().sum((1, 2, 3), dtype=gap.dtype) / 2 - (1 - self.alpha) * gap
 
     @torch.no_grad()
     def hessian(self, v: Tensor, sigma: Tensor) -> MixtureHessian:
@@ -147,7 +154,9 @@ class MixturePotential(nn.Module):
         ]
 
     def _run(self, v: Tensor, sigma: Tensor, want_gap: bool) -> tuple[Tensor, Tensor | None]:
-        """The gradient of psi' and, if wanted, |v|^2 / 2 - psi' by windows, [B, h, w]."""
+        """The gradient of psi and, if wanted, |v|^2 / 2 - psi' by windows, [B, h, w]."""
+        if by_kernels(v, *self.parameters()):
+            return self._run_at_once(v, sigma, want_gap)
         filters = self._filters(v)
         pixels, means = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
         done = [
@@ -155,7 +164,29 @@ class MixturePotential(nn.Module):
             for few in images_at_once(len(v), v, filters[0].fine, pixels.weights)
         ]
         gaps = [gap for _, gap in done if gap is not None]
-        return torch.cat([grad for grad, _ in done]), torch.cat(gaps) if gaps else None
+        grad = torch.lerp(torch.cat([grad for grad, _ in done]), v, self.alpha)
+        return grad, torch.cat(gaps) if gaps else None
+
+    def _run_at_once(
+        self, v: Tensor, sigma: Tensor, want_gap: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """`_run` in few kernels, from constants that are kept while the weights stay."""
+        like, size = (v.dtype, v.device), (v.shape[-2], v.shape[-1])
+        levels = tuple(sigma.tolist())  # no wait where sigma lies on the CPU
+
+        def scales() -> at_once.Scales:
+            mixtures = self.fine_mixture, self.coarse_mixture
+            s = torch.tensor(levels, dtype=v.dtype, device=v.device)
+            pixels, means = (mixture.at(s, v) for mixture in mixtures)
+            return at_once.scales(mixtures, (pixels, means), self.channels)
+
+        keep, side = self._constants.of, self.config.context
+        constants = (
+            keep(self, like, lambda: at_once.bank(self._filters(v))),
+            keep(self, (like, levels), scales),
+            keep(self, (like, size), lambda: at_once.grid(*size, side, v)),
+        )
+        return at_once.gradient_and_lack(v, constants, self.alpha, want_gap)
 
     def _some(
         self,
@@ -165,7 +196,7 @@ class MixturePotential(nn.Module):
         means: Level,
         want_gap: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """`_run` for some of the images, at the noise levels of each."""
+        """`_run` for some of the images, but of psi' alone, at the noise levels of each."""
         height, width = v.shape[-2:]
         bank, context, coarse = filters
         average = v.mean((2, 3), keepdim=True)  # it passes as it is; energies are smaller without

@@ -15,7 +15,7 @@ from deepinv.models import Denoiser
 from torch import Tensor
 
 from proxlab.machine import full_precision
-from proxlab.priors.arguments import check_channels, check_images, noise_levels
+from proxlab.priors.arguments import check_channels, check_images
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.gradients import stopped
 from proxlab.priors.inversion import NO_GRADIENT, invert
@@ -23,6 +23,7 @@ from proxlab.priors.jacobians.autograd import AutogradJacobian
 from proxlab.priors.jacobians.contract import PROBES, Jacobian
 from proxlab.priors.jacobians.explicit import HessianJacobian
 from proxlab.priors.jacobians.spread import spread
+from proxlab.priors.levels import host_levels, sent
 from proxlab.priors.lpn.potential import HasHessian, PartedPotential, Potential
 
 
@@ -102,8 +103,8 @@ class LPN(Denoiser):
             ...
         ValueError: lpn-gray knows noise levels ..., got sigma = 25; divide by 255?
         """
-        gray, s = self._gray(v, sigma)
-        return (s * self.potential.gradient(gray / s, s.flatten())).view_as(v)
+        gray, s, levels = self._gray(v, sigma)
+        return (s * self.potential.gradient(gray / s, levels)).view_as(v)
 
     @full_precision()
     def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -117,10 +118,10 @@ class LPN(Denoiser):
         >>> (x - flat).abs().max() < 1e-5, r.abs() < 1e-5
         (tensor(True), tensor([True]))
         """
-        gray, s = self._gray(v, sigma)
+        gray, s, levels = self._gray(v, sigma)
         scaled = gray / s
-        x, gap = self.potential.gradient_and_gap(scaled, s.flatten())
-        return (s * x).view_as(v), self._value_at(x, scaled, gap, s, len(v))
+        x, gap = self.potential.gradient_and_gap(scaled, levels)
+        return (s * x).view_as(v), _value_at(x, scaled, gap, levels, len(v))
 
     @full_precision()
     def prox_and_part(
@@ -139,11 +140,11 @@ class LPN(Denoiser):
         """
         if not isinstance(self.potential, PartedPotential):
             raise TypeError(f"the value of {self.name} is not known part by part")
-        gray, s = self._gray(v, sigma)
+        gray, s, levels = self._gray(v, sigma)
         scaled = gray / s
-        x, gap = self.potential.gradient_and_part(scaled, s.flatten(), part)
+        x, gap = self.potential.gradient_and_part(scaled, levels, part)
         here = (..., *part)
-        return (s * x).view_as(v), self._value_at(x[here], scaled[here], gap, s, len(v))
+        return (s * x).view_as(v), _value_at(x[here], scaled[here], gap, levels, len(v))
 
     @full_precision()
     def jacobian(self, v: Tensor, sigma: float | Tensor) -> Jacobian:
@@ -159,7 +160,7 @@ class LPN(Denoiser):
         >>> jacobian.symmetric, (u * jacobian(u)).sum() > 0
         (True, tensor(True))
         """
-        gray, s = self._gray(v, sigma)
+        gray, s, _ = self._gray(v, sigma)
         if isinstance(self.potential, HasHessian):
             hessian = self.potential.hessian((gray / s).detach(), s.flatten().detach())
             return HessianJacobian(hessian, v, self.channels)
@@ -196,7 +197,7 @@ class LPN(Denoiser):
         >>> (back - v).abs().max() < 1e-4
         tensor(True)
         """
-        gray, s = self._gray(x, sigma)
+        gray, s, _ = self._gray(x, sigma)
         v = (s * self._inverse(gray / s, s, tol)).view_as(x)
         return stopped(NO_GRADIENT, v.detach(), x, s, *self.parameters())
 
@@ -212,29 +213,34 @@ class LPN(Denoiser):
         >>> torch.allclose(prior.value(x, 0.1), r)
         True
         """
-        gray, s = self._gray(x, sigma)
+        gray, s, levels = self._gray(x, sigma)
         scaled = gray / s
         v = self._inverse(scaled, s, tol)
         with torch.no_grad():
-            _, gap = self.potential.gradient_and_gap(v, s.flatten())
-        return self._value_at(scaled, v, gap, s, len(x))
+            _, gap = self.potential.gradient_and_gap(v, levels)
+        return _value_at(scaled, v, gap, levels, len(x))
 
     def _inverse(self, x: Tensor, s: Tensor, tol: float) -> Tensor:
         with torch.no_grad():
             return invert(lambda v, i: self.potential.gradient(v, s.flatten()[i]), x, tol=tol)
 
-    def _value_at(self, x: Tensor, v: Tensor, gap: Tensor, s: Tensor, images: int) -> Tensor:
-        """R = s^2 (|v|^2 / 2 - psi(v) - |x - v|^2 / 2), summed over the channels of each image."""
-        r = gap - (x - v).square().sum((1, 2, 3), dtype=torch.float64) / 2
-        return (s.flatten().double().square() * r).view(images, -1).sum(1)
-
-    def _gray(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """Images as the potential takes them, and the noise level of each, [n, 1, 1, 1].
+    def _gray(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images as the potential takes them, the noise level s of each, [n, 1, 1, 1], and sigma.
 
         They are [B * C, 1, H, W] for a potential of one channel, and x itself for one of three.
+        sigma [n] is the same as s, but on the CPU where it is known there.
         """
         check_images(x)
         check_channels(self.name, x, self.channels)
-        s = noise_levels(self.name, x, sigma, self.sigma_range, x.dtype)
-        s = s.repeat_interleave(x.shape[1] // self.channels).view(-1, 1, 1, 1)
-        return x.reshape(-1, self.channels, *x.shape[2:]), s
+        levels = host_levels(self.name, x, sigma, self.sigma_range, x.dtype)
+        levels = levels.repeat_interleave(x.shape[1] // self.channels)
+        gray = x.reshape(-1, self.channels, *x.shape[2:])
+        return gray, sent(levels, x).view(-1, 1, 1, 1), levels
+
+
+def _value_at(x: Tensor, v: Tensor, gap: Tensor, sigma: Tensor, images: int) -> Tensor:
+    """R = s^2 (|v|^2 / 2 - psi(v) - |x - v|^2 / 2), summed over the channels of each image."""
+    r = torch.sub(gap, (x - v).square().sum((1, 2, 3), dtype=gap.dtype), alpha=0.5)
+    squares = sigma.to(gap.dtype).square().to(gap.device, non_blocking=True)
+    each = squares * r
+    return each if len(each) == images else each.view(images, -1).sum(1)
