@@ -62,17 +62,18 @@ if sys.platform != "win32":  # where nothing forks
     os.register_at_fork(after_in_child=_forked)
 
 
-def by_kernels(*tensors: torch.Tensor) -> bool:
-    """Whether work on the first tensor is best done in few kernels, all of it at once.
+def by_kernels(x: torch.Tensor, module: nn.Module) -> bool:
+    """Whether what `module` does to x is best done in few kernels, all of it at once.
 
     A GPU takes 5 to 8 microseconds to start a kernel, however small, and has no caches to fill; a
     CPU starts one at once, and wants pieces that its caches hold. This one place decides for all
-    priors. Where autograd follows one of the `tensors`, the answer is no: what is written for few
+    priors. Where autograd follows x or the weights, the answer is no: what is written for few
     kernels writes over its own numbers.
     """
-    if tensors[0].device.type == "cpu":
+    if x.device.type == "cpu":
         return False
-    return not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+    followed = x.requires_grad or any(p.requires_grad for p in module.parameters())
+    return not (torch.is_grad_enabled() and followed)
 
 
 class Constants:

@@ -255,8 +255,7 @@ def dot(x: Image, y: Image) -> PerImage:
     """Inner product of each pair of images, [B], accumulated in float64.
 
     Each row of pixels is summed in its own dtype, which torch does pairwise, and only the sums of
-    rows are added in float64: half the time, and within 1e-8 of float64's answer on images of usual
-    size.
+    rows are added in float64: half the time, and within 1e-8 of float64 on images of usual size.
     """
     rows = (x * y).flatten(1, -2).sum(-1) if x.ndim > 2 else x * y
     return rows.sum(1, dtype=float_for_sums(x))

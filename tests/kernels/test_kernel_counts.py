@@ -64,6 +64,13 @@ def test_samplers_have_few_kernels_beyond_the_network(name):
     assert 0 < found.kernels <= BEYOND and found.waits == 0
 
 
+def test_the_command_prints_its_table(capsys):
+    found = bench.main(["--size", "8", "--rows", "proxdm"])
+    assert len(found) == 3
+    kernels = found["proxdm, flow"].kernels
+    assert f"| proxdm, flow | {kernels:.1f} | 0.00 |" in capsys.readouterr().out
+
+
 def test_waits_are_counted_one_by_one():
     def counted(work) -> int:
         with Accelerator(counts := Counts()) as device:

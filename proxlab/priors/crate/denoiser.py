@@ -186,7 +186,7 @@ class CrateDenoiser(SpreadOfMean, Denoiser):
 
     def image(self, tokens: Tensor, s: Tensor, size: Sequence[int]) -> Tensor:
         """The noise in units of s that the layers find, [B, channels, H, W] with `size` H, W."""
-        if by_kernels(tokens, *self.parameters()):
+        if by_kernels(tokens, self):
             tokens = self._layers_at_once(tokens, s)
         else:
             level = sent(_features(s), tokens)

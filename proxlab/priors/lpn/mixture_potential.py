@@ -155,7 +155,7 @@ class MixturePotential(nn.Module):
 
     def _run(self, v: Tensor, sigma: Tensor, want_gap: bool) -> tuple[Tensor, Tensor | None]:
         """The gradient of psi and, if wanted, |v|^2 / 2 - psi' by windows, [B, h, w]."""
-        if by_kernels(v, *self.parameters()):
+        if by_kernels(v, self):
             return self._run_at_once(v, sigma, want_gap)
         filters = self._filters(v)
         pixels, means = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
