@@ -132,6 +132,38 @@ def _no_way(*args, **kwargs):
     raise NotImplementedError("attention on the stand-in device runs in an `Accelerator` alone")
 
 
+class _Device:
+    """Answers to what torch asks of a device: there inside an `Accelerator` alone, and no numbers of chance.
+
+    Torch knows a device for as long as the process lives, and `torch.random.fork_rng`, say, would
+    else ask it for the state of its generator after all use of it.
+    """
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def is_available(self) -> bool:
+        return _now is not None
+
+    def current_device(self) -> int:
+        return 0
+
+    def device_count(self) -> int:
+        return int(self.is_available())
+
+    def manual_seed_all(self, seed: int) -> None:
+        """Nothing is drawn there."""
+
+    def get_rng_state(self, device: int = 0) -> Tensor:
+        return torch.empty(0, dtype=torch.uint8)
+
+    def set_rng_state(self, state: Tensor, device: int = 0) -> None:
+        """Nothing is drawn there."""
+
+    def _is_in_bad_fork(self) -> bool:
+        return False
+
+
 def _register() -> None:
     """Tell torch of the device, once a process."""
     if _library:
@@ -140,7 +172,7 @@ def _register() -> None:
         raise RuntimeError(
             f"a device written in Python needs torch 2.10, this is {torch.__version__}"
         )
-    _setup(NAME)
+    _setup(NAME, _Device())
     library = torch.library.Library("aten", "IMPL")
     # What torch.tensor(numbers, device=...) does, it does below every mode.
     library.impl("empty_strided", _empty_strided, "PrivateUse1")

@@ -100,6 +100,16 @@ def test_the_device_refuses_what_a_device_refuses():
             x.double()
 
 
+def test_the_device_is_gone_after_use():
+    with Accelerator() as device:
+        torch.ones(2).to(device)
+        with torch.random.fork_rng():
+            pass
+    with torch.random.fork_rng():  # asks every device that torch knows
+        torch.manual_seed(0)
+    assert torch.get_device_module(stand_in.NAME).device_count() == 0
+
+
 def restored(x: torch.Tensor, prior, tol: float) -> solvers.Result:
     """A run of two images, of which one comes to rest long before the other."""
     op = proxlab.operators.inpaint(torch.ones(x.shape[-2:]), noise=0.05).to(x.device)
