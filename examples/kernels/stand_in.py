@@ -133,7 +133,7 @@ def _no_way(*args, **kwargs):
 
 
 class _Device:
-    """Answers to what torch asks of a device: there inside an `Accelerator` alone, and no numbers of chance.
+    """Answers to what torch asks of a device: it is there inside an `Accelerator` alone.
 
     Torch knows a device for as long as the process lives, and `torch.random.fork_rng`, say, would
     else ask it for the state of its generator after all use of it.
