@@ -88,22 +88,3 @@ def _real(sigma: float | Tensor, dtype: torch.dtype, device: torch.device) -> Te
 def up_to(n: int, multiple: int) -> int:
     """n, or the next multiple above it."""
     return -(-n // multiple) * multiple
-
-
-def network_images(
-    name: str,
-    v: Tensor,
-    sigma: float | Tensor,
-    known: tuple[float, float],
-    channels: int,
-    network: nn.Module,
-) -> tuple[Tensor, Tensor]:
-    """Images [n, channels, H, W] as a network of so many channels takes them, and levels [n].
-
-    A network of one channel takes every channel as an image. Raises ValueError as the four above.
-    """
-    check_images(v)
-    check_channels(name, v, channels)
-    check_weights(name, v, network)
-    s = noise_levels(name, v, sigma, known, v.dtype).repeat_interleave(v.shape[1] // channels)
-    return v.reshape(-1, channels, *v.shape[2:]), s

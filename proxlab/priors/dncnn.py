@@ -10,9 +10,9 @@ import torch
 from deepinv.models import Denoiser, DnCNN
 from torch import Tensor
 
-from proxlab.priors.arguments import network_images
 from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.jacobians.spread import SpreadOfMean
+from proxlab.priors.levels import network_input
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class DnCNNDenoiser(SpreadOfMean, Denoiser):
         Raises ValueError for a sigma outside `sigma_range`, for an input that is not a batch of
         images, and for one without three channels where `channels` is 3.
         """
-        x, _ = network_images(self.name, v, sigma, self.sigma_range, self.channels, self)
+        x, _ = network_input(self.name, v, sigma, self.sigma_range, self.channels, self)
         return self.network(x).view_as(v)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:

@@ -35,9 +35,10 @@ def network_input(
     channels: int,
     network: nn.Module,
 ) -> tuple[Tensor, Tensor]:
-    """Images [n, channels, H, W] and levels [n] as `arguments.network_images`; raises as that.
+    """Images [n, channels, H, W] as a network of so many channels takes them, and levels [n].
 
-    The levels are on the CPU where they are known there: see `sent`.
+    A network of one channel takes every channel as an image. The levels are on the CPU where they
+    are known there: see `sent`. Raises ValueError as the four checks of `arguments`.
     """
     check_images(v)
     check_channels(name, v, channels)
