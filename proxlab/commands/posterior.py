@@ -83,11 +83,11 @@ def _prepared(args: argparse.Namespace, measured: Measurement, place: str) -> Dr
         prior.to(place)
     wanted = Wanted(args.samples, args.steps, measured.noise, args.seed, args.batch)
     y, op = measured.y.to(place), measured.op.to(place)
-    init = None
+    drawing = prepared(y, op, prior, wanted)
     if _restored_first(args):
-        prepared(y, op, prior, wanted)  # refuses before the work of restoring
-        init = restore(y, op, prior, noise=measured.noise).image
-    drawing = prepared(y, op, prior, wanted, init)
+        shown = processes.rank() == 0 and not args.quiet and on_terminal()
+        first = restore(y, op, prior, noise=measured.noise, progress=shown).image
+        drawing = replace(drawing, first=first)
     share = math.ceil(args.samples / processes.count())
     batch = args.batch or min(drawing.starts.step, share)  # so that no process waits for all
     return replace(drawing, wanted=replace(drawing.wanted, batch=batch))

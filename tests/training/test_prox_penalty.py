@@ -44,6 +44,15 @@ def test_is_pushed_down_by_its_gradient_until_it_costs_nothing():
     assert penalised(some(), some(), SIGMA).item() == 0
 
 
+def test_what_costs_nothing_is_as_told():
+    def cost(target):
+        penalised = ProxPenalty(lambda *_: torch.zeros(()), bends(1.0), 1.0, target)
+        return penalised(some(), some(), SIGMA).item()
+
+    assert cost(1.2) == pytest.approx((1.7 - 1.2) ** 2, rel=0.2)
+    assert cost(1.8) == 0
+
+
 def test_is_added_to_the_loss_and_draws_the_same_noise_for_the_same_batch():
     asked = []
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from solvers import SpectralCovariance
-from solvers.posteriors.covariances import Stationary
+from solvers.posteriors.covariances import Applied, ScaledIdentity, Stationary
+from solvers.posteriors.guided import Whole
 
 f64 = torch.float64
 
@@ -51,3 +52,20 @@ def test_a_spectrum_of_another_size_is_refused():
     x = torch.zeros(1, 1, 4, 4)
     with pytest.raises(ValueError, match="got \\[4, 4\\]; make it for this size"):
         SpectralCovariance(torch.ones(4, 4)).around(lambda x, sigma: x, x, 1.0)
+
+
+def test_a_root_knows_the_product_that_it_took():
+    generator = torch.Generator().manual_seed(0)
+    half = torch.randn(3, 12, 12, generator=generator, dtype=f64)
+    table = half @ half.mT
+    z = torch.randn(3, 1, 3, 4, generator=generator, dtype=f64)
+    truth = (table @ z.flatten(1)[..., None]).view_as(z)
+    whole = Whole(torch.zeros_like(z), table)
+    for products in (1, 2, 5):
+        torch.testing.assert_close(Applied(whole.product, products).root(z).product, truth)
+    torch.testing.assert_close(whole.root(z).product, truth)
+    even = Stationary(spectrum(3, 4)[:, :3])
+    for known in (even, ScaledIdentity(0.3)):
+        found = known.root(z)
+        torch.testing.assert_close(found.product, known.product(z))
+        torch.testing.assert_close(known.root(found.noise).noise, found.product)
