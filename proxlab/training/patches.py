@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -9,6 +10,14 @@ from torch import Tensor
 from proxlab.images.folders import as_floats
 from proxlab.images.stored import StoredImages
 from proxlab.training.draws import Drawn
+
+
+class CleanPatches(Protocol):
+    """Patches of a set of images."""
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Patches [count, 1 or 3, size, size] in [0, 1]; the generator alone decides which."""
+        ...
 
 
 class Patches:
@@ -58,7 +67,7 @@ class Patches:
 class NoisyPatches:
     """Pairs for a denoiser: clean patches, the same with noise, and the noise levels."""
 
-    patches: Patches
+    patches: CleanPatches
     sigma_range: tuple[float, float]
     """Image units; levels are drawn uniformly in their square roots."""
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from proxlab import checkpoints
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out
 from proxlab.images.metrics import NOISE_LEVELS, denoising_psnr
@@ -23,7 +24,7 @@ from proxlab.training.config import Run, TrainConfig
 from proxlab.training.draws import spare_threads
 from proxlab.training.loop import Task
 from proxlab.training.losses import Loss, balanced_squared_error
-from proxlab.training.patches import NoisyPatches, Patches
+from proxlab.training.patches import CleanPatches, NoisyPatches, Patches
 from proxlab.training.recipe import Prepared
 from proxlab.training.stages import Stage
 
@@ -53,6 +54,8 @@ class Denoising(Generic[S]):
     """Folder of PROXLAB_DATA, for where no other is given."""
     levels: tuple[float, ...] = NOISE_LEVELS
     """Noise levels of its figures, of 255."""
+    patches: Callable[[Sequence[Tensor], int], CleanPatches] = Patches
+    """(images, side) -> patches of them."""
     hounsfield: tuple[float, float] | None = None
     """The Hounsfield units that are 0 and 1 in its images; None for photographs."""
     finish: Callable[[Any, Sequence[Tensor]], dict] | None = None
@@ -74,7 +77,7 @@ class Denoising(Generic[S]):
             scale = {} if self.hounsfield is None else {"hounsfield": self.hounsfield}
             return {"held_out_psnr": self._psnr(model, held_out), **found, **scale}
 
-        pairs = NoisyPatches(Patches(images, config.patch), config.sigma_range).draw
+        pairs = NoisyPatches(self.patches(images, config.patch), config.sigma_range).draw
         task = Task(model, groups, pairs, self.loss(model, config), logged, ahead)
         return Prepared(task, model, in_words, figures)
 
@@ -95,6 +98,18 @@ def untrained(network: Callable[..., Any]) -> Callable[[Any, TrainConfig], Built
 def untrained_lpn(architecture: MixtureConfig, config: TrainConfig) -> Built:
     """The `build` of a learned proximal network with the mixture potential."""
     model = LPN(MixturePotential(architecture), config.sigma_range)
+    return model, model.potential.parameter_groups(config.learning_rate)
+
+
+def trained_lpn(start: str | Path, config: TrainConfig) -> Built:
+    """The `build` of a learned proximal network that goes on from one of that name or file.
+
+    It has the noise levels of `config`. Raises ValueError if it is none, and as `checkpoints.load`.
+    """
+    model = checkpoints.load(start)
+    if not isinstance(model, LPN):
+        raise ValueError(f"the recipe starts from a learned proximal network, not {start!r}")
+    model = LPN(model.potential, config.sigma_range).requires_grad_(True).train()
     return model, model.potential.parameter_groups(config.learning_rate)
 
 

@@ -6,29 +6,15 @@ probable image.
 
 from pathlib import Path
 
-from proxlab import checkpoints
 from proxlab.images.stored import open_gray
-from proxlab.priors.lpn.network import LPN
 from proxlab.training.config import TrainConfig
 from proxlab.training.losses import ProximalMatching, balanced_absolute_error
 from proxlab.training.recipe import Recipe
-from proxlab.training.recipes.denoising import Built, Denoising
+from proxlab.training.recipes.denoising import Denoising, trained_lpn
 from proxlab.training.stages import Stage
 
 GAMMAS = (0.064, 0.032, 0.016, 0.008)
 """Gamma of each stage at sigma 25 / 255: from above the error there, 0.035, to well below."""
-
-
-def trained_lpn(start: str | Path, config: TrainConfig) -> Built:
-    """The learned proximal network of that name or file, with the noise levels of `config`.
-
-    Raises ValueError if it is none, and as `checkpoints.load`.
-    """
-    model = checkpoints.load(start)
-    if not isinstance(model, LPN):
-        raise ValueError(f"proximal matching starts from a learned proximal network, not {start!r}")
-    model = LPN(model.potential, config.sigma_range).requires_grad_(True).train()
-    return model, model.potential.parameter_groups(config.learning_rate)
 
 
 def proximal_matching_stages(config: TrainConfig) -> list[Stage]:
