@@ -51,5 +51,7 @@ def test_windows_keep_the_scale_of_half(monkeypatch):
 
 
 def test_small_slices_are_refused():
-    with pytest.raises(ValueError, match=r"46 pixels need images at least as large, got \(40, 64\)"):
+    with pytest.raises(
+        ValueError, match=r"46 pixels need images at least as large, got \(40, 64\)"
+    ):
         ScanPatches([torch.zeros(40, 64)], 16)

@@ -61,7 +61,7 @@ def _add_shrinkage(total: PixelSums, kept: Kept, layers: Layers, bank: Filters) 
     filters = _on_pixels(layers.coarse, bank.mean).flatten(0, 1)
     total.add_squares(Patches(0, WINDOW, channels), filters, gains)
     # The energy of a window is a sum of squares of pixels: those in the mirror add theirs.
-    energy = F.pixel_shuffle(F.conv_transpose2d(kept.left, layers.bank.weight), WINDOW_STRIDE)
+    energy = F.pixel_shuffle(kept.gained, WINDOW_STRIDE)
     inner = (slice(2 * INSET, 2 * INSET + n) for n in energy.shape[-2:])
     total.extended[(..., *inner)] += energy
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from proxlab.priors.lpn import windows
-from proxlab.priors.lpn.cache_blocks import adjoint, behind, lines_at_once
+from proxlab.priors.lpn.cache_blocks import adjoint, behind, lines_at_once, scattered
 from proxlab.priors.lpn.mixture_config import FINE
 from proxlab.priors.lpn.mixture_diagonal import diagonal
 from proxlab.priors.lpn.mixture_linear import Kept, Layers, kept, middles
@@ -71,11 +71,11 @@ def _product(u: Tensor, part: Kept, layers: Layers) -> Tensor:
     lent = F.conv_transpose2d(turned[:, 1:], context, padding=reach, groups=first + 1) * part.share
     left, slopes = turned[:, :1] + lent[:, -1:], part.lent
     more = answers * (slopes[:, :-1] - slopes[:, -1:]) + a * (lent[:, :-1] - lent[:, -1:])
-    more = adjoint(more, bank.fine[:first]) + inner * F.conv_transpose2d(part.left, bank.weight)
-    back[pixels] += more + blocks[pixels] * F.conv_transpose2d(left, bank.weight)
+    more = adjoint(more, bank.fine[:first]) + inner * part.gained
+    back[pixels] += more + blocks[pixels] * scattered(left, bank.weight)
     up = _by_means(means, part, layers)
     up[here] -= means[here] * part.left + d[here] * left
-    back += F.conv_transpose2d(up, bank.mean)
+    back += scattered(up, bank.mean)
     return windows.fold(back, WINDOW, *u.shape[-2:]) / windows.overlaps(FINE)
 
 

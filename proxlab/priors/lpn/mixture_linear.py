@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from proxlab.priors.lpn import windows
-from proxlab.priors.lpn.cache_blocks import behind, lines_at_once
+from proxlab.priors.lpn.cache_blocks import behind, lines_at_once, scattered
 from proxlab.priors.lpn.mixture_config import FINE
 from proxlab.priors.lpn.tapered_bases import Filters
 from proxlab.priors.lpn.window_mixture import Level, WindowMixture
@@ -58,6 +58,8 @@ class Kept(NamedTuple):
     """Slopes by what neighbours see, [B, kept + 1, h, w]."""
     left: Tensor
     """Slope by the window's energy, [B, 1, h, w], with that by way of neighbours."""
+    gained: Tensor
+    """Slope by the square of each pixel in the middles, as blocks, that energy's part."""
     c: Tensor
     """Responses of local means, [B, 15 C, h, w]."""
     chosen_by_means: Tensor
@@ -103,7 +105,8 @@ def kept(v: Tensor, layers: Layers) -> Kept:
     gains = (level.weights[:, 0] + level.common).mT @ by_means + 1
     by_means = by_means.unflatten(2, q.shape)
     gains, left = gains.view_as(c) * q, left + lent[:, -1:]
-    return Kept(blocks, d, a, chosen, own, lent, left, c, by_means, gains, q, share)
+    gained = scattered(left, bank.weight)
+    return Kept(blocks, d, a, chosen, own, lent, left, gained, c, by_means, gains, q, share)
 
 
 def _by_pixels(

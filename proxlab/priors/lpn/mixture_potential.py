@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from proxlab.machine import Constants, by_kernels
 from proxlab.priors.local_gains import cosines
 from proxlab.priors.lpn import at_once, windows
-from proxlab.priors.lpn.cache_blocks import images_at_once
+from proxlab.priors.lpn.cache_blocks import images_at_once, scattered
 from proxlab.priors.lpn.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
 from proxlab.priors.lpn.mixture_hessian import MixtureHessian
 from proxlab.priors.lpn.mixture_linear import Layers
@@ -209,8 +209,8 @@ class MixturePotential(nn.Module):
             image, bank.fine, context, self.fine_mixture, pixels, want_gap
         )
         up, unseen = by_means(d, q, coarse, self.coarse_mixture, means, want_gap)
-        back = back + F.conv_transpose2d(up - d * left, bank.mean)
-        back = back + blocks * F.conv_transpose2d(left, bank.weight)
+        back = back + scattered(up - d * left, bank.mean)
+        back = back + blocks * scattered(left, bank.weight)
         grad = windows.fold(back, WINDOW, height, width) / windows.overlaps(FINE) + average
         if lacking is None or unseen is None:
             return grad, None
