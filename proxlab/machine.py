@@ -62,18 +62,22 @@ if sys.platform != "win32":  # where nothing forks
     os.register_at_fork(after_in_child=_forked)
 
 
-def by_kernels(x: torch.Tensor, module: nn.Module) -> bool:
+def followed(module: nn.Module, *inputs: torch.Tensor) -> bool:
+    """Whether autograd follows the weights of a module, or one of the inputs."""
+    if not torch.is_grad_enabled():
+        return False
+    return any(x.requires_grad for x in (*inputs, *module.parameters()))
+
+
+def by_kernels(x: torch.Tensor, module: nn.Module, on_cpu: bool = False) -> bool:
     """Whether what `module` does to x is best done in few kernels, all of it at once.
 
     A GPU takes 5 to 8 microseconds to start a kernel, however small, and has no caches to fill; a
-    CPU starts one at once, and wants pieces that its caches hold. This one place decides for all
-    priors. Where autograd follows x or the weights, the answer is no: what is written for few
-    kernels writes over its own numbers.
+    CPU starts one at once, and mostly wants pieces that its caches hold: `on_cpu` says that here it
+    does not. This one place decides for all priors. Where autograd follows x or the weights, the
+    answer is no: what is written for few kernels writes over its own numbers.
     """
-    if x.device.type == "cpu":
-        return False
-    followed = x.requires_grad or any(p.requires_grad for p in module.parameters())
-    return not (torch.is_grad_enabled() and followed)
+    return (on_cpu or x.device.type != "cpu") and not followed(module, x)
 
 
 class Constants:
@@ -85,13 +89,18 @@ class Constants:
 
     def of(self, module: nn.Module, key: Hashable, make: Callable[[], _T]) -> _T:
         """The same as `make()`, made once for a key; all is forgotten where the weights change."""
-        weights = tuple((id(p), p.data_ptr(), p._version) for p in module.parameters())
+        weights = tuple((id(p), p.data_ptr(), p._version, _sum(p)) for p in module.parameters())
         if weights != self._weights or len(self._made) >= MOST_KEPT:
             self._weights, self._made = weights, {}
         made = self._made  # another thread may begin another one meanwhile
         if key not in made:
             made[key] = make()
         return made[key]  # type: ignore[return-value]
+
+
+def _sum(weight: torch.Tensor) -> float:
+    """The sum on a CPU, since torch counts no change through `.data`; 0 where one would wait."""
+    return float(weight.detach().sum()) if weight.device.type == "cpu" else 0.0
 
 
 @cache

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+from contextlib import nullcontext
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ import solvers.protocols
 from examples.kernels import stand_in
 from examples.kernels.stand_in import NAME, Accelerator
 from proxlab.priors.crate import at_once as crate_at_once
+from proxlab.priors.crate import denoiser
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.lpn import at_once, windows
 from proxlab.priors.lpn.network import LPN
@@ -39,8 +42,8 @@ def largest_difference(ours, other) -> float:
 
 
 def both_ways(model, ask, v: Tensor) -> float:
-    """The relative difference of the answers on the device and on the CPU."""
-    with torch.no_grad():
+    """The relative difference of the answers on the device and on the CPU, in pieces there."""
+    with torch.no_grad(), patch.object(denoiser, "AT_ONCE", 0):
         here = ask(model, v, LEVELS)
         with Accelerator() as device:
             there = ask(copy.deepcopy(model).to(device), v.to(device), LEVELS)
@@ -93,17 +96,28 @@ def test_a_wrong_share_and_a_wrong_key_are_caught(monkeypatch):
 
 
 @pytest.mark.parametrize("make", [lpn, crate])
-def test_constants_follow_the_weights(make):
+@pytest.mark.parametrize("where", [Accelerator, lambda: nullcontext("cpu")], ids=["gpu", "cpu"])
+def test_constants_follow_the_weights(make, where):
     v = images(2, 1, 16, 16) / 10
-    with torch.no_grad(), Accelerator() as device:
+    with torch.no_grad(), where() as device:
         model = make().to(device)
         first = model.prox(v.to(device), LEVELS).cpu()
-        next(model.parameters()).mul_(0.5)
+        weights = next(model.parameters())
+        (weights if where is Accelerator else weights.data).mul_(0.5)
         again = model.prox(v.to(device), LEVELS).cpu()
         fresh = copy.deepcopy(model).prox(v.to(device), LEVELS).cpu()
     assert (again - first).abs().max() > 1e-6
     assert torch.equal(again, fresh)
     assert len(pickle.dumps(make())) < 10 * sum(8 * p.numel() for p in make().parameters())
+
+
+def test_constants_made_in_inference_mode_stay_there():
+    v, model = images(1, 1, 16, 16) / 10, lpn()
+    with torch.inference_mode():
+        first = model.prox(v, 0.1)
+    again = model.prox(v.clone().requires_grad_(), 0.1)
+    again.sum().backward()
+    assert torch.allclose(first, again.detach(), rtol=1e-12)
 
 
 def test_a_device_without_float64(monkeypatch):

@@ -35,7 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from proxlab.machine import Constants, by_kernels
+from proxlab.machine import Constants, by_kernels, followed
 from proxlab.priors.local_gains import cosines
 from proxlab.priors.lpn import at_once, windows
 from proxlab.priors.lpn.cache_blocks import images_at_once, scattered
@@ -127,8 +127,7 @@ class MixturePotential(nn.Module):
     @torch.no_grad()
     def hessian(self, v: Tensor, sigma: Tensor) -> MixtureHessian:
         """Hess psi at v: products and the diagonal, after one pass and without a graph."""
-        filters = self._filters(v)
-        pixels, means = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
+        filters, pixels, means = self._made(v, sigma)
         parts = [
             (
                 v[few] - v[few].mean((2, 3), keepdim=True),
@@ -157,8 +156,7 @@ class MixturePotential(nn.Module):
         """The gradient of psi and, if wanted, |v|^2 / 2 - psi' by windows, [B, h, w]."""
         if by_kernels(v, self):
             return self._run_at_once(v, sigma, want_gap)
-        filters = self._filters(v)
-        pixels, means = self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
+        filters, pixels, means = self._made(v, sigma)
         done = [
             self._some(v[few], filters, pixels.only(few), means.only(few), want_gap)
             for few in images_at_once(len(v), v, filters[0].fine, pixels.weights)
@@ -215,6 +213,19 @@ class MixturePotential(nn.Module):
         if lacking is None or unseen is None:
             return grad, None
         return grad, (lacking + unseen) / windows.overlaps(FINE)
+
+    def _made(self, v: Tensor, sigma: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Level, Level]:
+        """The filters, and both mixtures at these levels, kept while the weights stay."""
+
+        def levels() -> tuple[Level, Level]:
+            return self.fine_mixture.at(sigma, v), self.coarse_mixture.at(sigma, v)
+
+        if followed(self, sigma):
+            return self._filters(v), *levels()
+        # What is made in inference mode can be followed by autograd nowhere else.
+        like = "blocks", v.dtype, v.device, torch.is_inference_mode_enabled()
+        filters = self._constants.of(self, like, lambda: self._filters(v))
+        return filters, *self._constants.of(self, (like, sigma.dtype, *sigma.tolist()), levels)
 
     def _filters(self, like: Tensor) -> tuple[Filters, Tensor, Tensor]:
         context = self.context.to(like).softmax(1)

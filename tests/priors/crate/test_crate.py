@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from skimage.data import camera
 
 from proxlab import checkpoints
+from proxlab.priors.crate import denoiser
 from proxlab.priors.crate.attention import Windows
 from proxlab.priors.crate.coding_rate import coding_rate, compressed_rate
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
@@ -134,7 +135,9 @@ def test_takes_any_size_and_any_company(model, size):
     assert not torch.allclose(together, model.prox(v, 0.1), atol=1e-3)
 
 
-def test_a_large_image_is_no_other_without_gradients(model, monkeypatch):
+@pytest.mark.parametrize("at_once", [0, 10**6])
+def test_a_large_image_is_no_other_without_gradients(at_once, model, monkeypatch):
+    monkeypatch.setattr(denoiser, "AT_ONCE", at_once)
     v = torch.rand(1, 1, 30, 60, generator=torch.Generator().manual_seed(0))
     whole = model.prox(v.clone().requires_grad_(), 0.1)
     monkeypatch.setattr(by_strips, "__defaults__", (4 * 15,))  # four rows of tokens of eight
