@@ -15,7 +15,7 @@ from examples.kernels.stand_in import Accelerator
 pytestmark = pytest.mark.skipif(not stand_in.AVAILABLE, reason="needs torch 2.10")
 
 SIZE, FEW, MANY = 32, 10, 30
-KERNELS = {"lpn-gray": 124, "lpn-color": 126, "crate-gray": 141, "unet-gray-wide": 82}
+KERNELS = {"lpn-gray": 93, "lpn-color": 95, "crate-gray": 122, "unet-gray-wide": 63}
 """Kernels an ADMM iteration, the data term and all checks among them; one more is too many."""
 WAITS = 0.2
 BEYOND = 12

@@ -1,9 +1,14 @@
 """Arguments of a data term, checked: a step for each image, and the shape of the images."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from solvers.protocols import Image, PerImage, float_for_sums, per_image
+
+Made = dict[tuple[float, torch.dtype], Tensor]
+"""Constants by number tau and dtype; the last one at most."""
 
 
 def scaled(tau: float | PerImage, weight: PerImage, v: Image) -> Tensor:
@@ -31,6 +36,28 @@ def checked(x: Image, shape: torch.Size) -> Image:
             "build another, or select(index) some of its images"
         )
     return x
+
+
+def once(
+    made: Made,
+    tau: float | PerImage,
+    v: Image,
+    make: Callable[[float | PerImage, Image], Tensor],
+) -> Tensor:
+    """make(tau, v), a constant for all v of a dtype; kept for a number tau.
+
+    A run asks for the same prox at each step, and a GPU is told each kernel at a price.
+    """
+    if isinstance(tau, Tensor):
+        return make(tau, v)
+    key = tau, v.dtype
+    found = made.get(key)
+    if found is None:
+        found = make(tau, v)
+        if not (found.requires_grad or found.is_inference()):  # these serve this call alone
+            made.clear()
+            made[key] = found
+    return found
 
 
 def squares(r: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from proxlab.operators.contract import Missed
-from proxlab.operators.data_terms.arguments import checked, scaled, squares
+from proxlab.operators.data_terms.arguments import Made, checked, once, scaled, squares
 from solvers.protocols import Image, PerImage, per_image
 
 
@@ -36,35 +36,41 @@ class CircularData:
     """Shape of the images, B included."""
     power: Tensor = field(init=False)
     """|S|^2."""
+    uphill: Tensor = field(init=False)
+    """-conj(S)."""
+    share: Tensor = field(init=False)
+    """Part of a column's squares, real and imaginary, in f: float64 [B, 2 (W // 2 + 1), 1]."""
     tol: float = field(default=0.0, init=False)
     stopped_short: Sequence[Missed] = field(default=(), init=False)
     """None: see `operators.contract`."""
+    _made: Made = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Filter of the last prox."""
 
     def __post_init__(self):
         object.__setattr__(self, "power", self.spectrum.real**2 + self.spectrum.imag**2)
-
-    def value(self, x: Image) -> PerImage:
-        """f(x), float64 [B], by Parseval on the half spectrum."""
-        r = self.spectrum * self._transform(x) - self.measured
-        columns = (squares(r.real) + squares(r.imag)).sum((1, 2))  # [B, W // 2 + 1]
+        object.__setattr__(self, "uphill", -self.spectrum.conj().resolve_conj())
         height, width = self.shape[-2:]
-        twice = columns.new_full((columns.shape[1],), 2.0)  # the other half is its mirror image
+        twice = self.weight.new_full((width // 2 + 1, 2), 2.0)  # the other half mirrors this one
         twice[0] = 1
         if width % 2 == 0:
             twice[-1] = 1
-        return self.weight * (columns * twice).sum(1) / (2 * height * width)
+        share = self.weight[:, None, None] * twice.view(-1, 1) / (2 * height * width)
+        object.__setattr__(self, "share", share)
+
+    def value(self, x: Image) -> PerImage:
+        """f(x), float64 [B], by Parseval on the half spectrum."""
+        parts = torch.view_as_real(self._short(x)).flatten(-2).flatten(1, -2)
+        return torch.bmm(squares(parts), self.share).sum((1, 2))
 
     def grad(self, x: Image) -> Image:
         """w A^T (A x - y)."""
         # from the residual: |S|^2 F x - F A^T y would keep the rounding of its large terms
-        change = self.spectrum.conj() * (self.spectrum * self._transform(x) - self.measured)
-        return self._image(change) * per_image(self.weight, x)
+        return self._image(self.uphill * self._short(x)) * per_image(self.weight, x)
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + F^-1 [s (F A^T y - |S|^2 F v) / (1 + s |S|^2)], s = tau w."""
-        s = scaled(tau, self.weight, checked(v, self.shape))
-        pull = self.spectrum.conj() * (self.measured - self.spectrum * self._transform(v))
-        return v + self._image(pull * (s / (1 + s * self.power)))
+        short = self._short(v)
+        return v + self._image(once(self._made, tau, v, self._filter) * short)
 
     def lipschitz(self) -> PerImage:
         """w |A|^2, [B]."""
@@ -77,8 +83,15 @@ class CircularData:
         shape = torch.Size([len(measured), *self.shape[1:]])
         return CircularData(spectrum, measured, self.weight[index], shape)
 
-    def _transform(self, x: Image) -> Tensor:
-        return torch.fft.rfft2(checked(x, self.shape))
+    def _short(self, x: Image) -> Tensor:
+        """F (y - A x)."""
+        transform = torch.fft.rfft2(checked(x, self.shape))
+        return torch.addcmul(self.measured, self.spectrum, transform, value=-1)
+
+    def _filter(self, tau: float | PerImage, v: Image) -> Tensor:
+        """s conj(S) / (1 + s |S|^2)."""
+        s = scaled(tau, self.weight, v)
+        return self.uphill * (-s / (1 + s * self.power))
 
     def _image(self, transform: Tensor) -> Image:
         return torch.fft.irfft2(transform, s=self.shape[-2:])

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from proxlab.operators.contract import Missed
-from proxlab.operators.data_terms.arguments import checked, scaled, squares
+from proxlab.operators.data_terms.arguments import Made, checked, once, scaled, squares
 from solvers.protocols import Image, PerImage, per_image
 
 
@@ -32,10 +33,12 @@ class MaskData:
     tol: float = field(default=0.0, init=False)
     stopped_short: Sequence[Missed] = field(default=(), init=False)
     """None: see `operators.contract`."""
+    _made: Made = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Share of the misfit that the last prox took."""
 
     def value(self, x: Image) -> PerImage:
         """f(x), float64 [B]."""
-        r = self.mask * checked(x, self.y.shape) - self.y
+        r = torch.addcmul(self.y, self.mask, checked(x, self.y.shape), value=-1)
         return self.weight * squares(r).flatten(1).sum(1) / 2
 
     def grad(self, x: Image) -> Image:
@@ -45,9 +48,8 @@ class MaskData:
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + s m (y - m v) / (1 + s m^2), s = tau w."""
-        s = scaled(tau, self.weight, checked(v, self.y.shape))
-        r = self.y - self.mask * v
-        return v + s * self.mask / (1 + s * self.mask**2) * r
+        r = torch.addcmul(self.y, self.mask, checked(v, self.y.shape), value=-1)
+        return torch.addcmul(v, once(self._made, tau, v, self._share), r)
 
     def lipschitz(self) -> PerImage:
         """w |A|^2, [B]."""
@@ -57,3 +59,8 @@ class MaskData:
         """The term for the images `index` alone."""
         mask = self.mask[index] if len(self.mask) > 1 else self.mask
         return replace(self, mask=mask, y=self.y[index], weight=self.weight[index])
+
+    def _share(self, tau: float | PerImage, v: Image) -> Tensor:
+        """s m / (1 + s m^2)."""
+        s = scaled(tau, self.weight, v)
+        return s * self.mask / (1 + s * self.mask**2)
