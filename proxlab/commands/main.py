@@ -17,6 +17,12 @@ from collections.abc import Iterator
 from proxlab.commands.arguments import check_usage, parser
 
 
+SPINS = "1000"
+"""Rounds, a few microseconds, for which a thread that waits looks before it sleeps."""
+POLICIES = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
+"""Variables by which a user decides how threads wait."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which unwinds a command as an interrupt does."""
 
@@ -29,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         args = parser().parse_args(argv)
+        _wait_asleep()
         with _terminable(), _any_name():
             _run(args)
             _flush()
@@ -45,6 +52,17 @@ def main(argv: list[str] | None = None) -> int:
         print(f"proxlab: {how}; nothing was left half-written{more}", file=sys.stderr)
         return 1
     return 0
+
+
+def _wait_asleep() -> None:
+    """Let OpenMP's threads fall asleep soon when they wait for each other, unless told otherwise.
+
+    GNU's OpenMP, which torch has on Linux, lets them look for milliseconds: beside another busy
+    process the thread that looks holds the core on which the other could go on, and 0.2 s become 8.
+    The setting is read once, when torch loads; later this does nothing. [libgomp, GOMP_SPINCOUNT]
+    """
+    if "torch" not in sys.modules and not any(name in os.environ for name in POLICIES):
+        os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
 @contextlib.contextmanager
