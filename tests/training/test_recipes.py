@@ -189,6 +189,7 @@ def test_some_recipes_train_a_model_further():
         "gs-unet-color": "unet-color",
         "gs-unet-ct": "unet-ct",
         "lpn-ct-zoom": "lpn-gray",
+        "lpn-ct-zoom-large": "lpn-gray-large",
     }
 
 

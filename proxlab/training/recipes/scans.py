@@ -31,18 +31,28 @@ def at_coarser_pixels(model: nn.Module, held_out: Sequence[Tensor]) -> dict:
     return {"held_out_psnr_of_smaller": found}
 
 
+ANY_PIXELS = Denoising(
+    load_ct,
+    trained_lpn,
+    data="ct/train",
+    levels=LEVELS,
+    patches=ScanPatches,
+    hounsfield=HOUNSFIELD,
+    finish=at_coarser_pixels,
+)
+
 lpn_ct_zoom = Recipe[str | Path, TrainConfig](
     "lpn-ct-zoom",
     "CT slices of any pixel size, learned proximal network, from {start}; squared loss",
-    Denoising(
-        load_ct,
-        trained_lpn,
-        data="ct/train",
-        levels=LEVELS,
-        patches=ScanPatches,
-        hounsfield=HOUNSFIELD,
-        finish=at_coarser_pixels,
-    ),
+    ANY_PIXELS,
     "lpn-gray",
     TrainConfig(steps=10_000, sigma_range=(0.001, 0.1)),
+)
+lpn_ct_zoom_large = Recipe[str | Path, TrainConfig](
+    "lpn-ct-zoom-large",
+    "CT slices of any pixel size, learned proximal network of three times the parameters, from "
+    "{start}; squared loss",
+    ANY_PIXELS,
+    "lpn-gray-large",
+    TrainConfig(steps=5_000, sigma_range=(0.001, 0.1)),
 )
