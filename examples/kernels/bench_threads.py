@@ -5,7 +5,8 @@
 "looking" is OpenMP's own way, in which a thread that waits holds its core for milliseconds;
 "asleep" is that of the commands (`proxlab.commands.main`). Each figure is the median of the
 runs' medians, in a process of its own, in turn; the last column is that over one thread's beside as
-many busy processes. Run it where nothing else works.
+many busy processes. The last line of each is what as many processes of one thread take for a prox,
+all in all: no way of sharing one prox can be faster. Run it where nothing else works.
 """
 
 import argparse
@@ -49,12 +50,24 @@ def busy(count: int) -> Iterator[None]:
 
 def seconds(prior: str, size: int, threads: int, spins: str | None, count: int) -> float:
     """Median time of a prox in a process of so many threads."""
+    (took,) = side_by_side(1, [prior, *map(str, (size, threads, count))], spins)
+    return took
+
+
+def side_by_side(processes: int, words: Sequence[str], spins: str | None = None) -> list[float]:
+    """The median times of a prox in so many processes at once."""
     kept = {k: v for k, v in os.environ.items() if k not in (*POLICIES, "OMP_NUM_THREADS")}
     if spins is not None:
         kept["GOMP_SPINCOUNT"] = spins
-    words = [sys.executable, "-c", PROX, prior, *map(str, (size, threads, count))]
-    found = subprocess.run(words, env=kept, check=True, capture_output=True, text=True)
-    return float(found.stdout)
+    command = [sys.executable, "-c", PROX, *words]
+    run = [
+        subprocess.Popen(command, env=kept, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
+    said = [one.communicate()[0] for one in run]
+    if any(one.returncode for one in run):
+        raise RuntimeError(f"a process with {' '.join(words)} failed; its error is above")
+    return [float(text) for text in said]
 
 
 def main(argv: Sequence[str] | None = None) -> list[tuple[int, str, float, float]]:
@@ -66,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> list[tuple[int, str, float, float
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--count", type=int, default=8, help="proxes of a run")
     args = parser.parse_args(argv)
-    cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     ways = {
         "1 thread": (1, None),
         f"{cores} threads, looking": (cores, None),
@@ -81,6 +94,11 @@ def main(argv: Sequence[str] | None = None) -> list[tuple[int, str, float, float
                 for way, (threads, spins) in ways.items():
                     took = seconds(args.prior, args.size, threads, spins, args.count)
                     found[way].append(took)
+            # As fast as a prox in several threads could be: each does its own, none waits.
+            words = [args.prior, *map(str, (args.size, 1, args.count))]
+            found[f"{cores} processes, a prox each"] = [
+                median(side_by_side(cores, words)) / cores for _ in range(args.runs)
+            ]
         one = median(found["1 thread"])
         for way, times in found.items():
             rows.append((others, way, median(times), median(times) / one))

@@ -45,5 +45,7 @@ def test_who_has_decided_before_is_heard(first, more, expected):
 def test_the_bench_prints_ratios_to_one_thread(capsys):
     rows = bench_threads.main(["--size", "16", "--busy", "0", "--runs", "1", "--count", "1"])
     assert [row[3] for row in rows if row[1] == "1 thread"] == [1.0]
-    assert len(rows) == 3 and all(row[2] > 0 for row in rows)
+    assert len(rows) == 4 and all(row[2] > 0 for row in rows)
+    with pytest.raises(RuntimeError, match="with lpn-none 16 1 1 failed"):
+        bench_threads.side_by_side(1, ["lpn-none", "16", "1", "1"])
     assert "asleep" in capsys.readouterr().out
