@@ -16,7 +16,7 @@ from torch import Tensor
 
 from solvers.duality.composite import Composite, HasComposite, HasWarmStart, partial_gap
 from solvers.duality.curvature import Curvature
-from solvers.duality.restarts import Restarts, shaped
+from solvers.duality.restarts import Restarts, known_none, shaped
 from solvers.protocols import (
     DataTerm,
     Image,
@@ -96,8 +96,8 @@ def pdhg(
             gap, gap_mean = _gap(f, g, x, u, size, t), _gap(f, g, x_mean, u_mean, size, t)
             state = _least(state, f, g, (x, gap), (x_mean, gap_mean), relative(moved - last, x))
             again, x, u = means.restarted(gap, gap_mean, x, u)
-            if again:
-                Kx = g.forward(x)
+            if again is not None:
+                Kx = torch.where(shaped(again, Kx), g.forward(x), Kx)
         index = yield state
         f, g, x, u, Kx, t, s, size, means, state = _narrow(
             index, f, g, x, u, Kx, t, s, size, means, state
@@ -139,10 +139,10 @@ def condat_vu(
     curvature = Curvature.measured(f.grad, x, lipschitz)
     Kx, grad = g.forward(x), f.grad(x)
     u = torch.zeros_like(Kx)
-    means, state = Restarts.at(x, u, grad), None
+    means, state, spectrum = Restarts.at(x, u, grad), None, g.spectrum(x)
     for k in count(1):
         q = grad + g.adjoint(u)
-        moved = x - curvature.solve(q, s, g.spectrum(x))
+        moved = x - curvature.solve(q, s, spectrum)
         K_moved = g.forward(moved)
         lifted = g.project(torch.addcmul(u, torch.lerp(Kx, K_moved, 2.0), per_image(s, u)))
         step, climb, last_grad = moved - x, K_moved - Kx, grad
@@ -158,12 +158,14 @@ def condat_vu(
             gap_mean = _gap_by_gradient(g, x_mean, u_mean, grad_mean, size)
             state = _least(state, f, g, (x, gap), (x_mean, gap_mean), relative(step, x))
             again, x, u, grad = means.restarted(gap, gap_mean, x, u, grad)
-            if again:
-                Kx = g.forward(x)
+            if again is not None:
+                Kx = torch.where(shaped(again, Kx), g.forward(x), Kx)
         index = yield state
         f, g, x, u, Kx, grad, s, size, curvature, means, state = _narrow(
             index, f, g, x, u, Kx, grad, s, size, curvature, means, state
         )
+        if index is not None:
+            spectrum = g.spectrum(x)
 
 
 def _gap(f: DataTerm, g: Composite, x: Image, u: Tensor, size: PerImage, t: PerImage) -> PerImage:
@@ -199,7 +201,7 @@ def _least(
     gap = torch.minimum(gap, gap_mean)
     if state is not None and state.gap is not None and state.objective is not None:
         worse = gap >= state.gap  # NaN is not: the driver is to see it
-        if worse.all():
+        if known_none(~worse):
             return state._replace(residual=residual)
         x = torch.where(shaped(worse, x), state.x, x)
         gap = torch.where(worse, state.gap, gap)

@@ -95,7 +95,9 @@ def convex(prior, solver: Callable, size: int = 64) -> Job:
     def job(device: torch.device, steps: int, counts: Counts) -> None:
         f, x = _problem(prior, size, device)
         options = {"lipschitz": f.lipschitz()} if solver is solvers.condat_vu else {}
-        run = solver(f, prior.composite(), x, **options)
+        g = prior.composite()
+        g.project(g.forward(x))  # makes what the process keeps: the first run is not to pay alone
+        run = solver(f, g, x, **options)
         counts.clear()
         solvers.run(run, max_steps=steps, tol=1e-30)
 

@@ -101,26 +101,21 @@ class Wavelets(SpreadOfMean):
 
     def _analysis(self, x: Tensor) -> Tensor:
         """Coefficients in the shape of the image, coarse ones at the upper left of each region."""
-        taps, c = _taps(self.moments, x), x.clone()
+        taps, c = _taps(self.moments, x.dtype, x.device), x.clone()
         for here in _places(*x.shape[-2:], self.depth):
             c[here] = _split(_split(c[here], taps).mT, taps).mT
         return c
 
     def _synthesis(self, c: Tensor) -> Tensor:
         """The image of coefficients: the transpose of `_analysis`, which is its inverse."""
-        taps, x = _taps(self.moments, c), c.clone()
+        taps, x = _taps(self.moments, c.dtype, c.device), c.clone()
         for here in reversed(_places(*c.shape[-2:], self.depth)):
             x[here] = _joined(_joined(x[here].mT, taps).mT, taps)
         return x
 
     def _details(self, c: Tensor) -> Tensor:
         """Mask of the coefficients that are details, [H, W]; the others are the coarse image."""
-        fine = torch.zeros(c.shape[-2:], dtype=torch.bool, device=c.device)
-        for here in _places(*c.shape[-2:], self.depth):
-            fine[here] = True
-            tall, wide = fine[here].shape
-            fine[here][: (tall + 1) // 2, : (wide + 1) // 2] = False
-        return fine
+        return _fine(*c.shape[-2:], self.depth, c.device)
 
 
 @dataclass(frozen=True)
@@ -149,8 +144,12 @@ class WeightedDetails:
 
     def project(self, u: Tensor) -> Tensor:
         """Details cut to the weight; coarse ones zero, as g does not look at theirs."""
-        weight = torch.as_tensor(self.weight, dtype=u.dtype, device=u.device).view(-1, 1, 1, 1)
-        return torch.minimum(torch.maximum(u, -weight), weight) * self.basis._details(u)
+        if isinstance(self.weight, Tensor):
+            weight = self.weight.to(u).view(-1, 1, 1, 1)
+            cut = u.clamp(-weight, weight)
+        else:
+            cut = u.clamp(-self.weight, self.weight)
+        return cut * self.basis._details(u)
 
     def value(self, x: Image) -> PerImage:
         """g(x), float64 [B]."""
@@ -185,11 +184,13 @@ def daubechies(moments: int) -> np.ndarray:
     return 2**0.5 * h / h.sum()
 
 
-def _taps(moments: int, like: Tensor) -> Tensor:
+@lru_cache(maxsize=16)
+def _taps(moments: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Low-pass and high-pass filter on a window of 2 * moments pixels, [2 * moments, 2]."""
     h = daubechies(moments)
-    g = h[::-1] * (-1.0) ** np.arange(len(h))
-    return torch.from_numpy(np.stack([h, g], 1)).to(like)
+    taps = np.stack([h, h[::-1] * (-1.0) ** np.arange(len(h))], 1)
+    with torch.inference_mode(False):  # what is kept must serve training as well
+        return torch.from_numpy(taps).to(dtype).to(device)
 
 
 def _split(x: Tensor, taps: Tensor) -> Tensor:
@@ -218,6 +219,18 @@ def _places(height: int, width: int, depth: int) -> tuple[tuple, ...]:
         (..., slice(top, top + tall), slice(left, left + wide))
         for top, left, tall, wide in _regions(0, 0, height, width, depth)
     )
+
+
+@lru_cache(maxsize=4)
+def _fine(height: int, width: int, depth: int, device: torch.device) -> Tensor:
+    """Mask of the details, made once; put together on the CPU, where each region is cheap."""
+    with torch.inference_mode(False):  # what is kept must serve training as well
+        fine = torch.zeros(height, width, dtype=torch.bool)
+        for here in _places(height, width, depth):
+            fine[here] = True
+            tall, wide = fine[here].shape
+            fine[here][: (tall + 1) // 2, : (wide + 1) // 2] = False
+        return fine.to(device)
 
 
 def _regions(

@@ -47,17 +47,21 @@ class WeightedLength:
         """K^T u: minus the divergence."""
         down, right = u[:, 0, ..., :-1, :], u[:, 1, ..., :-1]
         x = torch.zeros_like(u[:, 0])
-        x[..., :-1, :] -= down
-        x[..., 1:, :] += down
-        x[..., :-1] -= right
-        x[..., 1:] += right
+        x[..., :-1, :].sub_(down)
+        x[..., 1:, :].add_(down)
+        x[..., :-1].sub_(right)
+        x[..., 1:].add_(right)
         return x
 
     def project(self, u: Tensor) -> Tensor:
         """Arrows longer than the weight, cut to it."""
-        weight = torch.as_tensor(self.weight, dtype=u.dtype, device=u.device).view(-1, 1, 1, 1)
-        longest = weight.clamp(min=torch.finfo(u.dtype).tiny)
-        return u * (weight / lengths(u).clamp(min=longest)).unsqueeze(1)
+        size, tiny = lengths(u), torch.finfo(u.dtype).tiny
+        if isinstance(self.weight, Tensor):
+            weight = self.weight.to(u).view(-1, 1, 1, 1)
+            longest = weight.clamp(min=tiny)
+        else:  # a number on the CPU, which waits for no device
+            weight, longest = torch.tensor(self.weight, dtype=u.dtype), max(self.weight, tiny)
+        return u * (weight / size.clamp(min=longest)).unsqueeze(1)
 
     def value(self, x: Image) -> PerImage:
         """g(x), float64 [B]."""

@@ -47,12 +47,12 @@ class Restarts:
         return tuple(total / per_image(self.count, total) for total in self.sums)
 
     def restarted(self, gap: PerImage, gap_mean: PerImage, *variables: Tensor) -> tuple:
-        """Whether an image moved to its mean, and the variables thereafter."""
+        """Images that moved to their means, [B], or None if none did, and the variables."""
         least = torch.minimum(gap, gap_mean)
         over = (least < LEAP * self.start) | ((least < FALL * self.start) & (least > self.before))
-        if not over.any():
+        if known_none(over):
             self.before = least
-            return False, *variables
+            return None, *variables
         to_mean = over & (gap_mean < gap)
         moved = tuple(
             torch.where(shaped(to_mean, old), new, old)
@@ -62,7 +62,7 @@ class Restarts:
         self.start = torch.where(over, least, self.start)
         self.count = torch.where(over, 0, self.count)
         self.sums = tuple(total.masked_fill(shaped(over, total), 0) for total in self.sums)
-        return bool(to_mean.any()), *moved
+        return None if known_none(to_mean) else to_mean, *moved
 
     def select(self, index: Tensor) -> "Restarts":
         """The same for those images of the batch."""
@@ -72,3 +72,11 @@ class Restarts:
 def shaped(mask: Tensor, like: Tensor) -> Tensor:
     """A mask of images [B] that broadcasts against a batch."""
     return mask.view(-1, *[1] * (like.ndim - 1))
+
+
+def known_none(mask: Tensor) -> bool:
+    """Whether no image is meant, where that is known: another device than a CPU is not waited for.
+
+    What is done for the images of a mask does nothing where it holds none.
+    """
+    return mask.device.type == "cpu" and not bool(mask.any())

@@ -11,6 +11,7 @@ from examples.kernels import bench_kernels as bench
 from examples.kernels import stand_in
 from examples.kernels.counting import Counts
 from examples.kernels.stand_in import Accelerator
+from solvers.duality import restarts
 
 pytestmark = pytest.mark.skipif(not stand_in.AVAILABLE, reason="needs torch 2.10")
 
@@ -38,6 +39,20 @@ def within(name: str, found: bench.Cost) -> bool:
 def test_an_iteration_has_few_kernels_and_waits(prior):
     found = cost(bench.restoring(prior, size=SIZE))
     assert within(prior.name, found), found
+
+
+CONVEX = {
+    ("tv", solvers.pdhg): 56,
+    ("wavelets", solvers.pdhg): 215,
+    ("tv", solvers.condat_vu): 58,
+}
+"""Kernels an iteration of convex priors, looks at their gap among them."""
+
+
+@pytest.mark.parametrize("name, solver", CONVEX)
+def test_convex_priors_are_waited_for_once_in_ten_steps(name, solver):
+    found = cost(bench.convex(proxlab.load(name), solver, SIZE))
+    assert found.kernels <= CONVEX[name, solver] and 0 < found.waits <= WAITS / 2 + 1e-9, found
 
 
 class Planted:
@@ -121,18 +136,51 @@ def restored(x: torch.Tensor, prior, tol: float) -> solvers.Result:
     return solvers.run(steps, max_steps=37, tol=tols, witness=witness)
 
 
+def by_duality(x: torch.Tensor, prior, solver) -> solvers.Result:
+    """A run of two images, restarted from its means, of which one is done before the other."""
+    mask = torch.arange(20 * 24).view(20, 24) % 3 > 0
+    op = proxlab.operators.inpaint(mask, noise=0.05).to(x.device)
+    f = proxlab.data_terms.data_term(x, op)
+    options = {"lipschitz": f.lipschitz()} if solver is solvers.condat_vu else {}
+    tols = torch.tensor([1e-2, 1e-4], dtype=torch.float64)
+    return solvers.run(solver(f, prior.composite(), x, **options), max_steps=300, tol=tols)
+
+
+def both(run, x: torch.Tensor, prior, *more) -> tuple[solvers.Result, solvers.Result]:
+    """The run on the CPU and that on the device, whose image is fetched."""
+    with torch.no_grad():
+        here = run(x, prior, *more)
+        with Accelerator() as device:
+            there = copy.deepcopy(prior)
+            there = there.to(device) if isinstance(there, torch.nn.Module) else there
+            found = run(x.to(device), there, *more)
+            return here, found._replace(x=found.x.cpu())
+
+
+def same(here: solvers.Result, there: solvers.Result) -> bool:
+    """Whether two runs took the same steps to the same image, with the same trace."""
+    if there.steps.tolist() != here.steps.tolist() or there.stopped != here.stopped:
+        return False
+    traces = zip([there.x, *there.trace], [here.x, *here.trace], strict=True)
+    return all(
+        b is None or torch.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True) for a, b in traces
+    )
+
+
+@pytest.mark.parametrize("name, solver", CONVEX)
+def test_restarts_on_the_device_are_those_on_the_cpu(name, solver, monkeypatch):
+    x = torch.rand(2, 1, 20, 24, generator=torch.Generator().manual_seed(0)).double()
+    here, there = both(by_duality, x, proxlab.load(name), solver)
+    assert len({*here.steps.tolist()}) == 2
+    assert same(here, there)
+    monkeypatch.setattr(restarts, "known_none", lambda mask: mask.device.type != "cpu")
+    assert not same(*both(by_duality, x, proxlab.load(name), solver))
+
+
 @pytest.mark.parametrize("tol", [1e-4, 1e-12])
 def test_a_run_on_the_device_is_that_on_the_cpu(tol):
     prior = proxlab.load("lpn-gray-small").double()
     x = torch.rand(2, 1, 20, 24, generator=torch.Generator().manual_seed(0)).double()
-    with torch.no_grad():
-        here = restored(x, prior, tol)
-        with Accelerator() as device:
-            there = restored(x.to(device), copy.deepcopy(prior).to(device), tol)
-            image = there.x.cpu()
-    assert there.steps.tolist() == here.steps.tolist() and there.stopped == here.stopped
+    here, there = both(restored, x, prior, tol)
     assert len({*here.steps.tolist()}) == 2 or tol < 1e-9
-    torch.testing.assert_close(image, here.x, rtol=0, atol=1e-9)
-    for ours, other in zip(there.trace, here.trace, strict=True):
-        if ours is not None:
-            torch.testing.assert_close(ours, other, rtol=1e-6, atol=1e-9, equal_nan=True)
+    assert same(here, there)

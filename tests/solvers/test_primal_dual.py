@@ -202,10 +202,12 @@ def test_restarts_move_an_image_to_its_mean_where_that_is_nearer():
     assert mean.flatten().tolist() == [2.0, 2.0]
     now = torch.full((2, 1, 1, 1), 3.0)
     again, x = means.restarted(torch.tensor([5.0, 1.0]), torch.tensor([1.0, 5.0]), now)
-    assert again and x.flatten().tolist() == [2.0, 3.0] and means.count.tolist() == [0, 0]
+    assert again.tolist() == [True, False] and x.flatten().tolist() == [2.0, 3.0]
+    assert means.count.tolist() == [0, 0]
     means.add(x)
     again, _ = means.restarted(torch.tensor([0.9, 0.9]), torch.tensor([0.95, 0.1]), x)
-    assert means.count.tolist() == [1, 0]  # the second fell to a tenth
+    assert again.tolist() == [False, True] and means.count.tolist() == [1, 0]  # to a tenth
+    assert means.restarted(torch.tensor([0.9, 0.9]), torch.tensor([0.9, 0.9]), x)[0] is None
 
 
 @pytest.mark.parametrize(

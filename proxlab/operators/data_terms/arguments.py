@@ -7,9 +7,6 @@ from torch import Tensor
 
 from solvers.protocols import Image, PerImage, float_for_sums, per_image
 
-Made = dict[tuple[float, torch.dtype], Tensor]
-"""Constants by number tau and dtype; the last one at most."""
-
 
 def scaled(tau: float | PerImage, weight: PerImage, v: Image) -> Tensor:
     """tau * w, shaped against v; ValueError unless tau is a float >= 0 or one for each image."""
@@ -38,28 +35,39 @@ def checked(x: Image, shape: torch.Size) -> Image:
     return x
 
 
-def once(
-    made: Made,
-    tau: float | PerImage,
-    v: Image,
-    make: Callable[[float | PerImage, Image], Tensor],
-) -> Tensor:
-    """make(tau, v), a constant for all v of a dtype; kept for a number tau.
+class Latest:
+    """Memory of what was made for the last tau: a run asks for the same at each step.
 
-    A run asks for the same prox at each step, and a GPU is told each kernel at a price.
+    A GPU is told each kernel at a price, and a CPU is spared a pass over memory.
     """
-    if isinstance(tau, Tensor):
-        return make(tau, v)
-    key = tau, v.dtype
-    found = made.get(key)
-    if found is None:
-        found = make(tau, v)
-        if not (found.requires_grad or found.is_inference()):  # these serve this call alone
-            made.clear()
-            made[key] = found
-    return found
+
+    def __init__(self):
+        self._last: tuple[float | PerImage, tuple, Tensor] | None = None
+
+    def of(
+        self,
+        tau: float | PerImage,
+        v: Image,
+        make: Callable[[float | PerImage, Image], Tensor],
+    ) -> Tensor:
+        """make(tau, v), which has to be the same for all v of a dtype."""
+        untold = isinstance(tau, Tensor) and tau.is_inference()  # whether somebody wrote over it
+        version = tau._version if isinstance(tau, Tensor) and not untold else None
+        key = version, v.dtype, torch.is_grad_enabled()
+        last = self._last  # another thread may put another one there
+        if last is not None and last[1] == key and _same(tau, last[0]):
+            return last[2]
+        made = make(tau, v)
+        if not (untold or made.requires_grad or made.is_inference()):  # these serve this call alone
+            self._last = tau, key, made
+        return made
 
 
 def squares(r: Tensor) -> Tensor:
     """Squares of the entries in float64, so that their sums tell descent from rounding."""
     return r.to(float_for_sums(r)).square()
+
+
+def _same(tau: float | PerImage, other: float | PerImage) -> bool:
+    """Whether two steps are one, without a look at the numbers of a tensor."""
+    return tau is other or (isinstance(tau, float) and isinstance(other, float) and tau == other)

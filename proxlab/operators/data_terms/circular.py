@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from proxlab.operators.contract import Missed
-from proxlab.operators.data_terms.arguments import Made, checked, once, scaled, squares
+from proxlab.operators.data_terms.arguments import Latest, checked, scaled, squares
 from solvers.protocols import Image, PerImage, per_image
 
 
@@ -43,7 +43,7 @@ class CircularData:
     tol: float = field(default=0.0, init=False)
     stopped_short: Sequence[Missed] = field(default=(), init=False)
     """None: see `operators.contract`."""
-    _made: Made = field(default_factory=dict, init=False, repr=False, compare=False)
+    _latest: Latest = field(default_factory=Latest, init=False, repr=False, compare=False)
     """Filter of the last prox."""
 
     def __post_init__(self):
@@ -70,7 +70,7 @@ class CircularData:
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + F^-1 [s (F A^T y - |S|^2 F v) / (1 + s |S|^2)], s = tau w."""
         short = self._short(v)
-        return v + self._image(once(self._made, tau, v, self._filter) * short)
+        return v + self._image(self._latest.of(tau, v, self._filter) * short)
 
     def lipschitz(self) -> PerImage:
         """w |A|^2, [B]."""

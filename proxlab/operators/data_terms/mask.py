@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from proxlab.operators.contract import Missed
-from proxlab.operators.data_terms.arguments import Made, checked, once, scaled, squares
+from proxlab.operators.data_terms.arguments import Latest, checked, scaled, squares
 from solvers.protocols import Image, PerImage, per_image
 
 
@@ -33,7 +33,7 @@ class MaskData:
     tol: float = field(default=0.0, init=False)
     stopped_short: Sequence[Missed] = field(default=(), init=False)
     """None: see `operators.contract`."""
-    _made: Made = field(default_factory=dict, init=False, repr=False, compare=False)
+    _latest: Latest = field(default_factory=Latest, init=False, repr=False, compare=False)
     """Share of the misfit that the last prox took."""
 
     def value(self, x: Image) -> PerImage:
@@ -49,7 +49,7 @@ class MaskData:
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """v + s m (y - m v) / (1 + s m^2), s = tau w."""
         r = torch.addcmul(self.y, self.mask, checked(v, self.y.shape), value=-1)
-        return torch.addcmul(v, once(self._made, tau, v, self._share), r)
+        return torch.addcmul(v, self._latest.of(tau, v, self._share), r)
 
     def lipschitz(self) -> PerImage:
         """w |A|^2, [B]."""
