@@ -68,7 +68,7 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A posterior to draw from, x ~ prior given y = A x + noise e."""
+    """A `Posterior` of `examples.posteriors.rivals`, x ~ prior given y = A x + noise e."""
 
     prior: Mixture
     A: Tensor
@@ -101,6 +101,11 @@ class Cell:
         roots = axes * (sigma * (values / noisy).sqrt())[:, None]
         return mean, Spread(weights, means - mean[:, None], roots)
 
+    def weighed(self, mean: Tensor, variance: float) -> Tensor:
+        """A^T (variance A A^T + noise^2)^-1 (y - A mean), [N, d]."""
+        system = variance * self.A @ self.A.T + self.noise**2 * torch.eye(len(self.A)).to(mean)
+        return torch.linalg.solve(system, (self.y - mean @ self.A.T).T).T @ self.A
+
     def given(self, mean: Tensor, variance: float, generator: torch.Generator | None) -> Tensor:
         """Draws of N(mean, variance I) given y, [N, d]; without a generator their mean."""
         d = mean.shape[1]
@@ -110,9 +115,14 @@ class Cell:
         if generator is None:
             return centre
         root = torch.linalg.cholesky((covariance + covariance.T) / 2)
-        return centre + normal(mean, generator) @ root.T
+        return centre + normal_like(mean, generator) @ root.T
 
-    @cached_property
+    @property
+    def centre(self) -> Tensor:
+        """Mean of the prior, once for each draw, [N, d]."""
+        return self.prior.mean().expand(self.n, -1)
+
+    @property
     def variance(self) -> float:
         """Mean variance of a coordinate of the prior."""
         return float(self.prior.covariance().diagonal().mean())
@@ -145,11 +155,6 @@ class Cell:
     @cached_property
     def _axes(self) -> tuple[Tensor, Tensor]:
         return torch.linalg.eigh(self.prior.covariances)
-
-
-def normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal numbers."""
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype)
 
 
 def cells(seeds: Sequence[int]) -> list[Cell]:

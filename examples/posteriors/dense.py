@@ -34,7 +34,7 @@ class Annealed:
         by, unit = Solved(cell), cell.variance**0.5
         covariance = Wiener(cell) if self.covariance == "wiener" else Whole(cell)
         start = Dense(cell.prior.covariance())
-        x = by.draw(cell.prior.mean().expand(cell.n, -1), start, generator)
+        x = by.draw(cell.centre, start, generator)
         # `Dense` and `Spread` draw by themselves where a `CovarianceMatrix` has a root of a noise
         *_, last = solvers.posterior(
             cell.denoise,
@@ -65,7 +65,7 @@ class AnnealedByProducts:
             cell.noise**2,
             max_steps=2,  # and one product that brings the answer back
         )
-        x = Solved(cell).draw(cell.prior.mean().expand(cell.n, -1), Dense(S), generator)
+        x = Solved(cell).draw(cell.centre, Dense(S), generator)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "a draw stopped short")
             *_, last = solvers.posterior(

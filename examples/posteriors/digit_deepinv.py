@@ -28,8 +28,8 @@ from deepinv.physics import BlurFFT, DecomposablePhysics, GaussianNoise, Inpaint
 from torch import Tensor
 
 from examples.posteriors import digits
+from examples.posteriors.diagonal import Measured, Rival, Task
 from examples.posteriors.digit_covariance import Denoise
-from examples.posteriors.digit_rivals import Measured, Rival, Task
 from examples.posteriors.rivals import falling
 from proxlab.images.data_sets import load_digits
 

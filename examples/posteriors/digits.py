@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -24,20 +25,10 @@ import torch
 from torch import Tensor
 
 import solvers
+from examples.posteriors.diagonal import Measured, Rival, Task, blurred, masked
 from examples.posteriors.digit_covariance import Denoise, ResidualCovariance, measured
 from examples.posteriors.digit_judge import behind, judged, said
-from examples.posteriors.digit_rivals import (
-    DAPS,
-    DiffPIR,
-    Measured,
-    PiGDM,
-    PnPDM,
-    Rival,
-    Task,
-    blurred,
-    masked,
-)
-from examples.posteriors.rivals import falling
+from examples.posteriors.rivals import DAPS, DiffPIR, PiGDM, PnPDM, falling, plain
 from proxlab.checkpoints import load_diffusion
 from proxlab.diffusion.models import ProxDM, ScoreModel
 from proxlab.images.data_sets import load_digits
@@ -60,8 +51,11 @@ OURS = [(2.0, l) for l in (0.03, 0.05, 0.1, 0.2)] + [
     (5.0, 0.1),
 ]
 TRIED: dict[str, list[Rival]] = {
-    "PiGDM": [PiGDM(h, l, 1.0) for h in (5.0, 10.0, 20.0) for l in (0.2, 0.4)]
-    + [PiGDM(10.0, 0.8, 1.0), PiGDM(10.0, 0.4, 0.5)],
+    "PiGDM": [
+        *(PiGDM(h, l, 1.0) for h in (5.0, 10.0, 20.0) for l in (0.2, 0.4)),
+        PiGDM(10.0, 0.8, 1.0),
+        PiGDM(10.0, 0.4, 0.5),
+    ],
     "DAPS": [DAPS(h, l, r) for h in (1.0, 3.0) for l in (0.1, 0.2) for r in (0.6, 1.0)],
     "DiffPIR": [DiffPIR(h, l, w, 1.0) for h in (2.0, 5.0) for l in (0.1, 0.2) for w in (1.0, 3.0)],
     "PnP-DM": [PnPDM(h, l, i) for h in (1.0, 2.0) for l in (0.1, 0.2) for i in (1, 2)],
@@ -81,7 +75,7 @@ def annealed(covariance: ResidualCovariance, high: float = 2.0, low: float = 0.0
     def draw(task: Task, evaluations: int, generator: torch.Generator) -> Tensor:
         seen = task.seen
         by = solvers.LinearObservation(seen.forward, seen.forward, seen.y, seen.noise**2, tol=1e-3)
-        first = seen.given(task.mean.expand_as(seen.y), task.variance, generator)
+        first = plain(task, generator)
         levels = falling(high, low, evaluations)
         *_, last = solvers.posterior(
             task.denoise, by, first, levels, covariance=covariance, noise=generator
@@ -142,7 +136,7 @@ def drawn(rival: Rival, task: Task, evaluations: int, n: int) -> Tensor:
     for first in range(0, len(task.seen.y), each):
         seen = task.seen.part(slice(first, first + each)).repeated(n)
         generator = torch.Generator().manual_seed(1000 + first)
-        samples = rival(task._replace(seen=seen), evaluations, generator)
+        samples = rival(replace(task, seen=seen), evaluations, generator)
         parts.append(samples.unflatten(0, (n, -1)))
     return torch.cat(parts, 1)
 

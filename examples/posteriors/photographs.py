@@ -28,7 +28,8 @@ from torch import Tensor
 
 import proxlab
 from examples.bench_spread import crops
-from examples.posteriors.digit_rivals import DiffPIR, Measured, PnPDM, Rival, Task, blurred
+from examples.posteriors.diagonal import Measured, Rival, Task, blurred
+from examples.posteriors.rivals import DiffPIR, PnPDM
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import hold_out, load_ct, load_gray
 from proxlab.images.metrics import psnr

@@ -62,11 +62,11 @@ class Guided:
 
     def __call__(self, cell: Cell, levels: int, generator: torch.Generator) -> Tensor:
         """Draws [N, d]."""
-        S, mean = cell.prior.covariance(), cell.prior.mean()
+        S = cell.prior.covariance()
         by = solvers.LinearObservation(
             lambda x: x @ cell.A.T, lambda y: y @ cell.A, cell.y.expand(cell.n, -1), cell.noise**2
         )
-        x = by.draw(mean.expand(cell.n, -1), Applied(lambda u: u @ S, len(S)), generator)
+        x = by.draw(cell.centre, Applied(lambda u: u @ S, len(S)), generator)
         covariance = solvers.JacobianCovariance(len(S), cell.linearize)
         steps = falling(self.high * cell.variance**0.5, self.low * cell.variance**0.5, levels)
         wide = max(1, levels - self.rest)

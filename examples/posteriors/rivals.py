@@ -1,7 +1,10 @@
-"""Rival samplers of posteriors, short, for a prior whose denoiser is exact: one matrix, many draws.
+"""Rival samplers of posteriors, short, on one denoiser and with closed forms in the data.
 
-Each is called as rival(cell, levels, generator) and returns draws [N, d]; a level costs one
-evaluation of the denoiser and, where a gradient goes through it, one product with its Jacobian.
+Each is called as rival(posterior, levels, generator) and returns a batch of draws; a level costs
+one evaluation of the denoiser and, where a gradient goes through it, one product with its Jacobian.
+They know of a posterior what `Posterior` has, and so draw points seen through a matrix
+(`examples.posteriors.cells`) as well as images that are measured pixel by pixel or frequency by
+frequency (`examples.posteriors.diagonal`). DPS, which asks for more, draws points only.
 In coordinates x_sigma = x_0 + sigma e, D the denoiser, over a falling sequence of levels:
 - PiGDM (Song et al., ICLR 2023): guidance by the gradient of log p(y | x_sigma), where
   p(x_0 | x_sigma) is taken to be N(D, r^2 I);
@@ -13,6 +16,7 @@ In coordinates x_sigma = x_0 + sigma e, D the denoiser, over a falling sequence 
 - PnP-DM [Wu24]: draws of x_0 given y and a coupled image, and a short diffusion of the coupled one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Protocol
@@ -20,16 +24,47 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from examples.posteriors.cells import Cell, normal
+from examples.posteriors.cells import Cell
+from solvers.noise import normal_like
+
+
+class Posterior(Protocol):
+    """Posteriors to draw from, x ~ prior given y = A x + noise e; draws are a batch [N, ...]."""
+
+    @property
+    def centre(self) -> Tensor:
+        """Mean of the prior, once for each draw."""
+        ...
+
+    @property
+    def variance(self) -> float:
+        """Mean variance of a coordinate of the prior."""
+        ...
+
+    def denoise(self, x: Tensor, sigma: float, /) -> Tensor:
+        """D(x, sigma)."""
+        ...
+
+    def linearize(self, x: Tensor, sigma: float, /) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """D(x, sigma), and u -> J^T u with the Jacobian J there, to be called once."""
+        ...
+
+    def weighed(self, mean: Tensor, variance: float, /) -> Tensor:
+        """A^T (variance A A^T + noise^2)^-1 (y - A mean)."""
+        ...
+
+    def given(self, mean: Tensor, variance: float, generator: torch.Generator | None, /) -> Tensor:
+        """Draws of N(mean, variance I) given y; without a generator their mean."""
+        ...
 
 
 class Sampler(Protocol):
-    """A sampler with its settings."""
+    """A sampler of cells with its settings."""
 
     products: ClassVar[int]
     """Products with the denoiser's Jacobian that a level takes."""
 
-    def __call__(self, cell: Cell, levels: int, generator: torch.Generator) -> Tensor:
+    def __call__(self, cell: Cell, levels: int, generator: torch.Generator, /) -> Tensor:
         """Draws [N, d], by so many evaluations of the denoiser."""
         ...
 
@@ -39,10 +74,15 @@ def falling(high: float, low: float, count: int) -> list[float]:
     return [low * (high / low) ** ((count - 1 - k) / max(1, count - 1)) for k in range(count)]
 
 
-def wide(cell: Cell, sigma: float, generator: torch.Generator) -> Tensor:
-    """Noise of the first level around the prior's mean, [N, d]."""
-    mean = cell.prior.mean().expand(cell.n, -1)
-    return mean + sigma * normal(mean, generator)
+def wide(posterior: Posterior, sigma: float, generator: torch.Generator) -> Tensor:
+    """Noise of the first level around the prior's mean; a single level is the low one."""
+    mean = posterior.centre
+    return mean + sigma * normal_like(mean, generator)
+
+
+def plain(posterior: Posterior, generator: torch.Generator) -> Tensor:
+    """Draws given y of a prior that knows no more than its mean and variance."""
+    return posterior.given(posterior.centre, posterior.variance, generator)
 
 
 def renoised(
@@ -51,7 +91,7 @@ def renoised(
     """The clean image with noise of the second level, `fresh` of it new, the rest that of x."""
     sigma, following = levels
     kept = max(0.0, following**2 - fresh**2) ** 0.5
-    return clean + kept * (x - clean) / sigma + fresh * normal(x, generator)
+    return clean + kept * (x - clean) / sigma + fresh * normal_like(x, generator)
 
 
 def ancestral(sigma: float, following: float) -> float:
@@ -68,15 +108,14 @@ class PiGDM:
     eta: float = 0.5
     products: ClassVar[int] = 1
 
-    def __call__(self, cell: Cell, levels: int, generator: torch.Generator) -> Tensor:
-        """Draws [N, d]."""
-        x = wide(cell, self.high if levels > 1 else self.low, generator)
-        for sigma, following in pairwise([*falling(self.high, self.low, levels), 0.0]):
-            r2 = cell.variance * sigma**2 / (cell.variance + sigma**2)
-            mean, jacobian = cell.linearize(x, sigma)
-            system = r2 * cell.A @ cell.A.T + cell.noise**2 * torch.eye(len(cell.A)).to(x)
-            pull = torch.linalg.solve(system, (cell.y - mean @ cell.A.T).T).T @ cell.A
-            clean = mean + sigma**2 * jacobian(pull)
+    def __call__(self, posterior: Posterior, levels: int, generator: torch.Generator) -> Tensor:
+        """Draws like the centre."""
+        sigmas = [*falling(self.high, self.low, levels), 0.0]
+        x = wide(posterior, sigmas[0], generator)
+        for sigma, following in pairwise(sigmas):
+            r2 = posterior.variance * sigma**2 / (posterior.variance + sigma**2)
+            mean, transposed = posterior.linearize(x, sigma)
+            clean = mean + sigma**2 * transposed(posterior.weighed(mean, r2))
             fresh = self.eta * ancestral(sigma, following)
             x = renoised(x, clean, (sigma, following), fresh, generator)
         return x
@@ -93,8 +132,9 @@ class DPS:
 
     def __call__(self, cell: Cell, levels: int, generator: torch.Generator) -> Tensor:
         """Draws [N, d]."""
-        x = wide(cell, self.high if levels > 1 else self.low, generator)
-        for sigma, following in pairwise([*falling(self.high, self.low, levels), 0.0]):
+        sigmas = [*falling(self.high, self.low, levels), 0.0]
+        x = wide(cell, sigmas[0], generator)
+        for sigma, following in pairwise(sigmas):
             mean, jacobian = cell.linearize(x, sigma)
             misfit = cell.y - mean @ cell.A.T
             pull = misfit @ cell.A / misfit.norm(dim=1, keepdim=True)
@@ -113,13 +153,13 @@ class DAPS:
     ratio: float = 0.7
     products: ClassVar[int] = 0
 
-    def __call__(self, cell: Cell, levels: int, generator: torch.Generator) -> Tensor:
-        """Draws [N, d]."""
-        x0 = cell.given(cell.prior.mean().expand(cell.n, -1), cell.variance, generator)
+    def __call__(self, posterior: Posterior, levels: int, generator: torch.Generator) -> Tensor:
+        """Draws like the centre."""
+        x0 = plain(posterior, generator)
         for sigma in falling(self.high, self.low, levels):
-            noisy = x0 + sigma * normal(x0, generator)
-            r2 = min((self.ratio * sigma) ** 2, cell.variance)
-            x0 = cell.given(cell.denoise(noisy, sigma), r2, generator)
+            noisy = x0 + sigma * normal_like(x0, generator)
+            r2 = min((self.ratio * sigma) ** 2, posterior.variance)
+            x0 = posterior.given(posterior.denoise(noisy, sigma), r2, generator)
         return x0
 
 
@@ -133,11 +173,13 @@ class DiffPIR:
     fresh: float = 0.5
     products: ClassVar[int] = 0
 
-    def __call__(self, cell: Cell, levels: int, generator: torch.Generator) -> Tensor:
-        """Draws [N, d]."""
-        x = wide(cell, self.high if levels > 1 else self.low, generator)
-        for sigma, following in pairwise([*falling(self.high, self.low, levels), 0.0]):
-            clean = cell.given(cell.denoise(x, sigma), sigma**2 / self.weight, None)
+    def __call__(self, posterior: Posterior, levels: int, generator: torch.Generator) -> Tensor:
+        """Draws like the centre."""
+        sigmas = [*falling(self.high, self.low, levels), 0.0]
+        x = wide(posterior, sigmas[0], generator)
+        for sigma, following in pairwise(sigmas):
+            mean = posterior.denoise(x, sigma)
+            clean = posterior.given(mean, sigma**2 / self.weight, None)
             fresh = following * self.fresh**0.5
             x = renoised(x, clean, (sigma, following), fresh, generator)
         return x
@@ -152,16 +194,16 @@ class PnPDM:
     inner: int = 2
     products: ClassVar[int] = 0
 
-    def __call__(self, cell: Cell, levels: int, generator: torch.Generator) -> Tensor:
-        """Draws [N, d]."""
-        x = cell.given(cell.prior.mean().expand(cell.n, -1), cell.variance, generator)
+    def __call__(self, posterior: Posterior, levels: int, generator: torch.Generator) -> Tensor:
+        """Draws like the centre."""
+        x = plain(posterior, generator)
         for rho in falling(self.high, self.low, max(1, levels // self.inner)):
-            u = cell.given(x, rho**2, generator)
+            u = posterior.given(x, rho**2, generator)
             for sigma, following in pairwise([*falling(rho, rho / 4, self.inner), 0.0]):
-                clean = cell.denoise(u, sigma)
+                clean = posterior.denoise(u, sigma)
                 u = renoised(u, clean, (sigma, following), ancestral(sigma, following), generator)
             x = u
-        return cell.given(x, self.low**2, generator)
+        return posterior.given(x, self.low**2, generator)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 
 import proxlab
 from examples.posteriors import digit_deepinv, digits
+from examples.posteriors.diagonal import Task, blurred, masked
 from examples.posteriors.digit_covariance import measured
 from examples.posteriors.digit_deepinv import (
     DDRM,
@@ -18,7 +19,6 @@ from examples.posteriors.digit_deepinv import (
     judged,
     physics_of,
 )
-from examples.posteriors.digit_rivals import Task, blurred, masked
 from proxlab.checkpoints import load_diffusion
 
 SIDE = 8
@@ -77,7 +77,7 @@ def test_every_sampler_finds_what_the_measurement_decides_in_so_many_calls(name,
     assert samples.shape == (3, *x.shape) and counted.images == 10 * 3 * 6
     assert (samples - x).square().mean() < 0.05
     assert samples.equal(digits.drawn(rival, task, 10, 3))
-    blind = task._replace(seen=replace(task.seen, y=-task.seen.y))  # planted: the wrong sign
+    blind = replace(task, seen=replace(task.seen, y=-task.seen.y))  # planted: the wrong sign
     assert (digits.drawn(rival, blind, 10, 3) - x).square().mean() > 1
 
 

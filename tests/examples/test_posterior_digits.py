@@ -7,9 +7,10 @@ import torch
 
 import solvers
 from examples.posteriors import digits
+from examples.posteriors.diagonal import Task, blurred, masked
 from examples.posteriors.digit_covariance import GRAYS, REACH, Scaled, measured
 from examples.posteriors.digit_judge import behind, judged
-from examples.posteriors.digit_rivals import DAPS, DiffPIR, PiGDM, PnPDM, Task, blurred, masked
+from examples.posteriors.rivals import DAPS, DiffPIR, PiGDM, PnPDM
 from proxlab.checkpoints import load_diffusion
 from solvers.posteriors.covariances import ScaledIdentity
 
@@ -123,7 +124,7 @@ def test_every_sampler_finds_what_the_measurement_decides(name):
         samples = digits.drawn(rival, task, 10, 3)
         assert samples.shape == (3, *x.shape)
         assert (samples - x).square().mean() < 0.1, rival
-    blind = task._replace(seen=replace(task.seen, y=-task.seen.y))  # planted: the wrong sign
+    blind = replace(task, seen=replace(task.seen, y=-task.seen.y))  # planted: the wrong sign
     assert (digits.drawn(ours, blind, 10, 3) - x).square().mean() > 1
 
 

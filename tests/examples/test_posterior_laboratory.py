@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from examples.posteriors import planar, tuning
-from examples.posteriors.cells import cell, cells, normal
+from examples.posteriors.cells import cell, cells
 from examples.posteriors.dense import Annealed, AnnealedByProducts
 from examples.posteriors.laboratory import COUNTED, FREE, lowest, table
 from examples.posteriors.planar import Guided
 from examples.posteriors.rivals import DAPS, DPS, DiffPIR, Exact, PiGDM, PnPDM
 from examples.posteriors.tuning import Figures, figures
+from solvers.noise import normal_like
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def small():
 def test_moments_are_those_of_the_mixture_and_of_its_jacobian(small):
     generator = torch.Generator().manual_seed(0)
     x, sigma = small.prior.draw(5, generator), 0.9
-    x = x + sigma * normal(x, generator)
+    x = x + sigma * normal_like(x, generator)
     mean, spread = small.spread(x, sigma)
     torch.testing.assert_close(mean, small.prior.posterior_mean(x, sigma**2))
 
@@ -30,7 +31,7 @@ def test_moments_are_those_of_the_mixture_and_of_its_jacobian(small):
         return small.prior.posterior_mean(v[None], sigma**2)[0]
 
     J = torch.stack([torch.autograd.functional.jacobian(one, row) for row in x])
-    u = normal(x, generator)
+    u = normal_like(x, generator)
     torch.testing.assert_close(spread.product(u), sigma**2 * (J @ u[..., None])[..., 0])
     torch.testing.assert_close(spread.seen(small.A), sigma**2 * small.A @ J @ small.A.T)
     many = spread._replace(
