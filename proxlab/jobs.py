@@ -1,7 +1,7 @@
 """Jobs as scripts ask for them: what people bring is made what the rooms take, then handed on."""
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,8 +13,13 @@ from proxlab.named_priors import as_prior
 from proxlab.posteriors import laplace
 from proxlab.posteriors.drawing import Wanted, prepared
 from proxlab.posteriors.samples import Posterior, joined
+from proxlab.priors.contract import Prior
 from proxlab.priors.jacobians.contract import PROBES
+from proxlab.priors.tiles.tiled_prior import TiledPrior
+from proxlab.priors.tiles.within_memory import within_memory
 from proxlab.restoration import Checks, Restoration, Settings
+from proxlab.restoration.fixed_level import Fitted
+from proxlab.restoration.premises import KnownPrior
 from solvers.progress import progress_bar
 
 _Kept = TypeVar("_Kept")
@@ -73,8 +78,14 @@ def restore(
         solver, _tensor(sigma), steps, _tensor(tol), _tensor(weight), _tensor(noise), checks
     )
     return restoration.restore(
-        _tensor(y), op, as_prior(prior), told, init=_tensor(init), progress=progress
+        _tensor(y), op, as_prior(prior), told, init=_tensor(init), progress=progress, fit=fitted
     )
+
+
+def fitted(prior: KnownPrior, images: Tensor) -> Fitted:
+    """The prior in tiles where images of that size, [B, C, H, W], would take it much memory."""
+    made = within_memory(cast(Prior, prior), images.shape, images.device)
+    return Fitted(made, apart=isinstance(made, TiledPrior))
 
 
 def posterior(

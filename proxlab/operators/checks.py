@@ -97,22 +97,27 @@ class _Known(NamedTuple):
 
 @torch.no_grad()
 def _asked(op: LinearPhysics, y: Tensor, x: Image) -> OperatorCheck:
-    draws, x = Draws(y), x.detach().nan_to_num(0, 0, 0)
+    # A copy of a large image is a good part of the memory that there is: none stays for long.
+    draws, x = Draws(y), x.detach()
+    x = x if bool(x.isfinite().all()) else x.nan_to_num(0, 0, 0)
     size = norm(x) / math.sqrt(x[0].numel())
     size = torch.where(size > 0, size, 1)
-    u = x + per_image(ROUGHNESS * size, x) * draws.normal(x)
-    v = per_image(size, x) * draws.normal(x)
+    u = draws.normal(x).mul_(per_image(ROUGHNESS * size, x)).add_(x)
+    v = draws.normal(x).mul_(per_image(size, x))
     chosen = torch.arange(len(x), device=x.device) % 2 == 0
     m = per_image(chosen.to(size), x)
     Au, Av, Amixed = _shaped("A x", op.A(u), y), op.A(v), op.A(u + m * v)
     if not all(bool(product.isfinite().all()) for product in (Au, Av, Amixed)):
         said = "A gives NaN or infinite values for finite images; it has to take any real numbers"
         return OperatorCheck(math.inf, math.inf, math.inf, 0.0, (said,), "")
+    gap = (Amixed - Au).sub_(per_image(chosen.to(size), Av) * Av)
+    bent = share(gap, norm(Au) + norm(Av))
+    del Amixed
+    gap = gap if bool((bent > TOLERANCE).any()) else gap[:0].clone()
     noise = draws.normal(Au)
-    w = Au + per_image(norm(Au) / norm(noise), Au) * noise
+    w = noise.mul_(per_image(norm(Au) / norm(noise), Au)).add_(Au)
     back = _shaped("A_adjoint(y)", op.A_adjoint(w), x)
 
-    bent = share(Amixed - Au - per_image(chosen.to(size), Av) * Av, norm(Au) + norm(Av))
     linearity = bent[chosen].max().item()
     independence = bent[~chosen].max().item() if len(x) > 1 else 0.0
     alone, together = _adjoint_errors(u, v, Au, Av, w, back, size)
@@ -121,8 +126,8 @@ def _asked(op: LinearPhysics, y: Tensor, x: Image) -> OperatorCheck:
         independence, alone = max(independence, alone), together
     bends = linearity > TOLERANCE
     if bends and mixed:  # perhaps only because of the others; change them too
-        Amixed, chosen = op.A(u + v), torch.ones_like(chosen)
-        linearity = share(Amixed - Au - Av, norm(Au) + norm(Av)).max().item()
+        gap, chosen = op.A(u + v) - Au - Av, torch.ones_like(chosen)
+        linearity = share(gap, norm(Au) + norm(Av)).max().item()
         bends = linearity > TOLERANCE
     seen = (norm(Au) / norm(u)).min().item()
     doubts = []
@@ -136,7 +141,7 @@ def _asked(op: LinearPhysics, y: Tensor, x: Image) -> OperatorCheck:
         )
     else:
         if bends:
-            doubts.append(_not_linear(op, u, Au, Amixed - Au - Av, chosen, linearity))
+            doubts.append(_not_linear(op, u, Au, gap, chosen, linearity))
         if mixed:
             doubts.append(
                 "A mixes the images of a batch: a change of the others changes an image's "

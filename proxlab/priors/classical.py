@@ -16,6 +16,7 @@ from proxlab.priors.jacobians.contract import PROBES
 from proxlab.priors.jacobians.spread import spread
 from proxlab.priors.total_variation import TV
 from proxlab.priors.wavelets import Wavelets
+from solvers.protocols import float_for_sums
 
 __all__ = ["CLASSICAL", "TV", "Classical", "Identity", "Wavelets"]
 
@@ -32,7 +33,7 @@ class Identity:
 
     name = "none"
     sigma_range = (0.0, 1.0)
-    capabilities = Capabilities(exact=True, convex=True, reach=0, parts=True)
+    capabilities = Capabilities(exact=True, convex=True, reach=0, parts=True, memory=4)
 
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """v itself. Raises as that of every prior, so that no mistake hides behind it."""
@@ -67,7 +68,7 @@ class Identity:
     def value(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         """Zeros, [B] in float64. Raises as `prox`."""
         x = self.prox(x, sigma)
-        return x.new_zeros(len(x), dtype=torch.float64)
+        return x.new_zeros(len(x), dtype=float_for_sums(x))
 
 
 class Classical(NamedTuple):

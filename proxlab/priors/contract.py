@@ -58,6 +58,12 @@ class Capabilities:
     most_probable: bool = False
     """Whether its prox is a most probable image by construction, and so no posterior mean: its
     Jacobian is then no covariance."""
+    memory: int | None = None
+    """Bytes that its prox holds at a time, in float32 on a CPU, for each number of its images: a
+    colour image has three a pixel. About, and for large images; None where nobody knows. By this
+    and the reach `proxlab.restore` decides on tiles."""
+    memory_elsewhere: int | None = None
+    """The same on a GPU, where all of an image is done at once; None where it is no other."""
 
     def __post_init__(self):
         if not 0 <= self.alpha <= 1:
@@ -68,6 +74,11 @@ class Capabilities:
             raise ValueError(
                 f"an alignment is at least 1 pixel and a reach at least 0, got {self.alignment} "
                 f"and {self.reach}"
+            )
+        if any(told is not None and told < 1 for told in (self.memory, self.memory_elsewhere)):
+            raise ValueError(
+                "the memory of a prox is bytes for each number of its images, at least 1, got "
+                f"{self.memory} and {self.memory_elsewhere}"
             )
         if (self.reach or 0) % self.alignment:
             raise ValueError(

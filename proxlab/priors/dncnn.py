@@ -53,8 +53,12 @@ class DnCNNDenoiser(SpreadOfMean, Denoiser):
     ):
         super().__init__()
         self.config, self.sigma_range, self.name = config, sigma_range, name
-        # Each convolution sees one pixel farther, and the image may be cut anywhere.
-        self.capabilities = Capabilities(default_weight=LEARNED_WEIGHT, reach=config.depth)
+        # Each convolution sees one pixel farther, and the image may be cut anywhere. Three times
+        # all features are there at once: what a layer reads, what it writes, what it works in.
+        memory = 12 * config.width // config.channels
+        self.capabilities = Capabilities(
+            default_weight=LEARNED_WEIGHT, reach=config.depth, memory=memory
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             c = config.channels

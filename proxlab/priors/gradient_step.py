@@ -30,6 +30,7 @@ from proxlab.priors.inversion import NO_GRADIENT, invert
 from proxlab.priors.jacobians.autograd import AutogradJacobian
 from proxlab.priors.jacobians.spread import SpreadOfMean
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
+from solvers.protocols import float_for_sums
 from solvers.spectrum import jacobian_spectrum
 
 LANCZOS_STEPS = 20
@@ -68,8 +69,15 @@ class GradientStep(SpreadOfMean, Denoiser):
         # depends on pixels as far on: twice the reach of N is enough. It may be up to one alignment
         # more than needed, for only the rims of blocks see so far.
         own = self.network.capabilities
-        assert own.reach is not None
-        self.capabilities = replace(own, reach=2 * own.reach, parts=True)
+        assert own.reach is not None and own.memory is not None
+        # autograd keeps what the layers made: of a U-Net most of it is there anyway, of CRATE a
+        # layer's is gone when the next begins
+        memory = 5 * own.memory // 2
+        if isinstance(config, CrateConfig):
+            memory = 11 * config.layers * own.memory
+        self.capabilities = replace(
+            own, reach=2 * own.reach, parts=True, memory=memory, memory_elsewhere=None
+        )
 
     @property
     def channels(self) -> int:
@@ -151,9 +159,10 @@ class GradientStep(SpreadOfMean, Denoiser):
         with torch.enable_grad():
             z = v if keep and v.requires_grad else v.detach().requires_grad_()
             squares = self.network.squared_noise(z, sigma)
-            total = squares.sum(dtype=torch.float64) / 2
+            sums = float_for_sums(v)
+            total = squares.sum(dtype=sums) / 2
             (slope,) = torch.autograd.grad(total, z, create_graph=keep)
-            g = squares[(..., *part)].sum((1, 2, 3), dtype=torch.float64) / 2
+            g = squares[(..., *part)].sum((1, 2, 3), dtype=sums) / 2
         return slope, g if keep else g.detach()
 
 

@@ -74,7 +74,10 @@ class UNetDenoiser(SpreadOfMean, Denoiser):
         super().__init__()
         self.config, self.sigma_range, self.name = config, sigma_range, name
         self.capabilities = Capabilities(
-            default_weight=LEARNED_WEIGHT, reach=reach(config.blocks), alignment=MULTIPLE
+            default_weight=LEARNED_WEIGHT,
+            reach=reach(config.blocks),
+            alignment=MULTIPLE,
+            memory=32 * (config.widths[0] + config.channels) // config.channels,  # at full scale
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)

@@ -41,16 +41,17 @@ class AtStep:
 
     Taking tau = sigma^2 makes prox_{tau g} the prior's own prox, once the data term is divided by
     the weight. `values` False makes it a prior without values. The prior is handed a copy and its
-    answer is copied, so that a prior which writes over either changes no evidence afterwards.
+    answer is copied, so that a prior which writes over either changes no evidence afterwards;
+    `apart` True leaves both out, for a prior that is known to.
     """
 
-    def __init__(self, prior: KnownPrior, values: bool = True):
-        self.prior, self.values = prior, values
+    def __init__(self, prior: KnownPrior, values: bool = True, apart: bool = False):
+        self.prior, self.values, self.apart = prior, values, apart
 
     def select(self, index: Tensor) -> "AtStep":
         """The same for those images of the batch; a prior without state serves them all."""
         if isinstance(self.prior, Selectable):
-            return AtStep(self.prior.select(index), self.values)
+            return AtStep(self.prior.select(index), self.values, self.apart)
         return self
 
     def prox(self, v: Tensor, tau: float | Tensor) -> Tensor:
@@ -59,14 +60,17 @@ class AtStep:
         Raises ValueError for an answer of another shape or dtype: evidence allows for the rounding
         of the dtype in which answers come.
         """
-        return self._owned(v, self.prior.prox(v.clone(), tau**0.5))
+        return self._owned(v, self.prior.prox(self._lent(v), tau**0.5))
 
     def prox_and_value(self, v: Tensor, tau: float | Tensor) -> tuple[Tensor, Tensor | None]:
         """The prox and g there, [B]; None for a prior without a value."""
         if not self.values or not isinstance(self.prior, HasProxAndValue):
             return self.prox(v, tau), None
-        x, r = self.prior.prox_and_value(v.clone(), tau**0.5)
+        x, r = self.prior.prox_and_value(self._lent(v), tau**0.5)
         return self._owned(v, x), None if r is None else r / tau
+
+    def _lent(self, v: Tensor) -> Tensor:
+        return v if self.apart else v.clone()
 
     def _owned(self, v: Tensor, x: Tensor) -> Tensor:
         if (x.shape, x.dtype) != (v.shape, v.dtype):
@@ -74,14 +78,29 @@ class AtStep:
                 f"{self.prior.name} turned {v.dtype} {list(v.shape)} into {x.dtype} "
                 f"{list(x.shape)}; a prior keeps shape and dtype, let it end with .to(v)"
             )
-        return x.clone()
+        return x if self.apart else x.clone()
+
+
+class Fitted(NamedTuple):
+    """A prior made for images of one size."""
+
+    prior: KnownPrior
+    apart: bool = False
+    """Whether whoever made it knows that it writes neither over the images that it is asked about
+    nor, later, over its answers: then `AtStep` copies neither."""
+
+
+def as_it_is(prior: KnownPrior, images: Tensor) -> Fitted:
+    """The prior as it was brought, for images of any size."""
+    return Fitted(prior)
 
 
 class Run(NamedTuple):
     """Both phases of a run, and what was seen of the second."""
 
     first: list[Result]
-    """The step that measures and the descent; empty from a first estimate of the user's."""
+    """The step that measures and the descent, without their images; empty from a first estimate of
+    the user's."""
     last: Result
     seen: list[Seen | None]
     """Per image: its evaluations; None of one that diverged."""
@@ -96,7 +115,7 @@ class Run(NamedTuple):
 def run_at_level(
     algorithm: Callable,
     f: QuadraticDataTerm,
-    prior: KnownPrior,
+    fitted: Fitted,
     sigma: PerImage,
     settings: Settings,
     starts: tuple[Tensor, Tensor | None],
@@ -108,39 +127,38 @@ def run_at_level(
     one for a prior that says it is convex.
     """
     plain, own = starts
+    prior, count = fitted.prior, len(plain)
     tau, steps = alike(sigma**2), settings.steps or 0
     # a prox that is an iteration starts where the last call of this run ended
     used = cast(KnownPrior, prior.for_run()) if isinstance(prior, HasWarmStart) else prior
-    g = AtStep(used, settings.checks.values)
-    look = Witness()
-    measured = solvers.run(
-        solvers.pgd(f, g, plain, tau=tau), max_steps=1, tol=settings.tol, witness=look
-    )
-    assert look.reference is not None
-    # a gradient is known to the rounding of x over tau: that is rest, wherever a run began
-    rounding = torch.finfo(plain.dtype).eps * norm(plain).double().cpu() / (sigma**2).cpu()
-    reference = torch.maximum(look.reference, rounding / REST)
+    g = AtStep(used, settings.checks.values, fitted.apart)
+    measured, reference = _measured(f, g, plain, sigma, settings.tol)
     x, first = plain if own is None else own, []
     # a convex prior has one minimum, to which a descent of levels does not help
     direct = own is not None or prior.capabilities.convex
     descent = 0 if direct else min(DESCENT, steps - 1)
     if descent:
         # above 1 / L that step may lead far away
-        short = (sigma.to(x.device) ** 2 * f.lipschitz() <= 1).view(-1, 1, 1, 1)
-        x, first = torch.where(short, measured.x, x), [measured]
+        bound = f.lipschitz()
+        short = (sigma.to(bound) ** 2 * bound <= 1).view(-1, 1, 1, 1)
+        x, first = torch.where(short, measured.x, x), [_without_images(measured)]
+    del measured
     if descent > 1:
         high = sigma.clamp(min=FIRST_LEVEL).clamp(max=prior.sigma_range[1])
         ends = zip(high.tolist(), sigma.tolist(), strict=True)
         ways = [geometric(first, last, descent) for first, last in ends]
         levels = torch.tensor(ways, dtype=torch.float64).mT[:-1]
         down = solvers.hqs(f, g, x, tau=[alike(s**2) for s in levels])
-        first.append(solvers.run(down, max_steps=descent - 1, tol=1e-12, progress=progress))
-        x = first[-1].x
+        led = solvers.run(down, max_steps=descent - 1, tol=1e-12, progress=progress)
+        x, first = led.x, [*first, _without_images(led)]
+        del led
     relaxed = {"relaxation": RELAXATION} if algorithm in (solvers.admm, solvers.drs) else {}
     witness = Witness(settings.checks.pairs, f.lipschitz(), reference)
     missed = len(f.stopped_short)
+    there = algorithm(f, g, x, tau=tau, **relaxed)
+    del x  # of a large image each copy counts
     last = solvers.run(
-        algorithm(f, g, x, tau=tau, **relaxed),
+        there,
         max_steps=steps - descent,
         tol=settings.tol,
         # a prox by conjugate gradients is known to the tolerance of these, and so is what falls
@@ -148,10 +166,10 @@ def run_at_level(
         progress=progress,
         witness=witness,
     )
-    ended = zip(range(len(x)), last.stopped, strict=True)
+    ended = zip(range(count), last.stopped, strict=True)
     seen = [None if how == "diverged" else witness.of(b) for b, how in ended]
     late = f.stopped_short[missed:]
-    missed = [sum(b in call.images for call in late) for b in range(len(x))]
+    missed = [sum(b in call.images for call in late) for b in range(count)]
     return Run(first, last, seen, _probe(g, seen, tau), reference, missed)
 
 
@@ -164,13 +182,35 @@ def default_sigma(lipschitz: PerImage, prior: KnownPrior) -> PerImage:
     tensor([0.0990, 0.0495], dtype=torch.float64)
     """
     low, high = prior.sigma_range
-    bound = lipschitz.double().cpu().clamp(min=1e-12)  # 0 for an operator that sees nothing
+    bound = lipschitz.cpu().double().clamp(min=1e-12)  # 0 for an operator that sees nothing
     return (0.99 / bound.sqrt()).clamp(min=low).clamp(max=high)
+
+
+def batched(images: list[Tensor]) -> Tensor:
+    """Images [C, H, W] as a batch; a single one is not copied."""
+    return images[0][None] if len(images) == 1 else torch.stack(images)
 
 
 def alike(each: PerImage) -> float | PerImage:
     """The number that all of [B] are, or else [B]: not every prior takes one for each image."""
     return float(each[0]) if bool((each == each[0]).all()) else each
+
+
+def _measured(
+    f: QuadraticDataTerm, g: AtStep, plain: Tensor, sigma: PerImage, tol: float | Tensor
+) -> tuple[Result, PerImage]:
+    """One step of proximal gradient descent from the first estimate; the gradient there, [B]."""
+    look = Witness()
+    steps = solvers.pgd(f, g, plain, tau=alike(sigma**2))
+    measured = solvers.run(steps, max_steps=1, tol=tol, witness=look)
+    assert look.reference is not None
+    # a gradient is known to the rounding of x over tau: that is rest, wherever a run began
+    rounding = torch.finfo(plain.dtype).eps * norm(plain).cpu().double() / (sigma**2).cpu()
+    return measured, torch.maximum(look.reference, rounding / REST)
+
+
+def _without_images(result: Result) -> Result:
+    return result._replace(x=result.x[:0].clone())
 
 
 def _probe(g: AtStep, seen: list[Seen | None], tau: float | PerImage) -> list[Probe | None]:
@@ -180,7 +220,7 @@ def _probe(g: AtStep, seen: list[Seen | None], tau: float | PerImage) -> list[Pr
     told = [one for one in seen if one is not None and one.values is not None]
     if not told:
         return probes
-    v, index = torch.stack([probed(one) for one in told]), torch.tensor(places)
+    v, index = batched([probed(one) for one in told]), torch.tensor(places)
     each = tau[index].to(v) if isinstance(tau, Tensor) else tau
     x, r = g.select(index.to(v.device)).prox_and_value(v, each)
     if r is None:

@@ -6,6 +6,7 @@ run of `pdhg` by its duality gap. Both rest on the checks of operator and data t
 
 from dataclasses import dataclass, replace
 from math import inf
+from typing import NamedTuple
 
 import torch
 from deepinv.physics import LinearPhysics
@@ -26,7 +27,7 @@ from proxlab.restoration.evidence import (
     rest_doubts,
     value_error,
 )
-from proxlab.restoration.fixed_level import ROUNDING, Run
+from proxlab.restoration.fixed_level import ROUNDING, Run, batched
 from proxlab.restoration.premises import (
     KnownPrior,
     Premises,
@@ -38,6 +39,7 @@ from proxlab.restoration.settings import ALGORITHMS, Settings
 from solvers import Result, hqs
 from solvers.certificate import Rounding, risen
 from solvers.conditions import PROVED
+from solvers.evidence import Interpolation
 from solvers.protocols import norm, per_image
 
 LAST_LOOK = 2
@@ -72,41 +74,94 @@ def checked_again(job: Job, x: Tensor) -> Job:
     return replace(job, before=before)
 
 
-def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
+class Weighed(NamedTuple):
+    """Numbers and sentences on what was seen of one image's run."""
+
+    met: Interpolation
+    fall: tuple[float, float] | None
+    """Least and largest fall of the objective, where some R fits."""
+    curvature: float
+    """Curvature of the data term that was met, over that which it should have at most."""
+    monotone: float
+    data_error: float
+    value_error: float
+    gradient: float
+    """Gradient of the objective at the end."""
+    counts: tuple[int, int]
+    """Evaluations, and how many of them were kept."""
+    doubts: list[str]
+    """Sentences on the prior."""
+
+
+def weighed(job: Job, run: Run) -> list[Weighed | None]:
+    """Numbers on the evaluations of each image, None of one that diverged.
+
+    They are let go: `run.seen` and `run.probes` are empty afterwards, for a large image's take as
+    much memory as all the rest, and there are checks to come.
+    """
+    algorithm, f, before = ALGORITHMS[job.settings.solver or ""], job.f, job.before
+    found: list[Weighed | None] = []
+    for b, seen in enumerate(run.seen):
+        if seen is None:
+            found.append(None)
+            continue
+        met = interpolated(seen, run.probes[b])
+        lipschitz = float(before.lipschitz[b])
+        # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
+        flat = lipschitz / (1 + float(before.tau[b]) * lipschitz) if algorithm is hqs else lipschitz
+        curved, monotone = curvature_over(seen, flat, f.tol)
+        found.append(
+            Weighed(
+                met,
+                fall(seen, met) if met.margin >= 0 else None,
+                curved,
+                monotone,
+                0.0,
+                value_error(seen),
+                seen.gradient,
+                (seen.evaluations, len(seen.x)),
+                prior_doubts(job.prior.name, met, seen),
+            )
+        )
+    ends = [None if seen is None else (seen.point[-1], seen.v[-1]) for seen in run.seen]
+    run.seen.clear()
+    run.probes.clear()
+    errors = _data_errors(job, ends, run.last.x, at_answer=algorithm is hqs)
+    pairs = zip(found, errors, strict=True)
+    return [one and one._replace(data_error=error) for one, error in pairs]
+
+
+def judged(job: Job, run: Run, numbers: list[Weighed | None]) -> tuple[list[Evidence], list[str]]:
     """Evidence and doubts, in one string each, of every image of a run through the prox."""
     algorithm, f, before = ALGORITHMS[job.settings.solver or ""], job.f, job.before
-    errors = _data_errors(job, run, at_answer=algorithm is hqs)
     merit, misfit = run.last.trace.merit, run.last.trace.data_misfit
     found, doubts = [], []
-    for b, seen in enumerate(run.seen):
+    for b, seen in enumerate(numbers):
         if seen is None:
             found.append(_nothing(before))
             doubts.append(_why_lost(run, b))
             continue
         tau, tol = float(before.tau[b]), tol_of(job, b)
         lipschitz = float(before.lipschitz[b])
-        met = interpolated(seen, run.probes[b])
+        met = seen.met
         convex = met.convex_margin >= 0
         t = tau * lipschitz
-        # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
-        flat = lipschitz / (1 + t) if algorithm is hqs else lipschitz
-        curved, monotone = curvature_over(seen, flat, f.tol)
         # what was found before the run is of f itself, and f is what L has to bound
         known = float(before.curvature[b])
-        curved = max(curved, known / lipschitz if lipschitz > 0 else inf if known > 0 else 0.0)
+        most = known / lipschitz if lipschitz > 0 else inf if known > 0 else 0.0
+        curved = max(seen.curvature, most)
         gradient = seen.gradient / max(float(run.reference[b]), 1e-300)
         k = int(run.last.steps[b])
         found.append(
             Evidence(
-                seen.evaluations,
-                len(seen.x),
+                *seen.counts,
                 before.operator.adjoint_error,
                 before.operator.linearity_error,
                 met.margin,
                 met.convex_margin,
                 met.value_margin,
-                fall(seen, met) if met.margin >= 0 else None,
-                data_error=errors[b],
+                seen.fall,
+                data_error=seen.data_error,
                 step=t,
                 step_limit=PROVED[algorithm].limit(convex),
                 curvature=curved,
@@ -114,16 +169,16 @@ def judged(job: Job, run: Run) -> tuple[list[Evidence], list[str]]:
             )
         )
         words = premise_doubts(before, b)
-        words += data_doubts(curved, monotone, errors[b], run.missed[b])
+        words += data_doubts(curved, seen.monotone, seen.data_error, run.missed[b])
         if not f.tol <= LOOSEST_ACCURACY:
             words.append(
                 f"the data term knows its prox to {f.tol:g} alone, which would excuse any image; "
                 f"at most {LOOSEST_ACCURACY:g} certifies"
             )
-        words += prior_doubts(job.prior.name, met, seen)
+        words += seen.doubts
         words += filter(None, [step_doubt(algorithm, job.prior, tau, lipschitz, convex)])
         if merit is not None and (is_proved(algorithm, t, False) or PROVED[algorithm].falls):
-            rounding = Rounding(max(ROUNDING, f.tol), value_error(seen))
+            rounding = Rounding(max(ROUNDING, f.tol), seen.value_error)
             words += filter(None, [risen("the merit", merit[:k, b], misfit[:k, b], rounding)])
         residual = float(run.last.trace.residual[k - 1, b])
         words += rest_doubts(residual, tol, gradient)
@@ -169,18 +224,24 @@ def _why_lost(run: Run, b: int) -> str:
     return next(one.doubts[b] for one in phases if one.stopped[b] == "diverged")
 
 
-def _data_errors(job: Job, run: Run, at_answer: bool) -> list[float]:
-    """The data term's last gradient of each image against w A^T W (A x - y), by two products."""
-    none = torch.zeros_like(run.last.x[0])  # an operator may have a parameter for each image
-    point = torch.stack([none if one is None else one.point[-1] for one in run.seen])
-    v = torch.stack([none if one is None else one.v[-1] for one in run.seen])
+def _data_errors(
+    job: Job, ends: list[tuple[Tensor, Tensor] | None], like: Tensor, at_answer: bool
+) -> list[float]:
+    """The data term's last gradient of each image against w A^T W (A x - y), by two products.
+
+    ends: the last point and v of each image, None of one that diverged; like: images.
+    """
+    none = torch.zeros_like(like[0])  # an operator may have a parameter for each image
+    chosen = [(none, none) if one is None else one for one in ends]
+    point, v = (batched(list(each)) for each in zip(*chosen, strict=True))
     tau = job.before.tau.to(norm(v))
-    x, told = (v if at_answer else point), (point - v) / per_image(tau, v)
+    x = v if at_answer else point
     misfit = job.op.A(x) - job.y
     if job.weights.entry is not None:
         misfit = job.weights.entry * misfit
     gradient = per_image(job.weights.image, x) * job.op.A_adjoint(misfit)
+    del misfit
     known = (1 + tau * job.before.lipschitz) * norm(x) / tau
     allowed = (4 * job.f.tol + 8 * torch.finfo(x.dtype).eps) * known
-    error = (norm(told - gradient) - allowed).clamp(min=0)
+    error = (norm((point - v) / per_image(tau, v) - gradient) - allowed).clamp(min=0)
     return ratio(error, norm(gradient)).tolist()

@@ -19,6 +19,7 @@ If R_s / s^2 is -log p, weight 1 is right and s the only choice; on held-out pho
 `examples/benchmarks/bench_calibration.py` prints what weight 1 loses to the best weight.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,8 +35,8 @@ from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.restoration.data_terms import checked_start, data_term, start
 from proxlab.restoration.evidence import Evidence
-from proxlab.restoration.fixed_level import default_sigma, run_at_level
-from proxlab.restoration.judging import Job, checked_again, judged, judged_by_gap
+from proxlab.restoration.fixed_level import Fitted, as_it_is, default_sigma, run_at_level
+from proxlab.restoration.judging import Job, checked_again, judged, judged_by_gap, weighed
 from proxlab.restoration.premises import (
     KnownPrior,
     Premises,
@@ -102,12 +103,14 @@ def restore(
     *,
     init: Tensor | None = None,
     progress: bool = False,
+    fit: Callable[[KnownPrior, Tensor], Fitted] = as_it_is,
 ) -> Restoration:
     """Estimate the images behind y = op(x) + noise; `proxlab.restore` is its door for scripts.
 
     y: measurement [B, ...]; op: a deepinv LinearPhysics; prior: what keeps the contract of
     `proxlab.priors.contract`; init: first estimate [B, C, H, W], from which the solver starts
-    without a descent.
+    without a descent; fit: what makes of the prior the one that runs, once images [B, C, H, W] of
+    their size are there.
     Raises ValueError on what cannot be, an operator without a noise level and one whose A_adjoint
     is not its adjoint among them; solvers.Diverged with the step when the iterates of all images
     blow up.
@@ -131,6 +134,8 @@ def restore(
         y = as_operator(op).usable(y)
         plain = start(y, op)
         init = None if init is None else checked_start(init, plain)
+        fitted = fit(prior, plain)
+        prior = fitted.prior
         check = check_operator(op, y, plain)
         if check.adjoint_wrong and settings.checks.adjoint:
             raise ValueError(
@@ -164,9 +169,10 @@ def restore(
                 f"pdhg solves convex priors g(K x), as tv and wavelets are; {prior.name} is none, "
                 "take admm"
             )
-        run = run_at_level(algorithm, f, prior, sigma, settings, (plain, init), progress)
+        run = run_at_level(algorithm, f, fitted, sigma, settings, (plain, init), progress)
+        numbers = weighed(job, run)
         job = checked_again(job, plain)
-        return _restoration(job, run.first, run.last, *judged(job, run))
+        return _restoration(job, run.first, run.last, *judged(job, run, numbers))
 
 
 def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], progress: bool) -> Restoration:

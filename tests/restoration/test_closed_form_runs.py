@@ -10,7 +10,7 @@ from proxlab.operators import inpaint
 from proxlab.priors.contract import Capabilities
 from proxlab.restoration import Checks, Settings, default_sigma
 from proxlab.restoration.data_terms import data_term
-from proxlab.restoration.fixed_level import DESCENT, alike, run_at_level
+from proxlab.restoration.fixed_level import DESCENT, Fitted, alike, run_at_level
 from solvers import hqs
 from solvers.conditions import PROVED
 from tests.restoration.closed_forms import (
@@ -112,7 +112,7 @@ def test_a_gradient_below_the_rounding_of_the_image_over_tau_is_rest(sigma):
     flat = GREY * CHECKERED.expand(2, -1, -1, -1)
     f, level = data_term(flat, OP), torch.full((2,), sigma, dtype=torch.float64)
     start = (torch.full_like(flat, GREY), None)
-    run = run_at_level(hqs, f, Silent(CURVE), level, Settings(steps=30), start, False)
+    run = run_at_level(hqs, f, Fitted(Silent(CURVE)), level, Settings(steps=30), start, False)
     rounding = torch.finfo(flat.dtype).eps * GREY * 8 / sigma**2
     assert run.reference.tolist() == pytest.approx([100 * rounding] * 2, abs=0)
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from proxlab.operators.inpainting import fill_missing
 from proxlab.operators.noise import noise_level
 from proxlab.priors.arguments import check_images
-from proxlab.priors.contract import LEARNED_WEIGHT, Capabilities
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
 from proxlab.priors.jacobians.spread import SpreadOfMean
 from proxlab.priors.levels import host_levels, sent
@@ -49,9 +48,7 @@ class Completion(SpreadOfMean, Denoiser):
             raise ValueError(f"completion is of gray images, got {config.channels} channels")
         self.config, self.sigma_range, self.name = config, sigma_range, name
         # The reach of `prox`; where pixels are missing, filling them in may reach any distance.
-        self.capabilities = Capabilities(
-            default_weight=LEARNED_WEIGHT, reach=config.reach, alignment=config.alignment
-        )
+        self.capabilities = config.claims
         self.network = CrateDenoiser(config, sigma_range, name)
         self.holes = nn.Conv2d(1, config.width, config.patch, config.stride, bias=False)
         with torch.random.fork_rng(devices=[]):

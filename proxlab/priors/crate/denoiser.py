@@ -76,6 +76,18 @@ class CrateConfig:
             raise ValueError(f"smoothing is a width, at least 0, got {self.smoothing}")
 
     @property
+    def claims(self) -> Capabilities:
+        """Claims of a network of this size; its tokens are there four times, or 44 at once."""
+        tokens = max(1, 4 * self.width // (self.channels * self.stride**2))  # bytes for a number
+        return Capabilities(
+            default_weight=LEARNED_WEIGHT,
+            reach=self.reach,
+            alignment=self.alignment,
+            memory=4 * tokens + 24,
+            memory_elsewhere=44 * tokens,
+        )
+
+    @property
     def alignment(self) -> int:
         """Pixels from one window of attention to the next; the first begins with the image."""
         return self.stride * self.side
@@ -84,8 +96,7 @@ class CrateConfig:
     def reach(self) -> int:
         """Pixels beyond an aligned block that the network sees, made up to whole windows.
 
-        Patches overhang the block by the same number of pixels on the way in and on the way out. In
-        between, the layers of encoder and decoder see the tokens around.
+        Patches overhang the block on the way in and out; in between, layers see the tokens around.
         """
         over = (self.patch - self.stride) // 2
         touching = -(-over // self.stride)
@@ -119,9 +130,7 @@ class CrateDenoiser(SpreadOfMean, Denoiser):
     ):
         super().__init__()
         self.config, self.sigma_range, self.name = config, sigma_range, name
-        self.capabilities = Capabilities(
-            default_weight=LEARNED_WEIGHT, reach=config.reach, alignment=config.alignment
-        )
+        self.capabilities = config.claims
         self._constants = Constants()
         c, windows = config, Windows(config.side)
         size = c.width, c.heads, windows, 2 * WAVES
@@ -198,8 +207,7 @@ class CrateDenoiser(SpreadOfMean, Denoiser):
             whole = torch.is_grad_enabled() or tokens.device.type != "cpu"
             for layer in self._layers():
                 tokens = layer(tokens, level) if whole else by_strips(layer, tokens, level)
-        whole = self.head(self.last(tokens).permute(0, 3, 1, 2))
-        return whole[..., : size[0], : size[1]]
+        return self.head(self.last(tokens).permute(0, 3, 1, 2))[..., : size[0], : size[1]]
 
     def _layers(self) -> list[EncoderLayer | DecoderLayer]:
         layers = [*self.encoder, *self.decoder]

@@ -91,6 +91,14 @@ class MixturePotential(nn.Module):
         context = WINDOW_STRIDE * (self.config.context // 2)
         return max(WINDOW, (WINDOW + FINE) // 2 + 2 * context) - WINDOW_STRIDE
 
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Bytes at a time for each number of large images v: on a CPU, which keeps no window but
+        those of a piece, and on a device that has them all at once, one for 4 pixels."""
+        c = self.config
+        windows = c.bases * (6 * c.kept + 3 * c.components)
+        return 16 + 28 // c.channels, 16 + windows // c.channels
+
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
         return self._run(v, sigma, want_gap=False)[0]

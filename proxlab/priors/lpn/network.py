@@ -67,6 +67,7 @@ class LPN(Denoiser):
     def capabilities(self) -> Capabilities:
         """Exact by construction, and not convex; the rest is that of the potential, as trained."""
         psi = self.potential
+        memory, elsewhere = psi.memory if isinstance(psi, PartedPotential) else (None, None)
         return Capabilities(
             exact=True,
             alpha=psi.alpha,
@@ -75,6 +76,8 @@ class LPN(Denoiser):
             reach=psi.reach,
             alignment=psi.alignment,
             parts=isinstance(psi, PartedPotential),
+            memory=memory,
+            memory_elsewhere=elsewhere,
         )
 
     def forward(self, x: Tensor, sigma: float | Tensor) -> Tensor:

@@ -64,6 +64,11 @@ class Potential(Protocol):
 class PartedPotential(Protocol):
     """A potential whose gap |v|^2 / 2 - psi is a sum over the image, known part by part."""
 
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Bytes at a time for each number of v: in float32 on a CPU, and on another device."""
+        ...
+
     def gradient_and_part(
         self, v: Tensor, sigma: Tensor, part: tuple[slice, slice]
     ) -> tuple[Tensor, Tensor]:
