@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     commands = proxlab.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    shared.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    shared.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     for name, (add, about) in COMMANDS.items():
         add(commands.add_parser(name, parents=[shared], help=about))
     return proxlab
@@ -86,7 +86,10 @@ def _measured(parser: argparse.ArgumentParser) -> None:
 def _restore(restore: argparse.ArgumentParser) -> None:
     _measured(restore)
     restore.add_argument(
-        "--tile", type=int, metavar="SIDE", help="run the prior on tiles of so many pixels"
+        "--tile",
+        type=int,
+        metavar="SIDE",
+        help="run the prior on tiles of so many pixels, 0 for none (default: where memory asks)",
     )
     restore.add_argument("--solver", help="admm, drs, pgd, hqs, fista, pdhg (tv, wavelets)")
     restore.add_argument("--sigma", type=float, help="noise level of the prior, 0 to 1")

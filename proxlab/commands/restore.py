@@ -13,6 +13,7 @@ from torch import Tensor
 
 from proxlab.checkpoints import load
 from proxlab.commands.device import device
+from proxlab.commands.large_image import prepared
 from proxlab.commands.measurement import Measurement, Source
 from proxlab.commands.problem import READERS
 from proxlab.commands.problem_options import AUTO, PROBLEM_OPTIONS
@@ -29,7 +30,6 @@ from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
 from proxlab.priors.crate.completion import Completion
 from proxlab.restoration import Restoration
-from proxlab.tiled import Tiled
 from solvers.progress import on_terminal
 
 
@@ -45,13 +45,12 @@ def restore_file(args: argparse.Namespace) -> None:
     measured = source.measure(generator)
     name = args.prior or PROBLEM_OPTIONS[args.problem].prior
     prior = named_prior(name, listed(args.allow_weights))
-    if args.tile is not None:
-        prior = Tiled(prior, args.tile)
     first = _completion(args.start) if args.start else None
     where = device(args.device)
     if isinstance(prior, torch.nn.Module):
         prior.to(where)
     y, op = measured.y.to(where), measured.op.to(where)
+    prior = prepared(args, prior, y, op, measured.noise)
     result = restore(
         y,
         op,

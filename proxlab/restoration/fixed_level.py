@@ -118,15 +118,17 @@ def run_at_level(
     fitted: Fitted,
     sigma: PerImage,
     settings: Settings,
-    starts: tuple[Tensor, Tensor | None],
+    starts: list[Tensor],
     progress: bool,
 ) -> Run:
     """Descend to the level sigma [B], stay there until at rest, and test reported values once.
 
-    starts: the plain first estimate, and that of the user, which replaces the descent; nor is there
-    one for a prior that says it is convex.
+    starts: the plain first estimate, and maybe that of the user, which replaces the descent; nor is
+    there one for a prior that says it is convex. The list is emptied: of a large image each copy
+    counts, and these are needed no more once the run is on its way.
     """
-    plain, own = starts
+    plain, own = starts[0], starts[1] if len(starts) > 1 else None
+    starts.clear()
     prior, count = fitted.prior, len(plain)
     tau, steps = alike(sigma**2), settings.steps or 0
     # a prox that is an iteration starts where the last call of this run ended
@@ -136,6 +138,7 @@ def run_at_level(
     x, first = plain if own is None else own, []
     # a convex prior has one minimum, to which a descent of levels does not help
     direct = own is not None or prior.capabilities.convex
+    del plain, own
     descent = 0 if direct else min(DESCENT, steps - 1)
     if descent:
         # above 1 / L that step may lead far away
@@ -156,7 +159,7 @@ def run_at_level(
     witness = Witness(settings.checks.pairs, f.lipschitz(), reference)
     missed = len(f.stopped_short)
     there = algorithm(f, g, x, tau=tau, **relaxed)
-    del x  # of a large image each copy counts
+    del x
     last = solvers.run(
         there,
         max_steps=steps - descent,
@@ -168,6 +171,7 @@ def run_at_level(
     )
     ended = zip(range(count), last.stopped, strict=True)
     seen = [None if how == "diverged" else witness.of(b) for b, how in ended]
+    del witness
     late = f.stopped_short[missed:]
     missed = [sum(b in call.images for call in late) for b in range(count)]
     return Run(first, last, seen, _probe(g, seen, tau), reference, missed)

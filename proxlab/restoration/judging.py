@@ -64,7 +64,7 @@ class Job:
 def checked_again(job: Job, x: Tensor) -> Job:
     """The job with the operator as it is now, after the run: one may have changed on the way.
 
-    x [B, C, H, W]: the images that it was checked with before.
+    x [B, C, H, W]: images of its size and range, as it was checked with others before.
     """
     now, bent = check_operator(job.op, job.y, x, remembered=False), job.before.curvature
     bent = torch.maximum(bent, curvature_floor(job.f, x, steps=LAST_LOOK))
@@ -209,8 +209,8 @@ def judged_by_gap(job: Job, last: Result, composite: str) -> tuple[list[Evidence
 
 def tol_of(job: Job, b: int) -> float:
     """The tolerance of image b."""
-    tol = torch.as_tensor(job.settings.tol, dtype=torch.float64)
-    return float(tol[b] if tol.ndim else tol)
+    tol = job.settings.tol
+    return float(tol[b] if isinstance(tol, Tensor) and tol.ndim else tol)
 
 
 def _nothing(before: Premises) -> Evidence:

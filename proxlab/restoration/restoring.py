@@ -169,9 +169,11 @@ def restore(
                 f"pdhg solves convex priors g(K x), as tv and wavelets are; {prior.name} is none, "
                 "take admm"
             )
-        run = run_at_level(algorithm, f, fitted, sigma, settings, (plain, init), progress)
+        starts = [plain] if init is None else [plain, init]
+        del plain, init
+        run = run_at_level(algorithm, f, fitted, sigma, settings, starts, progress)
         numbers = weighed(job, run)
-        job = checked_again(job, plain)
+        job = checked_again(job, run.last.x)
         return _restoration(job, run.first, run.last, *judged(job, run, numbers))
 
 

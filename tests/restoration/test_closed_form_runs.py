@@ -111,7 +111,7 @@ def test_a_gradient_below_the_rounding_of_the_image_over_tau_is_rest(sigma):
     """Of a grey image, where the prior's least value is, the first gradient is 0."""
     flat = GREY * CHECKERED.expand(2, -1, -1, -1)
     f, level = data_term(flat, OP), torch.full((2,), sigma, dtype=torch.float64)
-    start = (torch.full_like(flat, GREY), None)
+    start = [torch.full_like(flat, GREY)]
     run = run_at_level(hqs, f, Fitted(Silent(CURVE)), level, Settings(steps=30), start, False)
     rounding = torch.finfo(flat.dtype).eps * GREY * 8 / sigma**2
     assert run.reference.tolist() == pytest.approx([100 * rounding] * 2, abs=0)

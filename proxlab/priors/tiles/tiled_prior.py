@@ -27,6 +27,7 @@ from torch import Tensor
 
 from proxlab.priors.arguments import check_images, up_to
 from proxlab.priors.contract import HasParts, Prior
+from solvers.protocols import float_for_sums
 
 
 class Tile(NamedTuple):
@@ -130,7 +131,7 @@ def _prox_and_value(
     A tile adds what its core holds of R.
     """
     check_images(v)
-    x, value = torch.empty_like(v), v.new_zeros(len(v), dtype=torch.float64)
+    x, value = torch.empty_like(v), v.new_zeros(len(v), dtype=float_for_sums(v))
     for tile in tiled.tiles(v.shape[-2:]):
         seen, r = prior.prox_and_part(v[_at(tile.seen)].clone(), sigma, tile.inside)
         x[_at(tile.core)] = seen[_at(tile.inside)]
