@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from proxlab.checkpoints import load
-from proxlab.commands.demo_evidence import in_short
-from proxlab.commands.demo_figure import Shown, draw_demo
+from proxlab.commands.demo_figure import Shown, draw_demo, in_short
 from proxlab.commands.demo_scenes import Scene, scenes
 from proxlab.commands.device import device
 from proxlab.images.files import check_folder, check_writable, writing

@@ -10,8 +10,13 @@ import torch
 import proxlab
 from proxlab.commands.arguments import COMMANDS
 from proxlab.commands.demo import demo
-from proxlab.commands.demo_evidence import in_short, in_words
-from proxlab.commands.demo_figure import Shown, demo_figure, evidence_lines
+from proxlab.commands.demo_figure import (
+    Shown,
+    demo_figure,
+    evidence_lines,
+    in_short,
+    in_words,
+)
 from proxlab.commands.demo_scenes import SOFT_TISSUE, scenes
 from proxlab.operators.tomography.abdomen import TISSUES, abdomen
 
