@@ -16,7 +16,6 @@ from collections.abc import Iterator
 
 from proxlab.commands.arguments import check_usage, parser
 
-
 SPINS = "1000"
 """Rounds, a few microseconds, for which a thread that waits looks before it sleeps."""
 POLICIES = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
