@@ -222,7 +222,9 @@ class MixturePotential(nn.Module):
             return grad, None
         return grad, (lacking + unseen) / windows.overlaps(FINE)
 
-    def _made(self, v: Tensor, sigma: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Level, Level]:
+    def _made(
+        self, v: Tensor, sigma: Tensor
+    ) -> tuple[tuple[Filters, Tensor, Tensor], Level, Level]:
         """The filters, and both mixtures at these levels, kept while the weights stay."""
 
         def levels() -> tuple[Level, Level]:
