@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 import proxlab
+from examples.benchmarks.large.live_memory import LiveMemory
 from proxlab.jobs import fitted
 from proxlab.priors.contract import Capabilities
 from proxlab.priors.tiles import within_memory
@@ -13,7 +14,6 @@ from proxlab.restoration.fixed_level import AtStep, Fitted, as_it_is
 from proxlab.restoration.restoring import restore
 from proxlab.restoration.settings import Settings
 from tests.images.pictures import image
-from tests.large.live_memory import LiveMemory
 
 SIDE = 256
 MOST = 26.0

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from deepinv.models import MedianFilter
 
 import proxlab
+from examples.benchmarks.large.live_memory import LiveMemory
 from proxlab.priors.classical import TV, Identity, Wavelets
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
@@ -20,7 +21,6 @@ from proxlab.priors.tiles.tiled_prior import TiledPrior
 from proxlab.priors.tiles.within_memory import BUDGET, LEAST_SIDE, need, within_memory
 from proxlab.priors.unet import UNetConfig, UNetDenoiser
 from tests.images.pictures import image
-from tests.large.live_memory import LiveMemory
 
 CPU = torch.device("cpu")
 SMALL = CrateConfig(patch=8, stride=4, width=32, heads=2, layers=2)

@@ -23,7 +23,8 @@ class LiveMemory(TorchDispatchMode):
         made = func(*args, **(kwargs or {}))
         for one in tree_leaves(made):
             if isinstance(one, Tensor):
-                self._count(one.untyped_storage())
+                for part in _parts(one):
+                    self._count(part.untyped_storage())
         self.peak = max(self.peak, self.now)
         return made
 
@@ -37,3 +38,10 @@ class LiveMemory(TorchDispatchMode):
     def _gone(self, place: int, size: int) -> None:
         self._seen.discard(place)
         self.now -= size
+
+
+def _parts(tensor: Tensor) -> tuple[Tensor, ...]:
+    """The dense tensors that a tensor is made of."""
+    if tensor.layout is torch.sparse_csr:
+        return tensor.values(), tensor.crow_indices(), tensor.col_indices()
+    return (tensor,)
