@@ -90,7 +90,8 @@ def test_none_of_our_products_escapes_the_counter(monkeypatch):
     config = MixtureConfig(bases=3, components=5, kept=7, context=3)
     rows, columns, seen, total = 73, 73, 7 + 1, 3 * 5
     inner = total * 7 + total * (1 + seen) + 16 * 32 + 16 * 16  # mixtures, filters on means
-    wide = 8**2 * 2 * (rows + 6) * (columns + 6)  # the mean and the energy of tapered windows
+    # the mean and the energy of tapered windows, there and back
+    wide = 8**2 * ((rows + 6) * (columns + 6) + (rows + 9) * (columns + 9))
     context = 8**2 * 7 * (rows + 2) * (columns + 2) + seen * 9 * rows * columns
     turns = 3 * 7 * 63 * 64 + 15 * 15 * 16
     biases = (total + 32) * rows * columns
