@@ -118,8 +118,9 @@ def keep_freed_memory() -> None:
 class PeakMemory:
     """Memory that a block used at most, beyond what was in use before it, in MiB.
 
-    On a GPU it is that of torch's allocator; else the resident memory of the process, whose
-    high-water mark Linux can reset [proc(5), clear_refs] and other systems cannot.
+    On a GPU it is that of torch's allocator, which an Apple GPU's does not tell; on a CPU the
+    resident memory of the process, whose high-water mark Linux can reset [proc(5), clear_refs] and
+    other systems cannot.
 
         with PeakMemory(device) as memory:
             restore(...)
@@ -139,9 +140,12 @@ class PeakMemory:
             self.peak = round((self._most() - self.before) / 2**20, 1)
 
     def _begin(self) -> int | None:
-        if self.device != "cpu":
+        kind = torch.device(self.device).type
+        if kind == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             return torch.cuda.memory_allocated(self.device)
+        if kind != "cpu":
+            return None
         try:
             CLEAR.write_text("5")
             return _status("VmRSS")
@@ -149,7 +153,7 @@ class PeakMemory:
             return None
 
     def _most(self) -> int:
-        if self.device != "cpu":
+        if torch.device(self.device).type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return _status("VmHWM")
 

@@ -99,8 +99,8 @@ def seam_error(
 
 def compared(tiled: Tiled, v: Tensor, whole: Tensor, x: Tensor) -> SeamError:
     """The error of x, a prox at v through these tiles, where `whole` is right."""
-    change, error = (whole - v).double(), (x - whole).double()
-    at_seam = torch.zeros(v.shape[-2:], dtype=torch.bool, device=v.device)
+    change, error = (whole - v).cpu().double(), (x - whole).cpu().double()
+    at_seam = torch.zeros(v.shape[-2:], dtype=torch.bool, device=error.device)
     for rows, columns in (tile.core for tile in tiled.tiles(v.shape[-2:])):
         at_seam[[i for i in (rows.start - 1, rows.start) if rows.start]] = True
         at_seam[:, [i for i in (columns.start - 1, columns.start) if columns.start]] = True

@@ -61,6 +61,8 @@ def run(
     """
     if max_steps < 1:
         raise ValueError(f"a run needs max_steps >= 1, got {max_steps}")
+    if isinstance(tol, Tensor):
+        tol = tol.cpu()  # where it is compared, in float64
     if not bool((torch.as_tensor(tol, dtype=torch.float64) > 0).all()):
         raise ValueError(f"a relative residual is compared with tol > 0, got tol = {tol}")
     book: Book | None = None

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from solvers.protocols import float_for_sums
+from solvers.protocols import doubles, float_for_sums
 
 CROSS = 2.0
 """Error of <x_i, v_i - v_j> in units in the last place times |x| |v_i - v_j|."""
@@ -128,11 +128,10 @@ def curvature(
     count = len(point)
     error = CROSS * torch.finfo(point[0].dtype).eps + accuracy
     pairs = {(i, i + 1) for i in range(count - 1)} | {(i, count - 1) for i in range(count - 1)}
-    exact = float_for_sums(point[0])
-    size = float(torch.linalg.vector_norm(point[-1], dtype=exact))
+    size = float(torch.linalg.vector_norm(point[-1], dtype=float_for_sums(point[-1])))
     for i, j in sorted(pairs):
-        d = (point[i] - point[j]).to(exact).flatten()
-        e = d - (v[i] - v[j]).to(exact).flatten()  # tau times the difference of gradients
+        d = doubles(point[i] - point[j]).flatten()
+        e = d - doubles(v[i] - v[j]).flatten()  # tau times the difference of gradients
         length, along = float(torch.linalg.vector_norm(e)), float(e @ d)
         if length < INFORMATIVE * error * size:
             continue
@@ -179,14 +178,12 @@ def gram(v: Sequence[Tensor] | Tensor, x: Sequence[Tensor] | Tensor) -> Gram:
     """
     count, pixels = len(v), v[0].numel()
     flat = [one.detach().reshape(-1) for one in (*x, *v)]
-    exact, device = float_for_sums(x[0]), x[0].device
-    by_x = torch.zeros(count, 2 * count, dtype=exact, device=device)
-    vv = torch.zeros(count, count, dtype=exact, device=device)
-    rest = torch.zeros(count, dtype=exact, device=device)
-    size = torch.zeros(count, dtype=exact, device=device)
+    none = doubles(x[0].new_zeros(1))  # on the CPU where a device has no float64
+    by_x, vv = none.new_zeros(count, 2 * count), none.new_zeros(count, count)
+    rest, size = none.new_zeros(count), none.new_zeros(count)
     step = max(1, CHUNK // (2 * count))
     for start in range(0, pixels, step):
-        both = torch.stack([one[start : start + step] for one in flat]).to(exact)
+        both = doubles(torch.stack([one[start : start + step] for one in flat]))
         xs, vs = both[:count], both[count:]
         size += torch.linalg.vector_norm(xs, dim=1).square()
         last = vs[-1] - xs[-1]
@@ -195,7 +192,7 @@ def gram(v: Sequence[Tensor] | Tensor, x: Sequence[Tensor] | Tensor) -> Gram:
         by_x.addmm_(xs, both.mT)
         vv.addmm_(vs, vs.mT)
         rest.addmv_(xs, last)
-    by_x, vv, rest = (table.cpu().double() for table in (by_x, vv, rest))
+    by_x, vv, rest = (table.cpu() for table in (by_x, vv, rest))
     largest = float(size.max().sqrt())
     unit = torch.finfo(x[0].dtype).eps / 2 * largest
     return Gram(by_x[:, :count], by_x[:, count:], vv, rest, unit, unit * largest / sqrt(pixels))

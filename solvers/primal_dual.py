@@ -25,6 +25,7 @@ from solvers.protocols import (
     State,
     descend,
     dot,
+    float_for_sums,
     guarded,
     norm,
     per_image,
@@ -172,9 +173,9 @@ def _gap(f: DataTerm, g: Composite, x: Image, u: Tensor, size: PerImage, t: PerI
     """Partial gap by a prox of f. Where f is steep, x rounded to float32 leaves a gradient of
     L eps |x|; one prox from x has none. Its step makes tau |K^T u| about as large as x."""
     u = g.project(u)
-    pull, ball = g.adjoint(u), torch.maximum(size, norm(x).double())
+    pull, ball = g.adjoint(u), torch.maximum(size, _length(x))
     q = f.grad(x) + pull
-    far = ball / guarded(norm(pull).double())
+    far = ball / guarded(_length(pull))
     far = torch.minimum(torch.maximum(far, t), 1e3 * t)
     near = f.prox(descend(x, far, pull), far)
     at = near, (x - near) / per_image(far, x)
@@ -183,7 +184,7 @@ def _gap(f: DataTerm, g: Composite, x: Image, u: Tensor, size: PerImage, t: PerI
 
 def _gap_by_gradient(g: Composite, x: Image, u: Tensor, grad: Image, size: PerImage) -> PerImage:
     u = g.project(u)
-    ball = torch.maximum(size, norm(x).double())
+    ball = torch.maximum(size, _length(x))
     return partial_gap(g, x, u, grad + g.adjoint(u), ball)
 
 
@@ -225,9 +226,15 @@ def _size(f: DataTerm, x: Image) -> PerImage:
     down = f.grad(x)
     bend = dot(down, f.grad(x - down) - down).abs()
     # a quadratic's best step is |d|^2 / <d, H d>, and f.grad(x - d) - d = -H d
-    best = norm(down).double() ** 3 / guarded(bend)
-    size = torch.maximum(norm(x).double(), torch.where(bend > 0, best, 0))
+    length = _length(down)
+    best = length * (length * (length / guarded(bend)))  # a cube is too large for float32
+    size = torch.maximum(_length(x), torch.where(bend > 0, best, 0))
     return torch.where(size > 0, size, 1.0)
+
+
+def _length(x: Image) -> PerImage:
+    """Norm of each image as a sum is kept, [B]."""
+    return norm(x).to(float_for_sums(x))
 
 
 def _dual_step(g: Composite, size: PerImage, x: Image, reach: float) -> PerImage:

@@ -295,5 +295,14 @@ def guarded(size: PerImage) -> PerImage:
 
 
 def float_for_sums(x: Image) -> torch.dtype:
-    """Type to add up sums in: float64, except on devices that have none."""
+    """Type to add up sums in: float64, except on devices that have none.
+
+    There sums are of sums of rows, in float32: torch adds a row pairwise, so that rounding grows
+    with the logarithm of its length. What has to be known better is asked of `doubles`.
+    """
     return torch.float32 if x.device.type in WITHOUT_DOUBLES else torch.float64
+
+
+def doubles(x: Tensor) -> Tensor:
+    """x in float64, on the CPU where its device has none: for what is asked once a run."""
+    return (x.cpu() if x.device.type in WITHOUT_DOUBLES else x).double()

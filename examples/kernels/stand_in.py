@@ -7,7 +7,8 @@
 Code that asks where a tensor lies takes its way for accelerators, a tensor left on the CPU beside
 one on the device is refused as a GPU refuses it, and every operation on the device is told, before
 it runs, to whoever wants to know (`examples.kernels.counting`). With `doubles` False it has no
-float64, as Apple's GPUs have none. It stands on torch's hooks for devices written in Python.
+float64, as Apple's GPUs have none: neither holds it any nor writes it into a tensor of the CPU, and
+`solvers` is told so. It stands on torch's hooks for devices written in Python.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from solvers.protocols import WITHOUT_DOUBLES
+
 try:
     from torch.utils.backend_registration import _setup_privateuseone_for_python_backend as _setup
 except ImportError:  # before torch 2.10
@@ -27,6 +30,7 @@ AVAILABLE = _setup is not None
 """Whether this torch can have such a device."""
 NAME = "stand_in"
 ATTENTION = "aten.scaled_dot_product_attention.default"
+CONJUGATE = "aten._conj.default"
 DOUBLES = torch.float64, torch.complex128
 Listener = Callable[[str, tuple, dict], object]
 """Told the name of each operation with its arguments, as "aten.add.Tensor"."""
@@ -42,7 +46,7 @@ class OnDevice(Tensor):
     @staticmethod
     def __new__(cls, inner: Tensor):
         """`inner` is a plain tensor. Raises TypeError for float64 where the device has none."""
-        if inner.dtype in DOUBLES and _now is not None and not _now.doubles:
+        if _refused(inner):
             raise TypeError(f"this device has no {inner.dtype}")
         made = Tensor._make_wrapper_subclass(
             cls,
@@ -82,12 +86,15 @@ class Accelerator(TorchDispatchMode):
         global _now
         _register()
         _now = self
+        if not self.doubles:
+            WITHOUT_DOUBLES.add(NAME)
         super().__enter__()
         return torch.device(NAME, 0)
 
     def __exit__(self, *error):
         global _now
         _now = None
+        WITHOUT_DOUBLES.discard(NAME)
         return super().__exit__(*error)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -113,13 +120,20 @@ def _run(func, args: tuple, kwargs: dict):
     inner_args, inner = tree_map_only(OnDevice, lambda t: t.inner, (args, kwargs))
     if onto:
         inner["device"] = "cpu"
+    if name == CONJUGATE:  # torch's view of it is not looked at below a mode
+        return OnDevice(torch.conj_physical(*inner_args))
     found = (_attention if name == ATTENTION else func)(*inner_args, **inner)
-    if there is not None and not onto:
+    away = there is not None and not onto
+    if away or (name.startswith("aten.copy_") and not isinstance(args[0], OnDevice)):
+        if here and _refused(found):
+            raise TypeError(f"this device writes no {found.dtype}; .cpu() first, then convert")
         return found
-    if name.startswith("aten.copy_") and not isinstance(args[0], OnDevice):
-        return found  # into a tensor of the CPU
     found = tree_map_only(Tensor, lambda t: t if isinstance(t, OnDevice) else OnDevice(t), found)
     return return_and_correct_aliasing(func, args, kwargs, found)
+
+
+def _refused(x: Tensor) -> bool:
+    return x.dtype in DOUBLES and _now is not None and not _now.doubles
 
 
 def _attention(q, k, v, bias=None, **options) -> Tensor:
@@ -189,6 +203,8 @@ def _empty_strided(size, stride, dtype=None, layout=None, device=None, pin_memor
 def _copy_from(source: Tensor, target: Tensor, non_blocking: bool = False) -> Tensor:
     if _now is not None and _now.listener is not None:
         _now.listener("aten.copy_.default", (target, source), {"non_blocking": non_blocking})
+    if _refused(target):
+        raise TypeError(f"this device writes no {target.dtype}; .cpu() first, then convert")
     plain = [t.inner if isinstance(t, OnDevice) else t for t in (source, target)]
     plain[1].copy_(plain[0])
     return target

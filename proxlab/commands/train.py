@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 
-from proxlab.commands.device import device
+from proxlab.commands.device import training_device
 from proxlab.images.files import check_folder
 from proxlab.training import processes
 from proxlab.training.config import Run
@@ -30,7 +30,7 @@ def train_recipe(args: Namespace) -> None:
     config = replace(
         recipe.config, **{name: value for name, value in told.items() if value is not None}
     )
-    with processes.joined(device(args.device)) as place:
+    with processes.joined(training_device(args.device)) as place:
         talks = not args.quiet
         run = Run(
             args.minutes, args.resume, progress=talks and on_terminal(), remarks=talks, device=place

@@ -180,12 +180,10 @@ def run_case(
                     weight=case.settings.weight,
                 ),
             )
-            if device != "cpu":
-                torch.cuda.synchronize(device)
+            image = result.image.cpu()  # which waits for a device
             seconds = time.perf_counter() - began
     except Exception as error:  # whatever somebody's prior or problem raises: others go on
         return Outcome(failed(case, error))
-    image = result.image.cpu()
     figures = {
         "psnr_plain": float(psnr(plain, truth)),
         "psnr": float(psnr(image, truth)),

@@ -39,7 +39,7 @@ def flat(y: Tensor) -> Tensor:
 
     What is not finite is 0; numbers without rows are folded.
     """
-    y = (y.abs() if y.is_complex() else y).double().nan_to_num(0, 0, 0)
+    y = (y.abs() if y.is_complex() else y).cpu().double().nan_to_num(0, 0, 0)
     if y.ndim < 2:
         y = y.flatten()
         y = torch.nn.functional.pad(y, (0, -len(y) % min(FOLDED, max(1, len(y)))))

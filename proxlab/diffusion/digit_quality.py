@@ -89,7 +89,7 @@ def digit_features(images: Tensor, classifier: DigitClassifier) -> Tensor:
     with torch.no_grad():
         for x in images.split(CHUNK):
             scaled = x.to(weight) / (255 if x.dtype == torch.uint8 else 1)
-            features.append(classifier.features(scaled.clamp(0, 1)).double().cpu())
+            features.append(classifier.features(scaled.clamp(0, 1)).cpu().double())
     return torch.cat(features)
 
 
@@ -118,7 +118,7 @@ def judge_digits(
     closeness = precision_recall(_spaced(reference_features, count), _spaced(features, count))
     with torch.no_grad():
         head = classifier.head
-        chances = head(features.to(head.weight)).double().cpu().softmax(1)
+        chances = head(features.to(head.weight)).cpu().double().softmax(1)
     shares = torch.bincount(chances.argmax(1), minlength=10).double() / len(chances)
     return {
         "samples": len(samples),
@@ -137,7 +137,7 @@ def _cloud(points: Tensor) -> Tensor:
         raise ValueError(f"features are [N, F] with N at least 2, got {list(points.shape)}")
     if not points.isfinite().all():
         raise ValueError("features are finite, got NaN or infinity")
-    return points.detach().to("cpu", torch.float64)
+    return points.detach().cpu().double()
 
 
 def _check_alike(a: Tensor, b: Tensor) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from solvers.protocols import doubles
+
 
 def wasserstein(
     x: Tensor,
@@ -31,7 +33,7 @@ def wasserstein(
     if p not in (1, 2):
         raise ValueError(f"Wasserstein distances are known here for p = 1 and p = 2, got {p}")
     a, b = _weights(x_weights, x), _weights(y_weights, y)
-    costs = torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist") ** p
+    costs = torch.cdist(doubles(x), doubles(y), compute_mode="donot_use_mm_for_euclid_dist") ** p
     cost, log = ot.emd2(a, b, costs.cpu().numpy(), numItermax=10_000_000, log=True)
     if log["warning"]:
         raise ValueError(f"the transport between {len(x)} and {len(y)} points failed: {log}")
@@ -49,7 +51,7 @@ def sliced_wasserstein(x: Tensor, y: Tensor, projections: int = 200, seed: int =
     _check(x, y)
     if projections < 1:
         raise ValueError(f"projections are counted from 1, got {projections}; take hundreds")
-    a, b = (points.double().cpu().numpy() for points in (x, y))
+    a, b = (points.cpu().double().numpy() for points in (x, y))
     return float(ot.sliced_wasserstein_distance(a, b, n_projections=projections, seed=seed))
 
 
@@ -64,7 +66,7 @@ def mmd(x: Tensor, y: Tensor, bandwidth: float) -> float:
     _check(x, y)
     if not 0 < bandwidth < math.inf:
         raise ValueError(f"the bandwidth of a kernel is positive, got {bandwidth}")
-    x, y = x.double(), y.double()
+    x, y = doubles(x), doubles(y)
     means = [_mean_kernel(a, b, bandwidth) for a, b in ((x, x), (y, y), (x, y))]
     return max(0.0, means[0] + means[1] - 2 * means[2]) ** 0.5
 
@@ -94,7 +96,7 @@ def _weights(weights: Tensor | None, x: Tensor) -> np.ndarray:
             f"weights are one for each of {len(x)} points, none negative, with a sum of 1, got "
             f"{list(weights.shape)} with a sum of {float(weights.sum()):g}"
         )
-    weights = weights.double().cpu()
+    weights = weights.cpu().double()
     return (weights / weights.sum()).numpy()
 
 

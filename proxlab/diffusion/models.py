@@ -156,8 +156,8 @@ DiffusionModel = ProxDM | ScoreModel
 
 
 def _condition(y: Tensor, t: float, lam: float) -> Tensor:
-    """(t, lam) for each image, [B, 2]."""
-    return torch.tensor([[t, lam]], dtype=torch.float64, device=y.device).expand(len(y), 2)
+    """(t, lam) for each image, [B, 2], on the CPU: what is known there waits for no device."""
+    return torch.tensor([[t, lam]], dtype=torch.float64).expand(len(y), 2)
 
 
 def _both_kinds(n: int, schedule: VP) -> list[tuple[float, float]]:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from proxlab.machine import keep_freed_memory
 from solvers import VP
+from solvers.protocols import doubles
 
 LAMBDA_FLOOR = 1e-4
 """Least lam that the network tells from smaller ones, of which 0 stands for the score."""
@@ -112,12 +113,15 @@ class DiffusionNet(nn.Module):
                 module.num_groups = module.num_channels // config.group
 
     def forward(self, y: Tensor, condition: Tensor) -> Tensor:
-        """Noise in y, in units of its standard deviation; condition: (t, lam) of each, [B, 2]."""
-        t, lam = condition.double().unbind(1)
+        """Noise in y, in units of its standard deviation; condition: (t, lam) of each, [B, 2].
+
+        The condition may lie on the CPU, where what follows from it is then computed.
+        """
+        t, lam = doubles(condition).unbind(1)
         a, s2 = self.schedule.signal(t), self.schedule.noise(t) + lam
         q = (1 + lam).sqrt()
-        level = (50 * (s2.clamp(min=LAMBDA_FLOOR) / a).log()).to(y)
-        features = _features(lam, lam / s2.clamp(min=LAMBDA_FLOOR)).to(y)
+        level = _sent(50 * (s2.clamp(min=LAMBDA_FLOOR) / a).log(), y)
+        features = _sent(_features(lam, lam / s2.clamp(min=LAMBDA_FLOOR)), y)
         cos, sin, q = (_columns(c, y) for c in (a.sqrt() / q, s2.sqrt() / q, q))
         c = y / q
         v = self.network.forward_unet(
@@ -138,4 +142,8 @@ def _features(lam: Tensor, share: Tensor) -> Tensor:
 
 def _columns(c: Tensor, like: Tensor) -> Tensor:
     """A number for each image, shaped to multiply images, [B] -> [B, 1, 1, 1]."""
-    return c.to(like).view(-1, 1, 1, 1)
+    return _sent(c, like).view(-1, 1, 1, 1)
+
+
+def _sent(c: Tensor, like: Tensor) -> Tensor:
+    return c.to(like, non_blocking=True)

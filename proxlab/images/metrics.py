@@ -23,7 +23,10 @@ def psnr(x: Tensor, truth: Tensor) -> Tensor:
     tensor([20.], dtype=torch.float64)
     """
     _check_shapes(x, truth)
-    return -10 * (x - truth).double().square().flatten(1).mean(1).log10()
+    error = x - truth
+    if error.device.type not in ("cpu", "cuda"):  # others may have no float64
+        error = error.cpu()
+    return -10 * error.double().square().flatten(1).mean(1).log10()
 
 
 def has_ssim(x: Tensor) -> bool:

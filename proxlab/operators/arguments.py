@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -146,6 +147,24 @@ def positive(name: str, number: float | PerImage, y: Tensor) -> PerImage:
     if not ((each > 0) & each.isfinite()).all():
         raise ValueError(f"{name} is positive and finite, got {each.tolist()}")
     return each.expand(len(y))
+
+
+def exact_or_there(move: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """`move` of an operator's tensor, which stays where it is if the device has no float64.
+
+    Apple's GPUs have none. An operator's few numbers in float64 then keep their digits on the CPU,
+    and go with each image, in its dtype.
+    """
+
+    def moved(tensor: Tensor) -> Tensor:
+        if tensor.dtype != torch.float64:
+            return move(tensor)
+        try:
+            return move(tensor)
+        except TypeError:  # torch's for float64 on such a device
+            return tensor
+
+    return moved
 
 
 def _kind(tensor: Tensor) -> str:

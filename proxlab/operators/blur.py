@@ -12,6 +12,7 @@ from proxlab.operators.arguments import (
     check_finite,
     check_image,
     column,
+    exact_or_there,
     filled,
     said,
     unchanged,
@@ -89,6 +90,9 @@ class CircularBlur(LinearPhysics):
         self.forw = self.sensor_model = unchanged
         self.register_buffer("kernel", kernel)
         self._kept: tuple[Any, Tensor, Tensor] | None = None
+
+    def _apply(self, fn, recurse=True):
+        return super()._apply(exact_or_there(fn), recurse)
 
     def spectrum(self, x: Tensor) -> Tensor:
         """S [H, W // 2 + 1], complex, such that A x = irfft2(S rfft2(x)) for images like x."""
@@ -169,20 +173,23 @@ class PaddedBlur(Blur):
         super().__init__(kernel, padding=boundary, use_fft=True, noise_model=noise_model)
         self.forw = self.sensor_model = unchanged
 
+    def _apply(self, fn, recurse=True):
+        return super()._apply(exact_or_there(fn), recurse)
+
     def forward(self, x: Tensor, **kwargs) -> Tensor:
         return super().forward(check_finite(x), **kwargs)
 
     def A(self, x: Tensor, filter=None, **kwargs) -> Tensor:
         self.update_parameters(filter=filter, **kwargs)
         check_kernel_fits(self.filter, check_image(x))
-        return self.conv[2](x, filter=self.filter.to(x), padding=self.padding)
+        return self.conv[2](x, filter=self._filter_for(x), padding=self.padding)
 
     def A_adjoint(self, y: Tensor, filter=None, **kwargs) -> Tensor:
         self.update_parameters(filter=filter, **kwargs)
         check_image(y)
         if self.padding != "valid":
             check_kernel_fits(self.filter, y)
-        return self.conv_transpose[2](y, filter=self.filter.to(y), padding=self.padding)
+        return self.conv_transpose[2](y, filter=self._filter_for(y), padding=self.padding)
 
     def usable(self, y: Tensor) -> Tensor:
         """y; ValueError unless it is images, with mirrored edges no smaller than the kernel."""
@@ -201,6 +208,9 @@ class PaddedBlur(Blur):
             return self.usable(y).clone()
         h, w = self.filter.shape[-2:]
         return F.pad(self.usable(y), (w // 2, w // 2, h // 2, h // 2), mode="replicate")
+
+    def _filter_for(self, x: Tensor) -> Tensor:
+        return self.filter.to(x, non_blocking=True)
 
 
 def _filter(x: Tensor, spectrum: Tensor) -> Tensor:

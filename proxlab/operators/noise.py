@@ -13,8 +13,8 @@ import torch
 from deepinv.physics import GaussianNoise, LinearPhysics, NoiseModel, ZeroNoise
 from torch import Tensor
 
-from proxlab.operators.arguments import positive, real, said, unchanged
-from solvers.protocols import PerImage, per_image
+from proxlab.operators.arguments import exact_or_there, positive, real, said, unchanged
+from solvers.protocols import PerImage, doubles, per_image
 
 LEAST_COUNT = 0.5
 """Photons that a ray is taken to count where none arrived: its logarithm must be a number."""
@@ -58,11 +58,11 @@ class PhotonCounts(NoiseModel):
         >>> noise(torch.full((1, 1, 2, 3), 5.0)).shape
         torch.Size([1, 1, 2, 3])
         """
-        mean = self.photons * (-self.attenuation * x.double()).exp()
+        mean = self.photons * (-self.attenuation * doubles(x)).exp()
         if generator is not None:
             mean = mean.to(generator.device)
-        counts = torch.poisson(mean, generator=generator).clamp(min=LEAST_COUNT).to(x.device)
-        return (-(counts / self.photons).log() / self.attenuation).to(x.dtype)
+        counts = torch.poisson(mean, generator=generator).clamp(min=LEAST_COUNT)
+        return (-(counts / self.photons).log() / self.attenuation).to(x)
 
     def precision(self, y: Tensor) -> Tensor:
         """One over the variance of each entry of a measurement: k^2 n, the shape of y.
@@ -89,6 +89,9 @@ class Noise(GaussianNoise):
             raise ValueError(f"the noise has a finite deviation >= 0, got {said(sigma)}")
         super().__init__(torch.tensor(real(sigma), dtype=torch.float64))
         self.noise_model = unchanged
+
+    def _apply(self, fn, recurse=True):
+        return super()._apply(exact_or_there(fn), recurse)
 
     def forward(self, x, sigma=None, seed=None, generator=None, **kwargs):
         """x + std * n; a CPU generator gives the same n on every device. TypeError for integers.

@@ -22,7 +22,7 @@ from proxlab.operators.foreign import as_operator
 from proxlab.operators.inpainting import fill_missing
 from proxlab.operators.noise import PhotonCounts
 from proxlab.operators.tomography.operator import Tomography
-from solvers.protocols import PerImage
+from solvers.protocols import PerImage, doubles
 
 QUIET = 0.25
 """Share of the places that is looked at, the quietest. On photographs of bsds400 at noise .01 all
@@ -91,7 +91,8 @@ def estimate_noise(y: Tensor, op: LinearPhysics) -> PerImage:
 
 def _one(y: Tensor, seen: Tensor, stencils: list[list[Stencil]]) -> Tensor:
     """The noise of one image [1, C, H, W]."""
-    fill, y = fill_missing(y, seen.to(y)).double(), y.double()
+    fill, y = doubles(fill_missing(y, seen.to(y))), doubles(y)
+    seen = seen.to(y.device)
     low, high = torch.where(seen, y, math.inf).min(), torch.where(seen, y, -math.inf).max()
     for end in (low, high):
         same = seen & (y == end)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from solvers.protocols import doubles
+
 LEVELS = (0.5, 0.8, 0.9)
 """Levels of the intervals that are looked at, where there are samples enough."""
 QUARTERS = 4
@@ -75,7 +77,7 @@ def posterior_quality(
         raise ValueError(f"samples are judged from 3 on, got {n}; draw more")
     if not (samples.isfinite().all() and truth.isfinite().all()):
         raise ValueError("some of the samples or of the truth are NaN or infinite")
-    samples, truth = samples.double(), truth.double()
+    samples, truth = doubles(samples), doubles(truth)
     mean = samples.mean(0)
     error, variance = (truth - mean).square(), samples.var(0)
     known = [level for level in levels if _enough(n, level)]

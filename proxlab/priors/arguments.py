@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from solvers.protocols import float_for_sums
+
 
 def check_images(v: Tensor) -> None:
     """Refuse anything but a batch of images [B, C, H, W] in float32 or float64, or an empty one.
@@ -55,9 +57,11 @@ def noise_levels(
 ) -> Tensor:
     """The level of each image of v, [B]; sigma is a number or one per image, image units.
 
-    Raises TypeError for what are no real numbers, ValueError for another number of them, and for
-    one outside `known`, NaN included.
+    Levels in float64 are in float32 on a device that has no other. Raises TypeError for what are no
+    real numbers, ValueError for another number of them, and for one outside `known`, NaN included.
     """
+    if dtype == torch.float64:
+        dtype = float_for_sums(v)
     s = _real(sigma, dtype, v.device).flatten()
     if len(s) not in (1, len(v)):
         raise ValueError(f"sigma is one number or one per image, got {len(s)} for {len(v)} images")

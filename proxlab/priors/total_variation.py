@@ -18,7 +18,7 @@ from proxlab.priors.contract import Capabilities
 from proxlab.priors.gradients import stopped
 from proxlab.priors.jacobians.spread import SpreadOfMean
 from proxlab.priors.weighted_length import WeightedLength, lengths
-from solvers.protocols import Image, PerImage, dot, norm, per_image
+from solvers.protocols import Image, PerImage, dot, float_for_sums, norm, per_image
 
 TV_WEIGHT = 8.0
 """Factor in R_sigma = sigma^2 * TV_WEIGHT * TV, near the best for photographs with noise 25/255."""
@@ -175,7 +175,7 @@ def denoised(
     u = torch.zeros_like(g.forward(v)) if u is None else g.project(u)
     x_out, u_out = v.clone(), u.clone()
     index = torch.arange(len(v), device=v.device)
-    goal = (accuracy * norm(v).double()).square()
+    goal = (accuracy * norm(v).to(float_for_sums(v))).square()
     w, age = u, torch.ones_like(goal)
     for k in range(max_steps + 1):
         if k % LOOK_EVERY == 0 or k == max_steps:
@@ -199,8 +199,11 @@ def denoised(
 
 
 def _gap(g: WeightedLength, x: Image, u: Tensor) -> PerImage:
-    """g(x) - <K x, u>, [B] in float64, summed pixel by pixel, where each is zero or more."""
-    arrows = g.forward(x)
-    weight = torch.as_tensor(g.weight, device=x.device).view(-1, 1, 1, 1)
-    inner = (arrows.double() * u).sum(1)
-    return (weight * lengths(arrows).double() - inner).clamp(min=0).sum((1, 2, 3))
+    """g(x) - <K x, u>, [B] in float64, summed pixel by pixel, where each is zero or more.
+
+    In float32, where a device has no float64, rounding makes it larger, never smaller in the sum.
+    """
+    arrows, sums = g.forward(x), float_for_sums(x)
+    weight = torch.as_tensor(g.weight, dtype=sums, device=x.device).view(-1, 1, 1, 1)
+    inner = (arrows.to(sums) * u).sum(1)
+    return (weight * lengths(arrows).to(sums) - inner).clamp(min=0).sum((1, 2, 3))

@@ -19,7 +19,7 @@ from torch import Tensor
 from proxlab.priors.arguments import check_images, noise_levels
 from proxlab.priors.contract import Capabilities
 from proxlab.priors.jacobians.spread import SpreadOfMean
-from solvers.protocols import Image, PerImage
+from solvers.protocols import Image, PerImage, float_for_sums
 
 WAVELET_WEIGHT = 13.0
 """Factor in R_sigma = sigma^2 * WAVELET_WEIGHT * l1 norm, a threshold of 1.3 sigma at 25/255. It is
@@ -92,7 +92,7 @@ class Wavelets(SpreadOfMean):
 
     def _value(self, c: Tensor, sigma: float | Tensor) -> Tensor:
         details = c.abs() * self._details(c)
-        return self._threshold(c, sigma) * details.sum((1, 2, 3), dtype=torch.float64)
+        return self._threshold(c, sigma) * details.sum((1, 2, 3), dtype=float_for_sums(c))
 
     def _threshold(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The threshold of each image, [B] in float64."""
@@ -154,7 +154,7 @@ class WeightedDetails:
     def value(self, x: Image) -> PerImage:
         """g(x), float64 [B]."""
         c = self.basis._analysis(x)
-        total = (c.abs() * self.basis._details(c)).sum((1, 2, 3), dtype=torch.float64)
+        total = (c.abs() * self.basis._details(c)).sum((1, 2, 3), dtype=float_for_sums(c))
         return total * self.weight
 
     def spectrum(self, x: Image) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from solvers.protocols import Image, PerImage
+from solvers.protocols import Image, PerImage, float_for_sums
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class WeightedLength:
 
     def value(self, x: Image) -> PerImage:
         """g(x), float64 [B]."""
-        total = lengths(self.forward(x)).sum((1, 2, 3), dtype=torch.float64)
+        total = lengths(self.forward(x)).sum((1, 2, 3), dtype=float_for_sums(x))
         return total * self.weight
 
     def spectrum(self, x: Image) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from proxlab.restoration.premises import Premises
 from solvers.evidence import CROSS, VALUE, Interpolation, curvature, gram, judge
+from solvers.protocols import float_for_sums
 from solvers.witness import REST, Seen
 
 LOOSEST_TOL = 1e-2
@@ -136,8 +137,8 @@ def probed(seen: Seen) -> Tensor:
     than the share h of their differences break an inequality there.
     """
     v, x = seen.v[-1], seen.x[-1]
-    removed = float(torch.linalg.vector_norm((v - x).flatten(), dtype=torch.float64))
-    size = float(torch.linalg.vector_norm(x.flatten(), dtype=torch.float64))
+    removed = float(torch.linalg.vector_norm((v - x).flatten(), dtype=float_for_sums(x)))
+    size = float(torch.linalg.vector_norm(x.flatten(), dtype=float_for_sums(x)))
     error = VALUE * torch.finfo(x.dtype).eps / 2 * size**2 / x.numel() ** 0.5
     share = min(max((40 * error) ** 0.5 / max(removed, 1e-300), 1e-3), 0.25)
     return v + share * (v - x)
@@ -210,7 +211,7 @@ def gap_doubts(gap: float, tol: float) -> list[str]:
 def value_error(seen: Seen) -> float:
     """Error of reported values between neighbouring steps, in the units of the objective."""
     x = seen.x[-1]
-    square = float(torch.linalg.vector_norm(x.flatten(), dtype=torch.float64)) ** 2
+    square = float(torch.linalg.vector_norm(x.flatten(), dtype=float_for_sums(x))) ** 2
     return 2 * torch.finfo(x.dtype).eps * square / (x.numel() ** 0.5 * seen.tau)
 
 

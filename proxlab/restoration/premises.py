@@ -100,7 +100,7 @@ def curvature_floor(f: QuadraticDataTerm, x: Image, steps: int = POWER_STEPS) ->
     for _ in range(steps):
         d = d * per_image(norm(x).clamp(min=1.0) / norm(d).clamp(min=1e-30), d)
         e = f.grad(x + d) - base
-        found = torch.maximum(found, (dot(d, e) / dot(d, d).clamp(min=1e-300)).double().cpu())
+        found = torch.maximum(found, (dot(d, e) / dot(d, d).clamp(min=1e-300)).cpu().double())
         d = e
     return found
 

@@ -27,11 +27,14 @@ def joined(device: str) -> Iterator[str]:
     """Inside, the processes of torchrun are a group; the value is the device of this one.
 
     On "cuda" each process of a machine has a device of its own and sums are by NCCL, on "cpu" by
-    gloo. Raises ValueError where a machine has fewer devices than processes.
+    gloo. Raises ValueError where a machine has fewer devices than processes, and for several
+    processes on "mps", of which a machine has one.
     """
     if not (dist.is_available() and dist.is_torchelastic_launched()):
         yield device
         return
+    if torch.device(device).type == "mps":
+        raise ValueError("a machine has one Apple GPU; start one process, or use --device cpu")
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
         place, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from solvers.protocols import Image, PerImage, dot, guarded, norm, per_image
+from solvers.protocols import Image, PerImage, dot, float_for_sums, guarded, norm, per_image
 
 FLOOR = 1e-2
 """Least curvature, of the largest: responses differ from place to place, and a filter that takes
@@ -48,7 +48,8 @@ class Curvature:
 
         least = torch.where(lipschitz > 0, lipschitz, 1.0)
         # points as large as the data, or their rounding would drown them; x may be zero
-        large = torch.maximum(norm(x).double(), norm(still).double() / least)
+        sums = float_for_sums(x)
+        large = torch.maximum(norm(x).to(sums), norm(still).to(sums) / least)
         large = per_image(torch.where(large > 0, large, 1.0).to(x.dtype), x)
         response = torch.zeros_like(x)
         for down, across in PLACES:

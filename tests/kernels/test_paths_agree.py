@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import solvers.protocols
+import solvers
 from examples.kernels import stand_in
-from examples.kernels.stand_in import NAME, Accelerator
+from examples.kernels.stand_in import Accelerator
 from proxlab.priors.crate import at_once as crate_at_once
 from proxlab.priors.crate import denoiser
 from proxlab.priors.crate.denoiser import CrateConfig, CrateDenoiser
@@ -120,8 +120,7 @@ def test_constants_made_in_inference_mode_stay_there():
     assert torch.allclose(first, again.detach(), rtol=1e-12)
 
 
-def test_a_device_without_float64(monkeypatch):
-    monkeypatch.setattr(solvers.protocols, "WITHOUT_DOUBLES", {NAME})
+def test_a_device_without_float64():
     v, prior = images(2, 1, 16, 16).float() / 10, lpn().float()
     with torch.no_grad():
         here = prior.prox_and_value(v, 0.1)
@@ -131,9 +130,7 @@ def test_a_device_without_float64(monkeypatch):
     assert largest_difference(there, here) < 1e-5
 
 
-def test_a_run_on_a_device_without_float64(monkeypatch):
-    monkeypatch.setattr(solvers.protocols, "WITHOUT_DOUBLES", {NAME})
-
+def test_a_run_on_a_device_without_float64():
     class Near:
         def __init__(self, y):
             self.y = y

@@ -93,7 +93,14 @@ class ProjectionMatrix:
 def projection_matrix(
     scan: Scan, model: Model, dtype: torch.dtype, device: torch.device
 ) -> ProjectionMatrix:
-    """The matrix of the scan, built unless it is in memory; MemoryError if it would not fit."""
+    """The matrix of the scan, built unless it is in memory; MemoryError if it would not fit.
+
+    Raises ValueError for an Apple GPU.
+    """
+    if device.type == "mps":
+        raise ValueError(
+            "CT multiplies by sparse matrices, which an Apple GPU does not; use the CPU"
+        )
     key = (scan, model, dtype, str(device))
     made = _kept.get(key)
     if made is None:
