@@ -9,6 +9,9 @@ one on the device is refused as a GPU refuses it, and every operation on the dev
 it runs, to whoever wants to know (`examples.kernels.counting`). With `doubles` False it has no
 float64, as Apple's GPUs have none: neither holds it any nor writes it into a tensor of the CPU, and
 `solvers` is told so. It stands on torch's hooks for devices written in Python.
+
+Autograd counts devices once, at the first way back of a process. What goes a way back on this one
+runs in a process whose first way back is not older than its first `Accelerator`.
 """
 
 from collections.abc import Callable
@@ -84,8 +87,8 @@ class Accelerator(TorchDispatchMode):
 
     def __enter__(self) -> torch.device:
         global _now
-        _register()
         _now = self
+        _register()
         if not self.doubles:
             WITHOUT_DOUBLES.add(NAME)
         super().__enter__()
@@ -194,6 +197,8 @@ def _register() -> None:
     # With a kernel of its own it is not taken apart before we see it.
     library.impl("scaled_dot_product_attention", _no_way, "PrivateUse1")
     _library.append(library)
+    with torch.enable_grad():
+        torch.ones(1, requires_grad=True).sum().backward()  # autograd counts devices now
 
 
 def _empty_strided(size, stride, dtype=None, layout=None, device=None, pin_memory=None):
