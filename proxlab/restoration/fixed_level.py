@@ -171,6 +171,9 @@ def run_at_level(
     )
     ended = zip(range(count), last.stopped, strict=True)
     seen = [None if how == "diverged" else witness.of(b) for b, how in ended]
+    for one, x in zip(seen, last.x, strict=True):
+        if one is not None:
+            one.x[-1] = x  # the same numbers, kept once
     del witness
     late = f.stopped_short[missed:]
     missed = [sum(b in call.images for call in late) for b in range(count)]

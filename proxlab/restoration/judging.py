@@ -17,6 +17,7 @@ from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.operators.noise import Weights
 from proxlab.restoration.evidence import (
     Evidence,
+    Probe,
     curvature_over,
     data_doubts,
     fall,
@@ -41,6 +42,7 @@ from solvers.certificate import Rounding, risen
 from solvers.conditions import PROVED
 from solvers.evidence import Interpolation
 from solvers.protocols import norm, per_image
+from solvers.witness import Seen
 
 LAST_LOOK = 2
 """Steps of the power method after the run: enough for an operator that has grown by a half."""
@@ -99,36 +101,36 @@ def weighed(job: Job, run: Run) -> list[Weighed | None]:
     They are let go: `run.seen` and `run.probes` are empty afterwards, for a large image's take as
     much memory as all the rest, and there are checks to come.
     """
-    algorithm, f, before = ALGORITHMS[job.settings.solver or ""], job.f, job.before
-    found: list[Weighed | None] = []
-    for b, seen in enumerate(run.seen):
-        if seen is None:
-            found.append(None)
-            continue
-        met = interpolated(seen, run.probes[b])
-        lipschitz = float(before.lipschitz[b])
-        # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
-        flat = lipschitz / (1 + float(before.tau[b]) * lipschitz) if algorithm is hqs else lipschitz
-        curved, monotone = curvature_over(seen, flat, f.tol)
-        found.append(
-            Weighed(
-                met,
-                fall(seen, met) if met.margin >= 0 else None,
-                curved,
-                monotone,
-                0.0,
-                value_error(seen),
-                seen.gradient,
-                (seen.evaluations, len(seen.x)),
-                prior_doubts(job.prior.name, met, seen),
-            )
-        )
+    looks = list(zip(run.seen, run.probes, strict=True))
+    found = [
+        None if seen is None else _weighed(job, b, seen, probe)
+        for b, (seen, probe) in enumerate(looks)
+    ]
     ends = [None if seen is None else (seen.point[-1], seen.v[-1]) for seen in run.seen]
-    run.seen.clear()
-    run.probes.clear()
-    errors = _data_errors(job, ends, run.last.x, at_answer=algorithm is hqs)
-    pairs = zip(found, errors, strict=True)
-    return [one and one._replace(data_error=error) for one, error in pairs]
+    for many in (looks, run.seen, run.probes):
+        many.clear()
+    errors = _data_errors(job, ends, run.last.x, ALGORITHMS[job.settings.solver or ""] is hqs)
+    return [x and x._replace(data_error=e) for x, e in zip(found, errors, strict=True)]
+
+
+def _weighed(job: Job, b: int, seen: Seen, probe: Probe | None) -> Weighed:
+    """The same of image b, all but what `_data_errors` tells."""
+    met, lipschitz = interpolated(seen, probe), float(job.before.lipschitz[b])
+    # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
+    envelope = ALGORITHMS[job.settings.solver or ""] is hqs
+    flat = lipschitz / (1 + float(job.before.tau[b]) * lipschitz) if envelope else lipschitz
+    curved, monotone = curvature_over(seen, flat, job.f.tol)
+    return Weighed(
+        met,
+        fall(seen, met) if met.margin >= 0 else None,
+        curved,
+        monotone,
+        0.0,
+        value_error(seen),
+        seen.gradient,
+        (seen.evaluations, len(seen.x)),
+        prior_doubts(job.prior.name, met, seen),
+    )
 
 
 def judged(job: Job, run: Run, numbers: list[Weighed | None]) -> tuple[list[Evidence], list[str]]:
@@ -231,9 +233,10 @@ def _data_errors(
 
     ends: the last point and v of each image, None of one that diverged; like: images.
     """
-    none = torch.zeros_like(like[0])  # an operator may have a parameter for each image
-    chosen = [(none, none) if one is None else one for one in ends]
-    point, v = (batched(list(each)) for each in zip(*chosen, strict=True))
+    if any(one is None for one in ends):  # an operator may have a parameter for each image
+        none = torch.zeros_like(like[0])
+        ends = [(none, none) if one is None else one for one in ends]
+    point, v = (batched(list(each)) for each in zip(*filter(None, ends), strict=True))
     tau = job.before.tau.to(norm(v))
     x = v if at_answer else point
     misfit = job.op.A(x) - job.y

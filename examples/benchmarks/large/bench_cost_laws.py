@@ -183,21 +183,19 @@ def seconds(work: Work) -> float:
 
 def measured(wanted: Sequence[Line], repeats: int) -> list[Found]:
     """Times and memory of all lines, in rounds."""
-    memory, best = {}, {}
-    for line in wanted:
+    memory, best, works = {}, {}, {}
+    for i, line in enumerate(wanted):
         line.make(line.warm)()  # what a process makes once is of no size
-    points = [(i, k) for i, line in enumerate(wanted) for k in range(len(line.sizes))]
-    order = random.Random(0)
+        for k, size in enumerate(line.sizes):
+            with LiveMemory() as live:
+                works[i, k] = work = line.make(size)
+                work()
+            memory[i, k] = live.peak / 2**20
+    points, order = list(works), random.Random(0)
     for _ in range(repeats):
         order.shuffle(points)
-        for i, k in points:
-            if (i, k) not in memory:
-                with LiveMemory() as live:
-                    wanted[i].make(wanted[i].sizes[k])()
-                memory[i, k] = live.peak / 2**20
-            work = wanted[i].make(wanted[i].sizes[k])
-            work()  # makes what is kept for a size
-            best[i, k] = min(best.get((i, k), float("inf")), seconds(work))
+        for point in points:
+            best[point] = min(best.get(point, float("inf")), seconds(works[point]))
     return [
         Found(line, *([table[i, k] for k in range(len(line.sizes))] for table in (best, memory)))
         for i, line in enumerate(wanted)
