@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxlab import __version__
-from proxlab.commands.problem_options import AUTO, DEFAULT_PRIOR, PROBLEM_OPTIONS
+from proxlab.commands.problems.options import AUTO, DEFAULT_PRIOR, PROBLEM_OPTIONS
 from proxlab.training.recipes.names import ALL
 
 ALLOW = "of files of foreign weights that you trust, by commas"

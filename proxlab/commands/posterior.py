@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from proxlab.commands.device import device
-from proxlab.commands.measurement import Measurement
 from proxlab.commands.posterior_figure import draw_posterior
-from proxlab.commands.problem import READERS
-from proxlab.commands.problem_options import AUTO, PROBLEM_OPTIONS
+from proxlab.commands.problems.measurement import Measurement
+from proxlab.commands.problems.options import AUTO, PROBLEM_OPTIONS
+from proxlab.commands.problems.readers import READERS
 from proxlab.commands.remarks import remarks
 from proxlab.foreign_weights import listed
 from proxlab.images import write_image

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from deepinv.physics import Inpainting
 
-from proxlab.commands.measurement import Measurement, Source
+from proxlab.commands.problems.measurement import Measurement, Source
 from proxlab.images import LoadedImage
 
 CAMERA_BITS = 14

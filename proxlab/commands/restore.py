@@ -14,9 +14,9 @@ from torch import Tensor
 from proxlab.checkpoints import load
 from proxlab.commands.device import device
 from proxlab.commands.large_image import prepared
-from proxlab.commands.measurement import Measurement, Source
-from proxlab.commands.problem import READERS
-from proxlab.commands.problem_options import AUTO, PROBLEM_OPTIONS
+from proxlab.commands.problems.measurement import Measurement, Source
+from proxlab.commands.problems.options import AUTO, PROBLEM_OPTIONS
+from proxlab.commands.problems.readers import READERS
 from proxlab.commands.remarks import remarks
 from proxlab.foreign_weights import listed
 from proxlab.images import write_image

@@ -7,8 +7,8 @@ from deepinv.physics import LinearPhysics
 from PIL import Image
 from skimage.data import camera
 
-from proxlab.commands import problem, problem_options
 from proxlab.commands.main import main
+from proxlab.commands.problems import options, readers
 from proxlab.operators.arguments import check_image
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.noise import Noise, checked_noise
@@ -38,7 +38,7 @@ class Weighed(LinearPhysics):
         return y / self.A(torch.ones_like(y))
 
 
-def options(restore):
+def weighed_options(restore):
     restore.add_argument_group("weigh").add_argument("--least", type=float)
 
 
@@ -47,16 +47,15 @@ def lacking(args):
 
 
 def weigh(args):
-    return problem.pixels(args, lambda size, generator: Weighed(args.least, args.noise))
+    return readers.pixels(args, lambda size, generator: Weighed(args.least, args.noise))
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(
-        problem_options.PROBLEM_OPTIONS, "weigh", problem_options.ProblemOptions(options, lacking)
-    )
-    monkeypatch.setitem(problem.READERS, "weigh", weigh)
+    row = options.ProblemOptions(weighed_options, lacking)
+    monkeypatch.setitem(options.PROBLEM_OPTIONS, "weigh", row)
+    monkeypatch.setitem(readers.READERS, "weigh", weigh)
     Image.fromarray(camera()[96:128, 200:236]).save("x.png")
     return lambda words: main(f"restore x.png {words} --prior tv --steps 30 --device cpu".split())
 

@@ -13,7 +13,7 @@ from skimage.data import camera
 
 from proxlab import operators
 from proxlab.commands.main import main
-from proxlab.commands.measurement import Measurement, Source
+from proxlab.commands.problems.measurement import Measurement, Source
 from proxlab.commands.remarks import remarks
 from proxlab.images import read_image
 

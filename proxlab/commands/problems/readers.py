@@ -1,7 +1,7 @@
 """Readers of INPUT, one for each problem of `proxlab restore`: they make a measurement of it.
 
 A problem is a row of `READERS` here and one of
-`problem_options.PROBLEM_OPTIONS`, where its options are.
+`options.PROBLEM_OPTIONS`, where its options are.
 """
 
 import argparse
@@ -11,9 +11,9 @@ import torch
 from deepinv.physics import LinearPhysics
 
 from proxlab import operators
-from proxlab.commands import ct_problem
-from proxlab.commands.measurement import Measurement, Source
-from proxlab.commands.problem_options import AUTO
+from proxlab.commands.problems import ct
+from proxlab.commands.problems.measurement import Measurement, Source
+from proxlab.commands.problems.options import AUTO
 from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
 from proxlab.operators.noise_estimate import estimate_noise
@@ -90,6 +90,6 @@ def _four(text: str) -> tuple[int, int, int, int]:
 READERS: dict[str, Callable[[argparse.Namespace], Source]] = {
     "deblur": deblur,
     "inpaint": inpaint,
-    "ct": ct_problem.scan,
+    "ct": ct.scan,
 }
 """The function that reads INPUT, for each problem by the name that the command line knows."""

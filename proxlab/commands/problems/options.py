@@ -1,6 +1,6 @@
 """The options of each problem of `proxlab restore`, and what it lacks. No slow imports.
 
-A problem is a row of `PROBLEM_OPTIONS` here and one of `problem.READERS`.
+A problem is a row of `PROBLEM_OPTIONS` here and one of `readers.READERS`.
 """
 
 import argparse

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from proxlab import operators
-from proxlab.commands.measurement import Measurement, Source
-from proxlab.commands.problem_options import AUTO
+from proxlab.commands.problems.measurement import Measurement, Source
+from proxlab.commands.problems.options import AUTO
 from proxlab.images import LoadedImage, read_image
 from proxlab.images.hounsfield import HIGHEST_LEVEL, read_slice
 from proxlab.images.operator_files import read_angles
