@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "solvers": (),
     "proxlab.machine": (),
+    "proxlab.threads": (),
     "proxlab.sample_noise": (),
     "proxlab.foreign_weights": (),
     "proxlab.images": (),
@@ -31,6 +32,7 @@ ROOMS = {
         "proxlab.foreign_weights",
         "proxlab.operators",
         "proxlab.machine",
+        "proxlab.threads",
         "solvers",
     ),
     "proxlab.posteriors": (

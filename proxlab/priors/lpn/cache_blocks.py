@@ -2,23 +2,74 @@
 
 The memory of such a part is also used again by the next one: asking the system for new memory, page
 by page, can take as long as all the arithmetic. Where autograd keeps everything anyway, and on
-other devices than a CPU, all windows of all images are one part.
+other devices than a CPU, all windows of all images are one part. Several threads have a piece of
+the images each (`proxlab.threads`).
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from proxlab.machine import keep_freed_memory
+from proxlab.threads import threads_for
 
-IMAGES, TILE = 4, 56
+IMAGES, TILE = 4, 88
 """Most images of a part, and most rows and columns of windows."""
+STRIP = 3
+"""Rows of a thread's own, at least, over those beyond that it needs: fewer are not worth it."""
+
+
+class Piece(NamedTuple):
+    """Some rows of some images, of which one thread computes the gradient."""
+
+    images: slice
+    core: slice
+    """Rows that it answers for."""
+    seen: slice
+    """Those rows, and others on which their gradient depends."""
+    inside: slice
+    """The core, counted within what is seen."""
 
 
 def images_at_once(batch: int, *inputs: Tensor) -> list[slice]:
-    """Parts of a batch; `inputs` are the tensors that autograd may follow."""
+    """Parts of a batch, one for each thread at least; `inputs` are what autograd may follow."""
     keep_freed_memory()
-    return _parts(batch, batch if _whole(inputs) else IMAGES)
+    each = -(-batch // threads_for(*inputs))
+    return _parts(batch, batch if _whole(inputs) else min(each, IMAGES))
+
+
+def pieces(v: Tensor, reach: int, alignment: int, *inputs: Tensor) -> list[list[Piece]]:
+    """The images v [B, C, H, W] cut for threads: parts of the batch, each in strips of rows.
+
+    The gradient at a row depends on `reach` rows around it, and a strip begins at a multiple of
+    `alignment`. A part is cut only if there are not enough of them. `inputs` as above.
+    """
+    batch, height = len(v), v.shape[-2]
+    parts = images_at_once(batch, v, *inputs)
+    strips = min(threads_for(v, *inputs) // len(parts), height // (STRIP * reach))
+    edges = [height * i // max(1, strips) // alignment * alignment for i in range(max(1, strips))]
+
+    def strip(images: slice, first: int, last: int) -> Piece:
+        start, stop = max(0, first - reach), min(last + reach, height)
+        inside = slice(first - start, last - start)
+        return Piece(images, slice(first, last), slice(start, stop), inside)
+
+    ends = [*edges[1:], height]
+    return [[strip(few, *ends) for ends in zip(edges, ends, strict=True)] for few in parts]
+
+
+def joined(strips: Sequence[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    """The gradient [B, C, H, W] of a part, and a number for each window, from those of its strips.
+
+    Strips lie below one another.
+    """
+    grads, numbers = zip(*strips, strict=True)
+    if len(strips) == 1:
+        return grads[0], numbers[0]
+    return torch.cat(grads, 2), None if numbers[0] is None else torch.cat(numbers, 1)
 
 
 def lines_at_once(n: int, *inputs: Tensor) -> list[slice]:

@@ -11,6 +11,8 @@ and positive. A product filters the vector as the gradient filters the image, an
 of each of its steps; what depends on the image alone is kept (`mixture_linear`).
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,6 +24,7 @@ from proxlab.priors.lpn.mixture_diagonal import diagonal
 from proxlab.priors.lpn.mixture_linear import Kept, Layers, kept, middles
 from proxlab.priors.lpn.window_mixture import Level
 from proxlab.priors.lpn.window_sums import INSET, SHARED, WINDOW
+from proxlab.threads import side_by_side
 
 
 class MixtureHessian:
@@ -32,23 +35,26 @@ class MixtureHessian:
 
     def __init__(self, parts: list[tuple[Tensor, Layers]], alpha: float):
         self.alpha, self.shape = alpha, parts[0][0].shape[1:]
-        self.parts = [(kept(v, layers), layers) for v, layers in parts]
+        found = side_by_side([partial(kept, *part) for part in parts], *(v for v, _ in parts))
+        self.parts = [(one, layers) for one, (_, layers) in zip(found, parts, strict=True)]
 
     def __call__(self, u: Tensor) -> Tensor:
         """The product with u, [B, C, H, W] -> the same."""
         few = u.split([len(part.d) for part, _ in self.parts])
-        products = [_product(some, *part) for some, part in zip(few, self.parts, strict=True)]
+        each = zip(few, self.parts, strict=True)
+        products = side_by_side([partial(_product, some, *part) for some, part in each], u)
         return torch.lerp(torch.cat(products), u, self.alpha)
 
     def diagonal(self) -> Tensor:
         """The diagonal, [B, C, H, W], exact and at least alpha."""
         size = self.shape[1:]
         each = [
-            diagonal(part.of(i), layers.of(i), (size[0], size[1]))
+            partial(diagonal, part.of(i), layers.of(i), (size[0], size[1]))
             for part, layers in self.parts
             for i in range(len(part.d))
         ]
-        found = torch.cat(each).clamp(min=0)  # as it is, but to rounding
+        images = (part.d for part, _ in self.parts)
+        found = torch.cat(side_by_side(each, *images)).clamp(min=0)  # as it is, but to rounding
         return self.alpha + (1 - self.alpha) * found
 
 

@@ -31,6 +31,8 @@ restoration follows it wherever the measurement is blind.
 With gains of one and no context psi = |v|^2 / 2 exactly, at every size and at the borders too.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,7 +40,13 @@ from torch import Tensor, nn
 from proxlab.machine import Constants, by_kernels, followed
 from proxlab.priors.local_gains import cosines
 from proxlab.priors.lpn import at_once, windows
-from proxlab.priors.lpn.cache_blocks import images_at_once, scattered
+from proxlab.priors.lpn.cache_blocks import (
+    Piece,
+    images_at_once,
+    joined,
+    pieces,
+    scattered,
+)
 from proxlab.priors.lpn.mixture_config import COARSE, FINE, MixtureConfig, random_spectra
 from proxlab.priors.lpn.mixture_hessian import MixtureHessian
 from proxlab.priors.lpn.mixture_linear import Layers
@@ -46,6 +54,7 @@ from proxlab.priors.lpn.tapered_bases import Filters, TaperedBases, rotations
 from proxlab.priors.lpn.window_mixture import Level, WindowMixture
 from proxlab.priors.lpn.window_sums import WINDOW, Extended, by_means, by_pixels
 from proxlab.priors.lpn.windows import WINDOW_STRIDE
+from proxlab.threads import side_by_side
 from solvers.protocols import float_for_sums
 
 EVERYWHERE = slice(None), slice(None)
@@ -165,13 +174,21 @@ class MixturePotential(nn.Module):
         if by_kernels(v, self):
             return self._run_at_once(v, sigma, want_gap)
         filters, pixels, means = self._made(v, sigma)
-        done = [
-            self._some(v[few], filters, pixels.only(few), means.only(few), want_gap)
-            for few in images_at_once(len(v), v, filters[0].fine, pixels.weights)
-        ]
-        gaps = [gap for _, gap in done if gap is not None]
-        grad = torch.lerp(torch.cat([grad for grad, _ in done]), v, self.alpha)
-        return grad, torch.cat(gaps) if gaps else None
+        followed = v, filters[0].fine, pixels.weights
+        parts = pieces(v, self.reach, self.alignment, *followed[1:])
+
+        def strip(piece: Piece) -> tuple[Tensor, Tensor | None]:
+            levels = pixels.only(piece.images), means.only(piece.images)
+            seen = v[piece.images, :, piece.seen]
+            grad, gaps = self._some(seen, filters, *levels, want_gap)
+            own = windows.owned(WINDOW, seen.shape[-2:], (piece.inside, slice(None)))
+            return grad[..., piece.inside, :], None if gaps is None else gaps[(..., *own)]
+
+        strips = [partial(strip, piece) for part in parts for piece in part]
+        done = iter(side_by_side(strips, *followed))
+        grads, gaps = zip(*(joined([next(done) for _ in part]) for part in parts), strict=True)
+        grad = torch.lerp(torch.cat(grads), v, self.alpha)
+        return grad, torch.cat(gaps) if want_gap else None
 
     def _run_at_once(
         self, v: Tensor, sigma: Tensor, want_gap: bool
