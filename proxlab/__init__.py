@@ -16,6 +16,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "LPN",
+    "Calibration",
     "Checks",
     "DenoiserDiffusion",
     "DenoiserPrior",
@@ -26,6 +27,7 @@ __all__ = [
     "Recorder",
     "Restoration",
     "Tiled",
+    "calibrate",
     "checkpoints",
     "classical",
     "compare",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Calibration": "calibration",
     "Checks": "restoration",
     "DenoiserDiffusion": "diffusion.mean_prox",
     "DenoiserPrior": "priors.denoiser_prior",
@@ -56,6 +59,7 @@ _HOMES = {
     "Recorder": "priors.recorder",
     "Restoration": "restoration",
     "Tiled": "tiled",
+    "calibrate": "calibration",
     "compare": "comparison.comparing",
     "estimate_noise": "operators.noise_estimate",
     "laplace_spread": "jobs",
@@ -80,6 +84,7 @@ _MODULES = {
 
 if TYPE_CHECKING:  # the same names for editors and type checkers, which import nothing
     from proxlab import checkpoints, images, operators
+    from proxlab.calibration import Calibration, calibrate
     from proxlab.checkpoints import load, models
     from proxlab.comparison.comparing import compare
     from proxlab.diffusion.mean_prox import DenoiserDiffusion

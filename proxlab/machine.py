@@ -89,13 +89,20 @@ class Constants:
 
     def of(self, module: nn.Module, key: Hashable, make: Callable[[], _T]) -> _T:
         """The same as `make()`, made once for a key; all is forgotten where the weights change."""
-        weights = tuple((id(p), p.data_ptr(), p._version, _sum(p)) for p in module.parameters())
+        weights = tuple(_identity(p) for p in module.parameters())
         if weights != self._weights or len(self._made) >= MOST_KEPT:
             self._weights, self._made = weights, {}
         made = self._made  # another thread may begin another one meanwhile
         if key not in made:
             made[key] = make()
         return made[key]  # type: ignore[return-value]
+
+
+def _identity(weight: torch.Tensor) -> Hashable:
+    """What differs once a weight is another or has changed."""
+    # a tensor made in inference mode counts no changes
+    version = 0 if weight.is_inference() else weight._version
+    return id(weight), weight.data_ptr(), version, _sum(weight)
 
 
 def _sum(weight: torch.Tensor) -> float:

@@ -27,6 +27,7 @@ ROOMS = {
         "proxlab.machine",
         "solvers",
     ),
+    "proxlab.calibration": ("proxlab.operators", "solvers"),
     "proxlab.restoration": ("proxlab.operators", "solvers"),
     "proxlab.priors": (
         "proxlab.foreign_weights",

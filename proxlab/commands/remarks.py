@@ -24,6 +24,7 @@ def remarks(args: argparse.Namespace, source: Source, measured: Measurement) -> 
         yield source.hint
     elif source.image is not None:
         yield from _dark(args, source.image)
+    yield from measured.notes
     if isinstance(measured.op, Inpainting):
         yield from _seen(args, measured.op)
 

@@ -66,6 +66,23 @@ def test_the_sinogram_that_is_kept_gives_the_same_image_again(here, fan):
     assert Path("kept.npy").read_bytes() != Path("other.npy").read_bytes()
 
 
+def test_an_offset_of_the_detector_is_simulated_recorded_and_used(here, capsys):
+    off = "--detector-offset -2.4"
+    run(f"x.png {SCAN} {off} --save-sinogram kept.npy --out a.npy --seed 3 {FAST}")
+    assert read_geometry("kept.npy").scan.detector_offset == -2.4
+    run(f"kept.npy ct --out b.npy {FAST}")
+    assert Path("a.npy").read_bytes() == Path("b.npy").read_bytes()
+    assert np.abs(np.load("a.npy") - PIXELS).mean() < 0.04
+    Path("bare.npy").write_bytes(Path("kept.npy").read_bytes())
+    run(f"bare.npy ct --angles 12 --size 32 --noise 0.2 {off} --out c.npy {FAST}")
+    assert Path("a.npy").read_bytes() == Path("c.npy").read_bytes()
+    run(f"bare.npy ct --angles 12 --size 32 --noise 0.2 --out d.npy {FAST}")
+    assert np.abs(np.load("d.npy") - PIXELS).mean() > 0.06
+    capsys.readouterr()
+    told = refuse("restore kept.npy ct --detector-offset 2.4 --out e.npy", capsys)
+    assert "--detector-offset means 2.4, but kept.json says -2.4" in told
+
+
 def test_that_a_wrong_scale_of_the_sinogram_would_be_seen(here):
     run(f"y.npy ct --out a.npy {FAST}")
     card = json.loads(Path("y.json").read_text())

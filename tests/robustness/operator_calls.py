@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from odd import arrays, counts, images, measured, mostly, numbers, pairs, words
 from targets import keeps, per_image, target
 
-from proxlab import data_terms, metrics, operators
+from proxlab import calibrate, data_terms, metrics, operators
 from proxlab import images as files
 
 SQUARE = ((8, 8),)
@@ -48,6 +48,14 @@ def _ct(draw):
         size, angles, told = 8, 4, {}
     x = draw(images(sizes=SQUARE))
     return lambda: operators.ct(size, angles, **told)(x)
+
+
+@target("calibrate", 20, "Calibration")
+def _calibrate(draw):
+    op = operators.ct(8, 4, draw(numbers(0.05)))
+    y = draw(images(sizes=((4, op.scan.detectors),)))
+    unknown, within, tol = draw(words("detector_offset")), draw(numbers(4.0)), draw(numbers(0.2))
+    return lambda: calibrate(y, op, unknown, within, tol)
 
 
 @target("operators.gaussian_kernel")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from proxlab import operators
+from proxlab.calibration import WITHIN, calibrate
 from proxlab.commands.problems.measurement import Measurement, Source
 from proxlab.commands.problems.options import AUTO
 from proxlab.images import LoadedImage, read_image
@@ -110,7 +111,11 @@ def measured(args: argparse.Namespace) -> Measurement:
     noise = _noise(args, y, geometry)
     op = _operator(geometry, noise)
     check_line_integrals(args.input, y, geometry, noise)
-    return Measurement(y, op)
+    if args.detector_offset != AUTO:
+        return Measurement(y, op)
+    found = calibrate(y, op, "detector_offset", within=min(WITHIN, geometry.detectors / 2))
+    told = f"detector offset estimated at {found.value:.4g} +- {found.sd:.2g}"
+    return Measurement(y, found.op, notes=(told, *found.doubts))
 
 
 def _hint(args: argparse.Namespace, loaded: LoadedImage) -> str:
@@ -166,6 +171,7 @@ def _told(args: argparse.Namespace, beam: Beam) -> dict[str, Any]:
     elif args.angles_file is not None:
         angles = read_angles(args.angles_file)
         check_degrees(angles)
+    offset = None if args.detector_offset == AUTO else args.detector_offset
     fields = {
         "height": args.size,
         "width": args.size,
@@ -173,6 +179,7 @@ def _told(args: argparse.Namespace, beam: Beam) -> dict[str, Any]:
         "detectors": args.detectors,
         "detector_spacing": args.detector_spacing,
         "pixel_spacing": args.pixel_spacing,
+        "detector_offset": offset,
         "beam": beam,
     }
     return {name: value for name, value in fields.items() if value is not None}
@@ -223,6 +230,7 @@ def _operator(scan: Scan, noise: float) -> Tomography:
         scan.pixel_spacing,
         scan.beam if isinstance(scan.beam, FanBeam) else None,
         scan.axis,
+        detector_offset=scan.detector_offset,
     )
 
 

@@ -24,6 +24,8 @@ class Measurement(NamedTuple):
     """Estimator of `plain`, in words for a reader; empty if it is y."""
     noise: float | None = None
     """Standard deviation of y, if the operator's own is not to be taken."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was estimated or assumed of the operator."""
 
 
 def _nothing(measurement: Measurement) -> None:

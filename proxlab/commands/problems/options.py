@@ -11,7 +11,7 @@ from pathlib import Path
 DEFAULT_PRIOR = "lpn-gray"
 """The prior of problems that name no other."""
 AUTO = "auto"
-"""Word for a noise level that is to be estimated."""
+"""Word for a number that is to be estimated."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ def _inpaint_lacks(args: argparse.Namespace) -> str:
     return "" if args.noise is not None else "inpaint needs --noise"
 
 
+def _length_or_auto(text: str) -> float | str:
+    return AUTO if text == AUTO else float(text)
+
+
 def _ct(restore: argparse.ArgumentParser) -> None:
     ct = restore.add_argument_group(
         "ct",
@@ -75,6 +79,12 @@ def _ct(restore: argparse.ArgumentParser) -> None:
     ct.add_argument("--detectors", type=int, help="default: as many as see the whole image")
     ct.add_argument("--detector-spacing", type=float, help="default: 1")
     ct.add_argument("--pixel-spacing", type=float, help="default: 1")
+    ct.add_argument(
+        "--detector-offset",
+        type=_length_or_auto,
+        metavar="C",
+        help="way from where the axis is seen to the detector's middle, or auto; default: 0",
+    )
     ct.add_argument(
         "--fan", metavar="A,D", help="from source to axis, to detector; default: parallel"
     )
@@ -95,6 +105,8 @@ def _ct_lacks(args: argparse.Namespace) -> str:
         if args.save_sinogram is not None:
             return "--save-sinogram needs --simulate; INPUT is the sinogram otherwise"
         return ""
+    if args.detector_offset == AUTO:
+        return "--detector-offset auto is for a sinogram; with --simulate say what it is to be"
     if args.angles is None and args.angles_file is None:
         return "ct needs --angles or --angles-file"
     return "" if args.noise is not None else "ct with --simulate needs --noise"

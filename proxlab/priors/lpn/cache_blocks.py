@@ -18,8 +18,9 @@ from proxlab.threads import threads_for
 
 IMAGES, TILE = 4, 88
 """Most images of a part, and most rows and columns of windows."""
-STRIP = 3
-"""Rows of a thread's own, at least, over those beyond that it needs: fewer are not worth it."""
+STRIP, PIXELS = 3, 2**16
+"""Rows of a thread's own, at least, over those beyond that it needs, and pixels of an image that is
+cut: fewer are not worth it."""
 
 
 class Piece(NamedTuple):
@@ -49,8 +50,9 @@ def pieces(v: Tensor, reach: int, alignment: int, *inputs: Tensor) -> list[list[
     """
     batch, height = len(v), v.shape[-2]
     parts = images_at_once(batch, v, *inputs)
-    strips = min(threads_for(v, *inputs) // len(parts), height // (STRIP * reach))
-    edges = [height * i // max(1, strips) // alignment * alignment for i in range(max(1, strips))]
+    most = height // (STRIP * reach) if v.shape[-2:].numel() >= PIXELS else 1
+    strips = max(1, min(threads_for(v, *inputs) // len(parts), most))
+    edges = [height * i // strips // alignment * alignment for i in range(strips)]
 
     def strip(images: slice, first: int, last: int) -> Piece:
         start, stop = max(0, first - reach), min(last + reach, height)
@@ -94,10 +96,10 @@ def adjoint(y: Tensor, filters: Tensor, dilation: int = 1) -> Tensor:
     columns = columns.view(len(y), -1, side, side, height, width)
     tall = columns.new_zeros(*columns.shape[:2], side, height + more, width)
     for i in range(side):
-        tall[..., i * dilation : i * dilation + height, :] += columns[:, :, i]
+        tall[..., i * dilation : i * dilation + height, :].add_(columns[:, :, i])
     total = columns.new_zeros(*columns.shape[:2], height + more, width + more)
     for j in range(side):
-        total[..., j * dilation : j * dilation + width] += tall[:, :, j]
+        total[..., j * dilation : j * dilation + width].add_(tall[:, :, j])
     return total
 
 

@@ -78,9 +78,9 @@ def _product(u: Tensor, part: Kept, layers: Layers) -> Tensor:
     left, slopes = turned[:, :1] + lent[:, -1:], part.lent
     more = answers * (slopes[:, :-1] - slopes[:, -1:]) + a * (lent[:, :-1] - lent[:, -1:])
     more = adjoint(more, bank.fine[:first]) + inner * part.gained
-    back[pixels] += more + blocks[pixels] * scattered(left, bank.weight)
+    back[pixels].add_(more + blocks[pixels] * scattered(left, bank.weight))
     up = _by_means(means, part, layers)
-    up[here] -= means[here] * part.left + d[here] * left
+    up[here].sub_(means[here] * part.left + d[here] * left)
     back += scattered(up, bank.mean)
     return windows.fold(back, WINDOW, *u.shape[-2:]) / windows.overlaps(FINE)
 
@@ -101,7 +101,7 @@ def _by_pixels(moved: Tensor, shared: Tensor, part: Kept, layers: Layers) -> tup
             own, outer = _turned(
                 part.chosen[at].flatten(2), energies, shared[at].flatten(2), level, count
             )
-            back[pixels] += adjoint(answers * part.own[at] + a * own.view_as(a), filters)
+            back[pixels].add_(adjoint(answers * part.own[at] + a * own.view_as(a), filters))
             turned[at] = outer.view_as(turned[at])
     return back, turned
 

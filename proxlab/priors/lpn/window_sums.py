@@ -89,8 +89,8 @@ def by_pixels(
                 want_lacking,
             )
             assert slopes.around is not None and level.share is not None
-            back[pixels] += adjoint(a * slopes.own.view_as(a), filters)
-            left[here] += slopes.whole.view(-1, 1, *count.shape)
+            back[pixels].add_(adjoint(a * slopes.own.view_as(a), filters))
+            left[here].add_(slopes.whole.view(-1, 1, *count.shape))
             lent[beside] = slopes.around.view(-1, kept + 1, *count.shape)
             if slopes.deficit is not None and flat is not None:
                 # What a window lends and nobody counts, near the border, is lacking too.
@@ -98,8 +98,8 @@ def by_pixels(
                 each = slopes.deficit + (unseen - flat) * count.flatten()
                 lacking[:, rows, columns] = each.view(-1, *count.shape)
         lent = F.conv_transpose2d(lent, context, groups=kept + 1) * share
-        back[under] += adjoint(first * (lent[:, :-1] - lent[:, -1:]), seen_by)
-        left[near] += lent[:, -1:]
+        back[under].add_(adjoint(first * (lent[:, :-1] - lent[:, -1:]), seen_by))
+        left[near].add_(lent[:, -1:])
     return Pixels(back, left, lacking if want_lacking else None)
 
 
@@ -126,7 +126,7 @@ def by_means(
         slopes = mixture(energies, energies.sum((1, 2)), None, level, count, want_lacking)
         gains = (slopes.own[:, 0] + slopes.whole[:, None]).view_as(c)
         part = adjoint(torch.cat([d * q[rows], c * gains], 1), filters, dilation=2)
-        up[under] += part.view_as(means[under]) / SHARED
+        up[under].add_(part.view_as(means[under]) / SHARED)
         if slopes.deficit is not None and flat is not None:
             each = slopes.deficit - flat * count
             lacking[:, rows] = each.view(-1, *q[rows].shape)
