@@ -30,7 +30,7 @@ from solvers.protocols import dot, per_image
 
 ROUGHNESS, BEYOND = 250.0, 1000.0
 """mu, for images whose bright parts have the value 1, seen whole and reaching beyond the detector.
-On 14 slices of ct/train at 256 x 256, seen whole, 60 to 1000 give errors up to 0.07 detectors; on 12
+On 14 slices of ct/train at 256 x 256, seen whole, 60 to 1000 err by up to 0.07 detectors; on 12
 at 128 x 128, 150 to 1000 up to 0.09 and 5000 0.4, and beyond the detector 2.0, 0.8 and 6.1."""
 BRIGHT = 0.99
 """Quantile of the pixels of the first estimate that is taken for bright."""
