@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from deepinv.physics import LinearPhysics
-from torch import Tensor
+from torch import Tensor, nn
 
-from proxlab.images.layouts import WHITE, Layout, as_tensor
+from proxlab.images.layouts import BATCH, WHITE, Layout, as_tensor
 from proxlab.operators.noise import measurement_weights
 from proxlab.restoration.premises import BRIGHTEST, brightest
 from solvers.progress import Follower
@@ -40,8 +40,8 @@ class Given:
 
     y: Tensor
     """[B, ...]"""
-    layout: Layout | None
-    """None of an array that can be a batch [B, ...] only."""
+    layout: Layout
+    """That of the images; of a measurement that is a batch [B, ...], one of batches."""
 
     @classmethod
     def of(
@@ -54,9 +54,9 @@ class Given:
         an array of uint8; TypeError as `layouts.as_tensor`.
         """
         if not isinstance(op, LinearPhysics) or y.ndim < 2 or 0 in y.shape:
-            return cls(as_tensor(y), None)  # which is refused where tensors are
+            return cls(as_tensor(y), Layout(BATCH, y.dtype))  # which is refused where tensors are
         if y.ndim > 4 or (y.ndim < 4 and _takes_batch(y, op)):
-            return cls(as_tensor(y), None)
+            return cls(as_tensor(y), Layout(BATCH, y.dtype))
         layout = Layout.of(y)
         if not layout.one:
             return cls(as_tensor(y), layout)
@@ -68,11 +68,18 @@ class Given:
 
     def image(self, x: Tensor) -> np.ndarray:
         """Images [B, C, H, W] as the measurement was given, its type too."""
-        return self.floats(x) if self.layout is None else self.layout.back(x)
+        return self.layout.back(x)
 
     def floats(self, x: Tensor) -> np.ndarray:
         """The same, with the values as they are; leading dimensions stay."""
-        return x.detach().cpu().numpy() if self.layout is None else self.layout.floats(x)
+        return self.layout.floats(x)
+
+    def as_weights(self, prior: object) -> Tensor:
+        """The measurement in the precision of a network's weights: numpy's floats are float64 where
+        nobody asked for them. The same for a prior without weights."""
+        weights = next(prior.parameters(), None) if isinstance(prior, nn.Module) else None
+        known = weights is not None and weights.is_floating_point()
+        return self.y.to(weights.dtype) if known and self.y.is_floating_point() else self.y
 
     def told(
         self, progress: bool | Callable[[int, np.ndarray, np.ndarray], object]

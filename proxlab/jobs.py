@@ -48,7 +48,8 @@ def restore(
 
     y: measurement [B, ...], a tensor or an array; an array may also be one image, [H, W] or
     [H, W, 3], and `image` of the result is an array of the same layout and type. An array of uint8
-    is taken as y / 255, in whose units noise is told. op: an operator of `proxlab.operators` or any
+    is taken as y / 255, in whose units noise is told; one of float64 is computed in the precision
+    of a network's weights. op: an operator of `proxlab.operators` or any
     LinearPhysics of deepinv; prior: a name, a prior, a denoiser of deepinv, or an nn.Module called
     as net(v, sigma) or net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default
     "pdhg" for tv and wavelets and "admm" for others; noise: standard deviation of the measurement
@@ -93,10 +94,11 @@ def restore(
         solver, _tensor(sigma), steps, _tensor(tol), _tensor(weight), _tensor(noise), checks
     )
     given = Given.of(y, op, told.noise) if isinstance(y, np.ndarray) else None
+    made = as_prior(prior)
     result = restoration.restore(
-        cast(Tensor, y) if given is None else given.y,
+        cast(Tensor, y) if given is None else given.as_weights(made),
         op,
-        as_prior(prior),
+        made,
         told,
         init=None if init is None else as_images(init),
         progress=cast(bool | Follower, progress) if given is None else given.told(progress),
@@ -153,7 +155,7 @@ def posterior(
     """
     wanted, made = Wanted(n, steps, _tensor(noise), seed, batch), as_prior(prior)
     given = Given.of(y, op, wanted.noise) if isinstance(y, np.ndarray) else None
-    measured = cast(Tensor, y) if given is None else given.y
+    measured = cast(Tensor, y) if given is None else given.as_weights(made)
     first = None if init is None else as_images(init)
     drawing = prepared(measured, op, made, wanted, first)
     count = len(drawing.starts) * len(drawing.levels)
@@ -188,8 +190,9 @@ def laplace_spread(
     torch.Size([1, 1, 16, 16])
     """
     given = Given.of(y, op) if isinstance(y, np.ndarray) else None
-    measured = cast(Tensor, y) if given is None else given.y
-    found = laplace.laplace_spread(result, measured, op, as_prior(prior), weight, probes, seed)
+    made = as_prior(prior)
+    measured = cast(Tensor, y) if given is None else given.as_weights(made)
+    found = laplace.laplace_spread(result, measured, op, made, weight, probes, seed)
     return found if given is None else given.floats(found)
 
 

@@ -17,6 +17,8 @@ from torch import Tensor
 
 CHANNELS = (1, 3)
 """Channels of an image: gray or colour."""
+BATCH = 4
+"""Dimensions of a batch [B, C, H, W]."""
 WHITE = 255
 """Value of white in uint8."""
 Kind = TypeVar("Kind", bound=Tensor | np.ndarray)
@@ -69,7 +71,7 @@ class Layout:
     @property
     def one(self) -> bool:
         """Whether it is of one image, [H, W] or [H, W, C]."""
-        return self.sides < 4
+        return self.sides < BATCH
 
     def batch(self, array: np.ndarray) -> Tensor:
         """An array of that layout as a tensor [B, C, H, W]; 255 of uint8 becomes 1.
@@ -96,12 +98,13 @@ class Layout:
         return self.floats(x)
 
     def floats(self, x: Tensor) -> np.ndarray:
-        """Images [..., B, C, H, W] in this layout, their values as they are."""
+        """Images [..., B, C, H, W] in this layout, their values as they are; of floats the type."""
         if self.one:
             x = x.detach().select(-4, 0).movedim(-3, -1)
             if self.sides == 2 and x.shape[-1] == 1:
                 x = x[..., 0]
-        return np.ascontiguousarray(x.detach().cpu().numpy())
+        floats = self.dtype.newbyteorder("=") if self.dtype.kind == "f" else None
+        return np.ascontiguousarray(x.detach().cpu().numpy(), floats)
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
