@@ -75,11 +75,11 @@ class Given:
         return self.layout.floats(x)
 
     def as_weights(self, prior: object) -> Tensor:
-        """The measurement in the precision of a network's weights: numpy's floats are float64 where
-        nobody asked for them. The same for a prior without weights."""
+        """The measurement in the precision of a network's weights, and where they are: numpy's
+        floats are float64 where nobody asked for them. As it is for a prior without weights."""
         weights = next(prior.parameters(), None) if isinstance(prior, nn.Module) else None
         known = weights is not None and weights.is_floating_point()
-        return self.y.to(weights.dtype) if known and self.y.is_floating_point() else self.y
+        return self.y.to(weights) if known and self.y.is_floating_point() else self.y
 
     def told(
         self, progress: bool | Callable[[int, np.ndarray, np.ndarray], object]

@@ -144,14 +144,18 @@ def drawn(monkeypatch, prior):
     return out.getvalue(), int(result.steps)
 
 
-@pytest.mark.parametrize("prior", ["lpn-gray-small", "tv"])
-def test_a_restoration_draws_one_bar_with_its_name_which_ends_full(prior, monkeypatch):
+def one_full_bar(monkeypatch, prior):
     said, steps = drawn(monkeypatch, prior)
     assert said.count("\n") == 1 and said.endswith("\n")
     last = said.rstrip("\n").split("\r")[-1]
     assert last.startswith(f"restore, {prior}: 100%") and f"{steps}/{steps}" in last
     counts = [int(n) for n in re.findall(r"(\d+)/\d+ \[", said)]
     assert counts == sorted(counts)
+
+
+@pytest.mark.parametrize("prior", ["lpn-gray-small", "tv"])
+def test_a_restoration_draws_one_bar_with_its_name_which_ends_full(prior, monkeypatch):
+    one_full_bar(monkeypatch, prior)
 
 
 def test_a_bar_for_each_phase_is_caught(monkeypatch):
@@ -162,9 +166,7 @@ def test_a_bar_for_each_phase_is_caught(monkeypatch):
 
     monkeypatch.setattr(Following, "run", apart)
     with pytest.raises(AssertionError):
-        test_a_restoration_draws_one_bar_with_its_name_which_ends_full(
-            "lpn-gray-small", monkeypatch
-        )
+        one_full_bar(monkeypatch, "lpn-gray-small")
 
 
 def test_a_bar_that_fails_is_not_filled(monkeypatch):

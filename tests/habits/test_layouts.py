@@ -14,9 +14,9 @@ TYPES = [np.uint8, np.float32, np.float64]
 def array(shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
     """An array no two entries of which are the same, in [0, 1] or 0..255."""
     count = np.arange(np.prod(shape)).reshape(shape)
-    return (
-        (count % 256).astype(np.uint8) if dtype == np.uint8 else (count / count.size).astype(dtype)
-    )
+    if dtype == np.uint8:
+        return (count % 256).astype(dtype)
+    return (count / count.size).astype(dtype)
 
 
 def right(a: np.ndarray, layout: Layout) -> bool:

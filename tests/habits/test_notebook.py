@@ -65,20 +65,9 @@ def test_a_student_can_follow_it(tmp_path, monkeypatch):
     ended = said(by["scores = []"])
     assert ended.startswith("['callback'] 40 ")
     assert "(64, 64) float64" in said(by["print(result.image.shape, result.image.dtype)"])
-    assert shown(
-        by[
-            "low, high = post.interval(0.5)  # arrays [64, 64]; the interval of 80 % takes 9 samples"
-        ],
-        "image/png",
-    )
-    held = re.search(
-        r"^(\d+) %",
-        said(
-            by[
-                "low, high = post.interval(0.5)  # arrays [64, 64]; the interval of 80 % takes 9 samples"
-            ]
-        ),
-    )
+    spread = by["low, high = post.interval(0.5)  # arrays [64, 64]; 80 % takes 9 samples"]
+    assert shown(spread, "image/png")
+    held = re.search(r"^(\d+) %", said(spread))
     assert held is not None and 35 < int(held[1]) < 65
     pictures = [len(shown(outputs, "image/png")) for _, outputs in told]
     assert sum(pictures) == 2 and max(pictures) == 1  # a figure is shown once

@@ -77,9 +77,8 @@ def test_a_result_is_told_in_two_lines(result):
         r"  \d+ steps, stopped by tolerance; certified: duality gap \d.*e-05", second
     )
     scored = repr(result.scored(PHOTO))
-    assert (
-        f", {float(proxlab.metrics.psnr(result.pixels, image(PHOTO))):.2f} dB; certified" in scored
-    )
+    expected = float(proxlab.metrics.psnr(result.pixels, image(PHOTO)))
+    assert f", {expected:.2f} dB; certified" in scored
 
 
 def image(levels: np.ndarray) -> torch.Tensor:
@@ -155,9 +154,8 @@ def test_a_figure_has_what_was_asked_for(result):
     assert titles[0] == "measured" and titles[2:] == ["truth", "error"]
     assert re.fullmatch(r"restored, \d\d\.\d\d dB", titles[1])
     assert np.allclose(axes[0, 2].images[0].get_array(), PHOTO / 255, atol=1e-6)
-    assert np.allclose(
-        axes[0, 1].images[0].get_array(), result.pixels[0].permute(1, 2, 0).clip(0, 1)
-    )
+    restored = result.pixels[0].permute(1, 2, 0).clip(0, 1)
+    assert np.allclose(axes[0, 1].images[0].get_array(), restored)
     (curve,) = axes[1, 0].get_lines()
     assert np.array_equal(curve.get_ydata(), result.trace.residual[:, 0])
     axes[0, 0].figure.canvas.draw()  # a figure may fail as late as here

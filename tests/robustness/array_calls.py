@@ -50,9 +50,8 @@ def _restore_array(draw):
         init = None if first is None else first(x.detach().numpy())
         words = {"steps": steps, "noise": noise, "init": init, "progress": followed}
         found = proxlab.restore(y, op, prior, **words)
-        assert isinstance(found.image, np.ndarray) and found.image.dtype == y.dtype.newbyteorder(
-            "="
-        )
+        assert isinstance(found.image, np.ndarray)
+        assert found.image.dtype == y.dtype.newbyteorder("=")
         assert found.image.ndim == y.ndim and np.isfinite(found.image).all()
         assert repr(found) and found._repr_html_()
         return found
