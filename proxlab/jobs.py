@@ -189,8 +189,8 @@ def laplace_spread(
     >>> proxlab.laplace_spread(result, y, op, "lpn-gray-small", probes=8).shape
     torch.Size([1, 1, 16, 16])
     """
-    given = Given.of(y, op) if isinstance(y, np.ndarray) else None
-    made = as_prior(prior)
+    noise, made = result.premises.noise, as_prior(prior)
+    given = Given.of(y, op, noise) if isinstance(y, np.ndarray) else None
     measured = cast(Tensor, y) if given is None else given.as_weights(made)
     found = laplace.laplace_spread(result, measured, op, made, weight, probes, seed)
     return found if given is None else given.floats(found)
