@@ -75,10 +75,11 @@ class Restoration(Generic[Kind]):
         return replace(self, psnr=psnr(self.pixels, as_images(truth).to(self.pixels)))
 
     def plot(self, y: Kind | None = None, truth: Kind | None = None):
-        """Pictures and the way of the residual, drawn by pyplot: the axes, an array of matplotlib.
+        """Pictures and the way to rest, drawn by pyplot: the axes, an array of matplotlib.
 
         A row for each of the first images: the measurement `y` where it is an image, what was
-        restored, and with a `truth` that and the error. A notebook shows them by itself; a script
+        restored, and with a `truth` that and the error; below, what `tol` is compared with, step by
+        step: the relative residual or duality gap. A notebook shows them by itself; a script
         calls `matplotlib.pyplot.show()`.
 
         >>> op = proxlab.operators.inpaint(torch.ones(16, 16), noise=0.05)
@@ -89,17 +90,22 @@ class Restoration(Generic[Kind]):
         told = self if truth is None else self.scored(truth)
         rows = [told._pictures(b, y, truth) for b in range(min(len(self.pixels), SHOWN))]
         axes = draw(rows, beneath=1)
-        below = axes[-1, 0]
-        grid = below.get_gridspec()
+        figure, grid = axes[-1, 0].figure, axes[-1, 0].get_gridspec()
         for ax in axes[-1]:
             ax.remove()
-        below = axes[-1, 0].figure.add_subplot(grid[-1, :])
+        below = figure.add_subplot(grid[-1, :])
+        gap, objective = self.trace.gap, self.trace.objective
+        by_gap = gap is not None and objective is not None
+        left = gap / objective.abs() if by_gap else self.trace.residual
+        steps = range(1, len(left) + 1)
         for b in range(len(rows)):
-            below.semilogy(self.trace.residual[:, b].numpy(), label=f"image {b + 1}")
+            below.plot(steps, left[:, b].numpy(), label=f"image {b + 1}")
+        if bool((left > 0).any()):
+            below.set_yscale("log")
         if self.descent:
             below.axvline(self.descent, color="gray", linestyle=":", linewidth=1)
         below.set_xlabel("step", fontsize=9)
-        below.set_ylabel("relative residual", fontsize=9)
+        below.set_ylabel("duality gap" if by_gap else "residual", fontsize=9)
         if len(rows) > 1:
             below.legend(fontsize=8)
         axes[-1, :] = below
