@@ -81,9 +81,7 @@ class Given:
         known = weights is not None and weights.is_floating_point()
         return self.y.to(weights) if known and self.y.is_floating_point() else self.y
 
-    def told(
-        self, progress: bool | Callable[[int, np.ndarray, np.ndarray], object]
-    ) -> bool | Follower:
+    def told(self, progress: bool | Callable[..., object]) -> bool | Follower:
         """Who follows the run; a function is handed arrays."""
         if not callable(progress):
             return progress  # `restoration` says what it takes

@@ -101,10 +101,11 @@ def restore(
         made,
         told,
         init=None if init is None else as_images(init),
-        progress=cast(bool | Follower, progress) if given is None else given.told(progress),
+        progress=cast(bool | Follower, progress if given is None else given.told(progress)),
         fit=fitted,
     )
-    return result if given is None else replace(result, image=given.image(result.pixels))
+    image = result.image if given is None else given.image(result.pixels)
+    return cast(Restoration[Kind], replace(result, image=image))
 
 
 def fitted(prior: KnownPrior, images: Tensor) -> Fitted:
@@ -161,7 +162,8 @@ def posterior(
     count = len(drawing.starts) * len(drawing.levels)
     with progress_bar(progress, count, label=f"posterior, {made.name}") as bar:
         post = joined([drawing.part(first, bar.update) for first in drawing.starts])
-    return post if given is None else replace(post, samples=given.floats(post.samples))
+    samples = post.samples if given is None else given.floats(post.samples)
+    return cast(Posterior[Kind], replace(post, samples=samples))
 
 
 def laplace_spread(
@@ -193,7 +195,7 @@ def laplace_spread(
     given = Given.of(y, op, noise) if isinstance(y, np.ndarray) else None
     measured = cast(Tensor, y) if given is None else given.as_weights(made)
     found = laplace.laplace_spread(result, measured, op, made, weight, probes, seed)
-    return found if given is None else given.floats(found)
+    return cast(Kind, found if given is None else given.floats(found))
 
 
 def _tensor(thing: _Kept | np.ndarray) -> _Kept | Tensor:

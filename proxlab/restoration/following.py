@@ -10,6 +10,7 @@ phases that are left take one step each, since what is proved is proved of the l
 
 from collections.abc import Generator
 from contextlib import closing
+from types import TracebackType
 
 from torch import Tensor
 
@@ -41,10 +42,15 @@ class Following:
         self._bar.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        place: TracebackType | None,
+    ) -> None:
         if kind is None:
             fill(self._bar)
-        self._bar.__exit__(kind, *error)
+        self._bar.__exit__(kind, error, place)
 
     def step(self, x: Image, residual: PerImage) -> None:
         """Tell of a phase of one step that was run elsewhere."""

@@ -95,18 +95,20 @@ class Restoration(Generic[Kind]):
             ax.remove()
         below = figure.add_subplot(grid[-1, :])
         gap, objective = self.trace.gap, self.trace.objective
-        by_gap = gap is not None and objective is not None
-        left = gap / objective.abs() if by_gap else self.trace.residual
+        left, called = self.trace.residual, "residual"
+        if gap is not None and objective is not None:
+            left, called = gap / objective.abs(), "duality gap"
         steps = range(1, len(left) + 1)
         for b in range(len(rows)):
             below.plot(steps, left[:, b].numpy(), label=f"image {b + 1}")
         if bool((left > 0).any()):
             below.set_yscale("log")
         if self.descent:
-            below.axvline(self.descent, color="gray", linestyle=":", linewidth=1)
+            words = {"color": "gray", "linestyle": ":", "linewidth": 1}
+            below.axvline(self.descent, label="end of the descent", **words)
         below.set_xlabel("step", fontsize=9)
-        below.set_ylabel("duality gap" if by_gap else "residual", fontsize=9)
-        if len(rows) > 1:
+        below.set_ylabel(called, fontsize=9)
+        if len(rows) > 1 or self.descent:
             below.legend(fontsize=8)
         axes[-1, :] = below
         return axes

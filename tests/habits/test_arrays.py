@@ -31,9 +31,7 @@ def restored(y, op, prior="tv", **words):
 
 
 @pytest.mark.parametrize(
-    "levels",
-    [GRAY, GRAY[:, :20], COLOUR, COLOUR[:20]],
-    ids=["gray", "gray-wide", "colour", "colour-wide"],
+    "levels", [GRAY, GRAY[:, :20], COLOUR, COLOUR[:20]], ids=lambda a: "x".join(map(str, a.shape))
 )
 def test_an_array_is_restored_as_the_tensor_is(levels):
     op = proxlab.operators.deblur(KERNEL, noise=0.02)
