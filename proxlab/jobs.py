@@ -49,10 +49,10 @@ def restore(
     y: measurement [B, ...], a tensor or an array; an array may also be one image, [H, W] or
     [H, W, 3], and `image` of the result is an array of the same layout and type. An array of uint8
     is taken as y / 255, in whose units noise is told; one of float64 is computed in the precision
-    of a network's weights. op: an operator of `proxlab.operators` or any
-    LinearPhysics of deepinv; prior: a name, a prior, a denoiser of deepinv, or an nn.Module called
-    as net(v, sigma) or net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default
-    "pdhg" for tv and wavelets and "admm" for others; noise: standard deviation of the measurement
+    of a network's weights. op: an operator of `proxlab.operators` or any LinearPhysics of deepinv;
+    prior: a name, a prior, a denoiser of deepinv, or an nn.Module called as net(v, sigma) or
+    net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default "pdhg" for tv and
+    wavelets and "admm" for others; noise: standard deviation of the measurement
     in its own units, that of the operator if None, or "auto" for an estimate, which
     `premises.noise` of the result tells; weight: of the prior, its own default if None; sigma:
     noise level of the prior at the end, image units, by `default_sigma` of each image if None;

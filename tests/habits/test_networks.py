@@ -1,4 +1,4 @@
-"""Any network as a prior: what it is asked, what is proved of its run, and what it may not answer."""
+"""Any network as a prior: what is proved of its run, and what it may not answer."""
 
 import numpy as np
 import pytest
