@@ -55,8 +55,10 @@ def test_a_function_sees_every_step_and_changes_nothing(prior):
         assert torch.equal(seen.images[k][first], result.image[first])
 
 
-@pytest.mark.parametrize("prior, k", [("lpn-gray-small", 30), ("tv", 7)])
-@pytest.mark.parametrize("answer", [True, np.True_, torch.tensor([True])], ids=str)
+@pytest.mark.parametrize(
+    "prior, k, answer",
+    [("lpn-gray-small", 30, True), ("tv", 7, np.True_), ("tv", 7, torch.tensor([True]))],
+)
 def test_a_run_that_is_ended_is_the_run_up_to_there(prior, k, answer):
     ended = restored(Seen(k, answer), prior=prior)
     allowed = restored(False, prior=prior, steps=k)
@@ -66,7 +68,7 @@ def test_a_run_that_is_ended_is_the_run_up_to_there(prior, k, answer):
     assert int(ended.steps) == k
 
 
-@pytest.mark.parametrize("k", [1, 5, 23])
+@pytest.mark.parametrize("k", [1, 23])
 def test_a_run_ended_on_its_way_down_takes_one_step_more_which_is_judged(k):
     seen = Seen(k)
     result = restored(seen)
