@@ -3,7 +3,7 @@
 One image in 20 is held out, for the figures on the card.
 """
 
-import sys
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from proxlab.training.patches import CleanPatches, NoisyPatches, Patches
 from proxlab.training.recipe import Prepared
 from proxlab.training.stages import Stage
 
+LOG = logging.getLogger(__name__)
 S = TypeVar("S")
 Built = tuple[nn.Module, list[dict]]
 """A model, and its parameters as an optimiser takes them."""
@@ -128,7 +129,7 @@ def open_split(load: Callable[[Path], Sequence[Tensor]], data: Path, run: Run) -
     """The images that `load` finds at `data`, divided.
 
     Those that stay on disk are decoded ahead where a GPU trains; elsewhere training has the cores
-    already. With `run.remarks` stderr is told of them.
+    already. The logger is told of them.
     """
     found = load(data)
     images, held_out = hold_out(found)
@@ -138,11 +139,12 @@ def open_split(load: Callable[[Path], Sequence[Tensor]], data: Path, run: Run) -
     in_words = f"{len(images)} images of {'/'.join(place.parts[-2:]) if part else place.name}"
     if not isinstance(found, StoredImages):
         return Split(images, held_out, in_words, 0)
-    if run.remarks:
-        print(
-            f"{len(found)} images are {found.nbytes / 2**30:.3g} GiB decoded: they are read as "
-            f"they are drawn, and the last {found.cache.most / 2**30:.3g} GiB kept",
-            file=sys.stderr,
-        )
+    LOG.info(
+        "%d images are %.3g GiB decoded: they are read as they are drawn, and the last %.3g GiB "
+        "kept",
+        len(found),
+        found.nbytes / 2**30,
+        found.cache.most / 2**30,
+    )
     on_gpu = torch.device(run.device).type == "cuda"
     return Split(images, held_out, in_words, spare_threads() if on_gpu else 0)
