@@ -20,7 +20,7 @@ from proxlab.operators.spots import Spot, check_saturation, equal_width, find_sp
 
 LEAST_SIDE = 7
 """Pixels of the smallest picture: the spot, and around it background of two."""
-NOISY = 0.1
+NOISY = 0.05
 """Share of a kernel that was below zero, from which on it is called noisy."""
 
 

@@ -9,6 +9,8 @@ SMOOTHING = 1.0
 """Pixels of the Gaussian by which a picture is smoothed before it is asked what is bright."""
 QUIETED = 1 / (2 * np.sqrt(np.pi) * SMOOTHING)
 """Noise of the smoothed picture over that of the picture."""
+QUIETED_STRIP = np.sqrt(QUIETED / 2)
+"""The same of the mean of two rows, smoothed along them."""
 SEEN = 6.0
 """Noises above the background from which on there is a spot at all."""
 BRIGHT, FAINT = 4.0, 2e-3
@@ -18,7 +20,8 @@ CUT_OFF = 0.02
 GAP, MORE = 2, 2
 """Pixels by which parts of a spot are widened to be joined, and by which its support is."""
 SECOND = 0.05
-"""Light of another spot over that of the brightest from which on it is no speck."""
+"""Brightness and light of another spot, over those of the brightest, from which on it is no
+speck."""
 FULL = tuple(2.0**bits - 1 for bits in (8, 10, 12, 14, 16))
 """Largest values that cameras count."""
 MEDIAN = 0.6744897501960817
@@ -52,8 +55,6 @@ class Outline(NamedTuple):
     """Where the spot is brighter than the noise."""
     specks: np.ndarray
     """What else is, and a margin around it."""
-    others: list[tuple[float, np.ndarray]]
-    """Light and centre of mass of each speck, the brightest first."""
 
 
 def find_spot(name: str, frame: np.ndarray) -> Spot:
@@ -71,11 +72,11 @@ def find_spot(name: str, frame: np.ndarray) -> Spot:
             f"{name} is darker than its background of {background:.3g}; a PSF is bright on dark: "
             "pass its negative"
         )
+    _check_alone(name, signal, smooth > max(BRIGHT * QUIETED * noise, SECOND * peak))
     found = outlined(signal, noise)
     light = float(signal[found.support].sum())
     centre = np.array(ndimage.center_of_mass(np.where(found.support, signal, 0)))
-    _check_alone(name, found, light, centre)
-    _check_inside(name, smooth * found.core, max(SEEN * QUIETED * noise, CUT_OFF * peak))
+    _check_inside(name, np.where(found.core, signal, 0), noise)
     alone = np.where(found.specks, 0.0, signal)
     width = equal_width(np.where(found.support, signal, 0), noise**2 * found.support.sum())
     specks = float(signal[found.specks].sum())
@@ -92,23 +93,17 @@ def outlined(signal: np.ndarray, noise: float) -> Outline:
     parts, count = ndimage.label(_widened(bright, GAP), np.ones((3, 3)))
     numbers = np.arange(1, count + 1)
     light = np.asarray(ndimage.sum_labels(signal * bright, parts, numbers))
-    centres = np.array(ndimage.center_of_mass(smooth * bright, parts, numbers)).reshape(-1, 2)
-    most = int(light.argmax())
-    mine, others = {most + 1}, []
-    for n, box in zip(numbers, ndimage.find_objects(parts), strict=True):
-        if n - 1 == most:
-            continue
-        ring = all(s.start <= c < s.stop for s, c in zip(box, centres[most], strict=True))
-        if ring:
-            mine.add(int(n))
-        else:
-            others.append((float(light[n - 1]), centres[n - 1]))
-    belongs = np.isin(parts, list(mine))
+    most = int(light.argmax()) + 1
+    middle = ndimage.center_of_mass(smooth * bright, parts, most)
+    boxes = ndimage.find_objects(parts)
+    around = (all(s.start <= c < s.stop for s, c in zip(box, middle, strict=True)) for box in boxes)
+    mine = [most, *(int(n) for n, ring in zip(numbers, around, strict=True) if ring)]
+    belongs = np.isin(parts, mine)
     core = ndimage.binary_fill_holes(belongs & bright)
     assert core is not None
     specks = _widened((parts > 0) & ~belongs & bright, MORE)
     support = _widened(core, MORE) & ~specks
-    return Outline(support, core, specks & ~support, sorted(others, key=lambda o: -o[0]))
+    return Outline(support, core, specks & ~support)
 
 
 def equal_width(signal: np.ndarray, of_noise: float) -> float:
@@ -148,26 +143,34 @@ def _background(frame: np.ndarray) -> tuple[float, float]:
     return float(near.mean() if near.size else level), float(noise)
 
 
-def _check_alone(name: str, found: Outline, light: float, centre: np.ndarray) -> None:
-    """ValueError if what lies beside the spot is too bright for a speck."""
-    second = [(l, at) for l, at in found.others if l > SECOND * light]
-    if second:
-        l, at = second[0]
+def _check_alone(name: str, signal: np.ndarray, bright: np.ndarray) -> None:
+    """ValueError for several bright parts with gaps between them."""
+    parts, count = ndimage.label(_widened(bright, GAP), np.ones((3, 3)))
+    numbers = np.arange(1, count + 1)
+    light = np.asarray(ndimage.sum_labels(signal * bright, parts, numbers))
+    first, *others = np.argsort(-light)
+    others = [n for n in others if light[n] > SECOND * light[first]]
+    if others:
+        n = int(others[0])
+        here, there = ndimage.center_of_mass(signal * bright, parts, [first + 1, n + 1])
         raise ValueError(
-            f"{name} shows {len(second) + 1} spots, the second with {100 * l / light:.0f} % of the "
-            f"light of the first and {np.hypot(*(at - centre)):.1f} pixels away; cut out one"
+            f"{name} shows {len(others) + 1} spots, the second with "
+            f"{100 * light[n] / light[first]:.0f} % of the light of the first and "
+            f"{np.hypot(*np.subtract(here, there)):.1f} pixels away; cut out one"
         )
 
 
-def _check_inside(name: str, bright: np.ndarray, level: float) -> None:
-    """ValueError if the spot is still bright two pixels from the rim."""
+def _check_inside(name: str, signal: np.ndarray, noise: float) -> None:
+    """ValueError if the spot is still bright in the two outermost rows or columns."""
     sides = {
-        "top": bright[:2],
-        "bottom": bright[-2:],
-        "left": bright[:, :2],
-        "right": bright[:, -2:],
+        "top": signal[:2],
+        "bottom": signal[-2:],
+        "left": signal[:, :2].T,
+        "right": signal[:, -2:].T,
     }
-    cut = [side for side, strip in sides.items() if strip.max() > level]
+    level = max(SEEN * QUIETED_STRIP * noise, CUT_OFF * signal.max())
+    strips = {side: ndimage.gaussian_filter1d(s.mean(0), SMOOTHING) for side, s in sides.items()}
+    cut = [side for side, strip in strips.items() if strip.max() > level]
     if cut:
         raise ValueError(
             f"the spot of {name} reaches the rim ({', '.join(cut)}), and what lies behind it is "

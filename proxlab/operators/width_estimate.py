@@ -25,16 +25,18 @@ from proxlab.operators.arguments import check_finite, check_image, positive
 from proxlab.operators.noise_estimate import estimate_noise
 from solvers.protocols import PerImage, float_for_sums
 
-BLOCK = 512
+BLOCK = 128
 """Side of the blocks whose periodograms are averaged, at most."""
 LEAST_SIDE = 32
 """Pixels of the shorter side without which nothing is told."""
 LOWEST = 0.02
 """Cycles a pixel below which nothing is looked at: there an image has no power law yet."""
-WIDTHS = tuple(0.3 * 1.25**n for n in range(18))
+WIDTHS = tuple(0.3 * 1.5**n for n in range(9))
 """Widths that are tried first, pixels; the best is refined."""
 START = 0.15
 """Cycles a pixel below which the power law is guessed first."""
+FINEST = 0.2
+"""Part of the frequencies, as a logarithm from the highest down, where a floor is looked for."""
 SURE = 0.25
 """Deviation of the width, over the width, from which on it is not told."""
 MISSTATED = 2.0
@@ -94,7 +96,7 @@ def blur_width(y: Tensor, noise: float | PerImage | None = None) -> BlurWidth:
 
 
 class _Spectrum(NamedTuple):
-    """Periodogram of an image on half of the frequencies, of which F are looked at."""
+    """Periodogram of an image on a quarter of the frequencies, of which F are looked at."""
 
     power: Tensor
     """P, flat [F]."""
@@ -103,9 +105,9 @@ class _Spectrum(NamedTuple):
     count: Tensor
     """Independent ordinates that each stands for, [F]."""
     axes: tuple[Tensor, Tensor]
-    """Frequencies down and right, [H] and [W // 2 + 1]."""
+    """Frequencies down and right, [H // 2 + 1] and [W // 2 + 1]."""
     seen: Tensor
-    """Which are looked at, bool [H, W // 2 + 1]."""
+    """Which are looked at, bool [H // 2 + 1, W // 2 + 1]."""
 
     def likelihood(self, s: Tensor) -> float:
         """Sum of log S + P / S, twice what is lost in log likelihood."""
@@ -147,16 +149,8 @@ def _one(plane: Tensor, noise: float, told: float) -> tuple[float, float]:
         raise ValueError("y has one value everywhere, which tells no blur; is it the right file?")
     at = _spectrum(plane)
     widths = [w for w in WIDTHS if w < min(plane.shape) / 8]
-    low = at.log_f < math.log(START)
-    scale = math.log(at.power[low].sum() / at.log_f[low].mul(-2).exp().sum())
-    model = _Model(widths[0], scale, 2.0, math.log(noise**2))
-    tried = []
-    for width in widths:
-        model = _scored(at, model._replace(width=width), (1, 2))
-        tried.append(model)
-    best = min(tried, key=lambda m: at.likelihood(m.of(at)[0]))
-    best = _scored(at, best, (0, 1, 2))
-    _check_noise(at, best, told)
+    best = _fitted(at, noise**2, widths, (0, 1, 2))
+    _check_noise(at, best, told, widths)
     if best.width < WIDTHS[0]:
         raise ValueError(
             f"y shows no Gaussian blur wider than {WIDTHS[0]} pixels; give the width, or the PSF"
@@ -171,22 +165,47 @@ def _one(plane: Tensor, noise: float, told: float) -> tuple[float, float]:
 
 
 def _spectrum(plane: Tensor) -> _Spectrum:
-    """The mean periodogram of the blocks of an image, tapered by a cosine bell."""
-    sides = [n // math.ceil(n / BLOCK) for n in plane.shape]
+    """The mean periodogram of blocks of an image that overlap by half, tapered by a cosine bell.
+
+    How many ordinates are independent, the squared taper says that all blocks together lay over the
+    image: as many as an image has pixels, were it even.
+    """
+    sides = [min(n, BLOCK) for n in plane.shape]
+    starts = [
+        torch.linspace(0, n - side, 1 + math.ceil(2 * (n - side) / side)).round().int().tolist()
+        for n, side in zip(plane.shape, sides, strict=True)
+    ]
     bells = [torch.hann_window(n + 2, periodic=False, dtype=torch.float64)[1:-1] for n in sides]
     bell = bells[0][:, None] * bells[1]
-    blocks = plane.unfold(0, sides[0], sides[0]).unfold(1, sides[1], sides[1]).flatten(0, 1)
-    mean = (bell * blocks).sum((1, 2), keepdim=True) / bell.sum()
-    power = torch.fft.rfft2(bell * (blocks - mean)).abs().square().mean(0) / bell.square().sum()
-    down = torch.fft.fftfreq(sides[0], dtype=torch.float64)
-    right = torch.fft.rfftfreq(sides[1], dtype=torch.float64)
-    f = torch.hypot(down[:, None], right)
+    power, cover = torch.zeros((), dtype=torch.float64), torch.zeros_like(plane)
+    for top in starts[0]:
+        for left in starts[1]:
+            place = slice(top, top + sides[0]), slice(left, left + sides[1])
+            block = plane[place]
+            block = bell * (block - (bell * block).sum() / bell.sum())
+            power = power + torch.fft.rfft2(block).abs().square()
+            cover[place] += bell.square()
+    power = power / cover.sum()
+    power = (power + power.roll(-1, 0).flip(0))[: sides[0] // 2 + 1] / 2  # up is as good as down
+    axes = [torch.arange(n // 2 + 1, dtype=torch.float64) / n for n in sides]
+    twins = [torch.where((f > 0) & (f < 0.5), 2.0, 1.0).double() for f in axes]
+    independent = cover.sum().square() / cover.square().sum()
+    count = twins[0][:, None] * twins[1] / 2 * independent / bell.numel()
+    f = torch.hypot(axes[0][:, None], axes[1])
     seen = f >= max(LOWEST, 3 / min(sides))
-    both = ((right > 0) & (right < 0.5)).expand_as(f)  # whose mirror images are not listed
-    # Neighbouring ordinates of a tapered image go together, so that fewer are independent.
-    alone = math.prod(float(b.square().sum() ** 2 / b.pow(4).sum()) / len(b) for b in bells)
-    count = torch.where(both, 1.0, 0.5).double() * len(blocks) * alone
-    return _Spectrum(power[seen], f[seen].log(), count[seen], (down, right), seen)
+    return _Spectrum(power[seen], f[seen].log(), count[seen], (axes[0], axes[1]), seen)
+
+
+def _fitted(at: _Spectrum, floor: float, widths: Sequence[float], free: tuple[int, ...]) -> _Model:
+    """The most likely model: the best of some widths, refined; `free` begins with the width."""
+    low = at.log_f < math.log(START)
+    scale = math.log(at.power[low].sum() / at.log_f[low].mul(-2).exp().sum())
+    model, tried = _Model(widths[0], scale, 2.0, math.log(floor)), []
+    for width in widths:
+        model = _scored(at, model._replace(width=width), free[1:])
+        tried.append(model)
+    best = min(tried, key=lambda m: at.likelihood(m.of(at)[0]))
+    return _scored(at, best, free)
 
 
 def _scored(at: _Spectrum, model: _Model, free: Sequence[int], steps: int = 30) -> _Model:
@@ -225,14 +244,15 @@ def _deviation(at: _Spectrum, model: _Model, free: Sequence[int]) -> float:
     return math.sqrt(max(float(inverse[0, 0]), 0.0))
 
 
-def _check_noise(at: _Spectrum, model: _Model, noise: float) -> None:
+def _check_noise(at: _Spectrum, model: _Model, told: float, widths: Sequence[float]) -> None:
     """ValueError if the spectrum has another floor than the noise told, by MISSTATED or more."""
-    free = (3, 0, 1, 2)
-    other = _scored(at, model, free)
+    high = at.log_f > at.log_f.max() - FINEST
+    free = (0, 1, 2, 3)
+    other = _fitted(at, float(at.power[high].mean()), widths, free)
     off = (other.floor - model.floor) / 2
-    sd = _deviation(at, other, free) / 2
+    sd = _deviation(at, other, (3, 0, 1, 2)) / 2
     if abs(off) > max(math.log(MISSTATED), 3 * sd):
         raise ValueError(
-            f"the noise is not {noise:.3g}, from which the width of a blur would be read wrongly: "
-            f"the spectrum of y says {noise * math.exp(off):.3g}; pass that, or none"
+            f"the noise is not {told:.3g}, from which the width of a blur would be read wrongly: "
+            f"the spectrum of y says {told * math.exp(off):.3g}; pass that, or none"
         )

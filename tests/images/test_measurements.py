@@ -73,6 +73,8 @@ def test_psfs_come_as_they_are_stored_frames_too(tmp_path, rng, kind, how):
     np.save(tmp_path / "one.npy", frames[0])
     np.save(tmp_path / "all.npy", frames)
     np.savez(tmp_path / "two.npz", a=frames, b=frames[1])
+    if kind == np.float32:
+        how = {key: value for key, value in how.items() if key != "predictor"}
     tifffile.imwrite(tmp_path / "all.tif", frames, photometric="minisblack", **how)
     tifffile.imwrite(tmp_path / "one.tif", frames[0], photometric="minisblack")
     for name, right in {
