@@ -12,7 +12,7 @@ from proxlab.operators import width_estimate
 from proxlab.operators.width_estimate import blur_width
 
 
-def field(width, noise, seed, side=192, slope=2.4):
+def field(width, noise, seed, side=160, slope=2.4):
     """A stationary Gaussian field of that model, cut out of one twice as large; [1, 1, side, side].
 
     The scale is that of photographs: a standard deviation of some 0.2.
@@ -33,18 +33,18 @@ def field(width, noise, seed, side=192, slope=2.4):
 
 @pytest.mark.parametrize("width", [0.8, 1.6, 3.0])
 def test_exact_fields_have_their_width_within_two_deviations(width):
-    y = torch.cat([field(width, 0.01, seed) for seed in range(12)])
+    y = torch.cat([field(width, 0.01, seed) for seed in range(8)])
     found = blur_width(y, 0.01)
     z = (found.width - width) / found.sd
-    assert found.width.dtype == found.sd.dtype == torch.float64 and found.width.shape == (12,)
-    assert (z.abs() < 2).sum() >= 10 and z.abs().max() < 3.5, z
+    assert found.width.dtype == found.sd.dtype == torch.float64 and found.width.shape == (8,)
+    assert (z.abs() < 2).sum() >= 6 and z.abs().max() < 3.5, z
     assert 0.5 < z.square().mean().sqrt() < 1.5
     assert (found.sd < 0.1 * width).all()
 
 
 def test_that_law_fails_where_blocks_are_taken_for_independent(monkeypatch):
     """Planted: every ordinate of every block counts, though blocks overlap and are tapered."""
-    y = torch.cat([field(1.6, 0.01, seed) for seed in range(12)])
+    y = torch.cat([field(1.6, 0.01, seed) for seed in range(8)])
     found = blur_width(y, 0.01)
     at = width_estimate._spectrum(y[0, 0])
     ordinates, blocks = 128**2 / 2, 4
