@@ -39,8 +39,9 @@ FINEST = 0.2
 """Part of the frequencies, as a logarithm from the highest down, where a floor is looked for."""
 SURE = 0.25
 """Deviation of the width, over the width, from which on it is not told."""
-MISSTATED = 2.0
-"""Factor by which the noise told may miss the floor of the spectrum."""
+MISSTATED, COLLAPSED = 1.5, 1.05
+"""Factor by which the noise told may miss the floor of the spectrum, and where no blur was found:
+noise that is told too low is taken for a sharp image."""
 
 
 class BlurWidth(NamedTuple):
@@ -67,7 +68,7 @@ def blur_width(y: Tensor, noise: float | PerImage | None = None) -> BlurWidth:
     On held-out photographs, noise .01, the error was some 5 to 9 % (docs/guides/restore.md). The
     deviation `sd` is that of noise and chance alone, for images whose spectrum is a power law.
     Raises TypeError or ValueError for what are no images of at least 32 x 32 pixels, for a noise
-    that is not positive or is not that of y by more than a factor of 2, and where no width can be
+    that is not positive or is not that of y by more than a factor of 1.5, and where no width can be
     told: no blur above 0.3 pixels, an image without contrast, noise that hides it. [Whittle53]
 
     >>> x = torch.rand(1, 1, 96, 96)
@@ -245,13 +246,14 @@ def _deviation(at: _Spectrum, model: _Model, free: Sequence[int]) -> float:
 
 
 def _check_noise(at: _Spectrum, model: _Model, told: float, widths: Sequence[float]) -> None:
-    """ValueError if the spectrum has another floor than the noise told, by MISSTATED or more."""
+    """ValueError if the spectrum has another floor than the noise told, by too much."""
     high = at.log_f > at.log_f.max() - FINEST
     free = (0, 1, 2, 3)
     other = _fitted(at, float(at.power[high].mean()), widths[::2], free)
     off = (other.floor - model.floor) / 2
     sd = _deviation(at, other, (3, 0, 1, 2)) / 2
-    if abs(off) > max(math.log(MISSTATED), 3 * sd):
+    most = MISSTATED if model.width >= WIDTHS[0] else COLLAPSED
+    if abs(off) > max(math.log(most), 3 * sd):
         raise ValueError(
             f"the noise is not {told:.3g}, from which the width of a blur would be read wrongly: "
             f"the spectrum of y says {told * math.exp(off):.3g}; pass that, or none"

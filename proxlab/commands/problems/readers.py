@@ -25,7 +25,6 @@ Size = tuple[int, int]
 
 def deblur(args: argparse.Namespace) -> Source:
     """A blurred image; with --boundary valid, it lacks the edges of what it is restored to."""
-
     found: list[str] = []
 
     def operator(size: Size, generator: torch.Generator) -> LinearPhysics:
