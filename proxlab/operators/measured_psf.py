@@ -95,10 +95,10 @@ def psf(array: np.ndarray | Tensor) -> MeasuredPsf:
 
     >>> kernel = proxlab.operators.gaussian_kernel(1.6)
     >>> found = proxlab.operators.psf(200 + 1000 * torch.nn.functional.pad(kernel, (4, 9, 6, 5)))
-    >>> found.kernel.shape, (found.kernel - kernel).abs().max() < 1e-3
-    (torch.Size([15, 15]), tensor(True))
-    >>> found.backgrounds, found.shifts
-    ((200.0,), ((-0.5..., 2.5...),))
+    >>> [n % 2 for n in found.kernel.shape], round(found.width, 2), round(found.backgrounds[0])
+    ([1, 1], 1.6, 200)
+    >>> [round(pixels, 2) for pixels in found.shifts[0]]
+    [-0.5, 2.5]
     """
     frames = real_tensor("PSF", array).to(torch.float64).cpu().numpy()
     frames = _stack(frames)

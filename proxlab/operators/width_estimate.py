@@ -49,8 +49,8 @@ class BlurWidth(NamedTuple):
 
     >>> op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.5), noise=0.01)
     >>> found = proxlab.blur_width(op(torch.rand(1, 1, 64, 64)), noise=0.01)
-    >>> found.width.round(decimals=1), found.sd < 0.1
-    (tensor([1.5000], dtype=torch.float64), tensor([True]))
+    >>> (found.width - 1.5).abs() < 0.2, found.sd < 0.1
+    (tensor([True]), tensor([True]))
     """
 
     width: PerImage
@@ -74,8 +74,8 @@ def blur_width(y: Tensor, noise: float | PerImage | None = None) -> BlurWidth:
     >>> x = torch.rand(1, 1, 96, 96)
     >>> op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(2.0), noise=0.01)
     >>> width, sd = proxlab.blur_width(op(x))
-    >>> width.round(decimals=1), sd < 0.2
-    (tensor([2.], dtype=torch.float64), tensor([True]))
+    >>> (width - 2).abs() < 0.3, sd < 0.2
+    (tensor([True]), tensor([True]))
     """
     y = check_finite(check_image(y)).detach()
     if min(y.shape[2:]) < LEAST_SIDE:
