@@ -90,8 +90,7 @@ def outlined(signal: np.ndarray, noise: float) -> Outline:
     """
     smooth = ndimage.gaussian_filter(signal, SMOOTHING)
     bright = smooth > max(BRIGHT * QUIETED * noise, FAINT * smooth.max())
-    parts, count = ndimage.label(_widened(bright, GAP), np.ones((3, 3)))
-    numbers = np.arange(1, count + 1)
+    parts, numbers = _parts(bright)
     light = np.asarray(ndimage.sum_labels(signal * bright, parts, numbers))
     most = int(light.argmax()) + 1
     middle = ndimage.center_of_mass(smooth * bright, parts, most)
@@ -145,8 +144,7 @@ def _background(frame: np.ndarray) -> tuple[float, float]:
 
 def _check_alone(name: str, signal: np.ndarray, bright: np.ndarray) -> None:
     """ValueError for several bright parts with gaps between them."""
-    parts, count = ndimage.label(_widened(bright, GAP), np.ones((3, 3)))
-    numbers = np.arange(1, count + 1)
+    parts, numbers = _parts(bright)
     light = np.asarray(ndimage.sum_labels(signal * bright, parts, numbers))
     first, *others = np.argsort(-light)
     others = [n for n in others if light[n] > SECOND * light[first]]
@@ -176,6 +174,13 @@ def _check_inside(name: str, signal: np.ndarray, noise: float) -> None:
             f"the spot of {name} reaches the rim ({', '.join(cut)}), and what lies behind it is "
             "not known; cut out more of the picture, with background around the spot"
         )
+
+
+def _parts(bright: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The bright pixels, widened to join pieces, numbered by part from 1 on; and the numbers."""
+    parts = np.zeros(bright.shape, np.int32)
+    ndimage.label(_widened(bright, GAP), np.ones((3, 3)), output=parts)
+    return parts, np.arange(1, parts.max() + 1)
 
 
 def _widened(places: np.ndarray, by: int) -> np.ndarray:
