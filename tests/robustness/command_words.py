@@ -52,7 +52,7 @@ SHARED = {
 BLUR = {
     "--blur-sigma": number("0.3"),
     "--kernel": mostly(("kernel.npy",), ("nan.npy", "photo.png", "none.npy")),
-    "--boundary": mostly(("circular", "valid", "reflect"), ("x",)),
+    "--boundary": mostly(("unknown", "circular", "valid", "reflect"), ("x",)),
 }
 HOLES = {
     "--missing": number("0.5"),

@@ -13,9 +13,10 @@ from deepinv.physics import LinearPhysics
 from proxlab import operators
 from proxlab.commands.problems import ct
 from proxlab.commands.problems.measurement import Measurement, Source
-from proxlab.commands.problems.options import AUTO
+from proxlab.commands.problems.options import AUTO, UNKNOWN
 from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
+from proxlab.operators.kernels import check_kernel_fits
 from proxlab.operators.noise_estimate import estimate_noise
 
 Size = tuple[int, int]
@@ -23,16 +24,22 @@ Size = tuple[int, int]
 
 
 def deblur(args: argparse.Namespace) -> Source:
-    """A blurred image; with --boundary valid, it lacks the edges of what it is restored to."""
+    """A blurred image; it lacks the edges of what it is restored to, or is said to have them."""
+    boundary = args.boundary or ("circular" if args.simulate else UNKNOWN)
+    edges = "valid" if boundary == UNKNOWN else boundary
 
     def operator(size: Size, generator: torch.Generator) -> LinearPhysics:
         if args.kernel:
             kernel = read_kernel(args.kernel)
         else:
             kernel = operators.gaussian_kernel(args.blur_sigma)
-        return operators.deblur(kernel, known_noise(args), args.boundary, normalize=args.normalize)
+        op = operators.deblur(kernel, known_noise(args), edges, normalize=args.normalize)
+        if boundary == UNKNOWN and isinstance(op, operators.PaddedBlur):
+            check_kernel_fits(op.filter, torch.empty(size))
+        return op
 
-    return pixels(args, operator, grows=args.boundary == "valid" and not args.simulate)
+    source = pixels(args, operator, grows=boundary == "valid" and not args.simulate)
+    return source._replace(measure=_inside(source.measure)) if boundary == UNKNOWN else source
 
 
 def inpaint(args: argparse.Namespace) -> Source:
@@ -72,6 +79,21 @@ def pixels(
         return Measurement(y, op, x, y if y.shape == x.shape else None, noise=noise)
 
     return Source(loaded, measure, grows)
+
+
+def _inside(
+    measure: Callable[[torch.Generator], Measurement],
+) -> Callable[[torch.Generator], Measurement]:
+    """`measure`, of whose images that part is kept which was measured."""
+
+    def cut(generator: torch.Generator) -> Measurement:
+        made = measure(generator)
+        assert isinstance(made.op, operators.PaddedBlur)
+        if made.clean is not None:
+            made = made._replace(clean=made.op.inside(made.clean), plain=made.y)
+        return made._replace(kept=made.op.inside)
+
+    return cut
 
 
 def known_noise(args: argparse.Namespace) -> float:

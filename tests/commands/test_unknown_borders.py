@@ -1,0 +1,103 @@
+"""Photographs on the command line: what lies beyond their edges is estimated and cut off."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import camera
+
+from proxlab import operators, restore
+from proxlab.commands.main import main
+from proxlab.images.metrics import psnr
+from proxlab.operators.blur import PaddedBlur
+
+FAST = "--noise 0.01 --prior lpn-gray-small --device cpu --steps 60"
+BLUR = f"deblur --blur-sigma 1.2 {FAST}"
+REACH = 5
+"""Pixels to each side of the kernel's centre."""
+SCENE = torch.from_numpy(camera()[90:150, 200:264] / 255).float()[None, None]
+
+
+@pytest.fixture
+def photo(tmp_path, monkeypatch):
+    """A blurred photograph y.npy, and the image behind its pixels."""
+    monkeypatch.chdir(tmp_path)
+    op = operators.deblur(operators.gaussian_kernel(1.2), 0.01, "valid")
+    y = op(SCENE, generator=torch.Generator().manual_seed(0))
+    np.save("y.npy", y[0, 0].numpy())
+    np.save("clean.npy", SCENE[0, 0].numpy())
+    return y, op.inside(SCENE)
+
+
+def run(words, capsys):
+    """Lines that were said, and the image that was written."""
+    assert main(f"restore {words} --out x.npy --overwrite".split()) == 0
+    return capsys.readouterr().out.splitlines(), torch.from_numpy(np.load("x.npy"))[None, None]
+
+
+def border(x, truth, width=8):
+    """PSNR of the outer pixels, and of the rest."""
+    error = (x - truth).square()[0, 0]
+    inner = error[width:-width, width:-width]
+    outer = (error.sum() - inner.sum()) / (error.numel() - inner.numel())
+    return float(-10 * outer.log10()), float(-10 * inner.mean().log10())
+
+
+def test_borders_are_unknown_unless_told(photo, capsys):
+    y, truth = photo
+    said, x = run(f"y.npy {BLUR}", capsys)
+    assert x.shape == truth.shape
+    line = next(line for line in said if "cut off" in line)
+    assert line.startswith(f"{REACH} rows and {REACH} columns beyond each edge")
+    op = operators.deblur(operators.gaussian_kernel(1.2), 0.01, "valid")
+    found = restore(y, op, "lpn-gray-small", steps=60).image
+    assert torch.allclose(op.inside(found), x, atol=1e-5)
+    told, same = run(f"y.npy {BLUR} --boundary unknown", capsys)
+    assert torch.equal(same, x) and line in told
+
+
+def test_they_ring_less_than_those_that_wrap_around(photo, capsys):
+    truth = photo[1]
+    unknown = border(run(f"y.npy {BLUR}", capsys)[1], truth)
+    said, x = run(f"y.npy {BLUR} --boundary circular", capsys)
+    circular = border(x, truth)
+    assert unknown[0] > circular[0] + 1 and unknown[1] > circular[1] - 0.05
+    assert not any("cut off" in line for line in said)
+
+
+def test_valid_keeps_what_unknown_cuts_off(photo, capsys):
+    _, cut = run(f"y.npy {BLUR}", capsys)
+    said, x = run(f"y.npy {BLUR} --boundary valid", capsys)
+    assert x.shape == SCENE.shape and not any("cut off" in line for line in said)
+    assert torch.equal(x[..., REACH:-REACH, REACH:-REACH], cut)
+
+
+def test_a_crop_off_by_one_is_seen(photo, capsys, monkeypatch):
+    truth = photo[1]
+    right = float(psnr(run(f"y.npy {BLUR}", capsys)[1], truth))
+    inside = PaddedBlur.inside
+    monkeypatch.setattr(PaddedBlur, "inside", lambda op, x: inside(op, x.roll(1, -1)))
+    assert float(psnr(run(f"y.npy {BLUR}", capsys)[1], truth)) < right - 1
+
+
+def test_simulated_images_wrap_around_unless_told(photo, capsys):
+    x = run(f"clean.npy {BLUR} --simulate", capsys)[1]
+    around = run(f"clean.npy {BLUR} --simulate --boundary circular", capsys)[1]
+    assert x.shape == SCENE.shape and torch.equal(x, around)
+    said, x = run(f"clean.npy {BLUR} --simulate --boundary unknown", capsys)
+    assert x.shape == photo[1].shape
+    line = next(line for line in said if line.startswith("PSNR"))
+    assert f"-> {float(psnr(x, photo[1])):.2f} dB" in line  # compared where it was measured
+    assert f"PSNR {float(psnr(photo[0], photo[1])):.2f} ->" in line
+
+
+def test_a_kernel_larger_than_the_photograph_is_refused(photo, capsys):
+    assert main(f"restore y.npy deblur --blur-sigma 9 {FAST}".split()) == 1
+    assert "73 x 73, larger than the image, 50 x 54" in capsys.readouterr().err
+
+
+def test_samples_of_a_posterior_have_the_size_of_the_photograph(photo, capsys):
+    words = "deblur --blur-sigma 1.2 --noise 0.01 --prior lpn-gray-small --samples 3 --steps 2"
+    assert main(f"posterior y.npy {words} --device cpu --out drawn".split()) == 0
+    assert "cut off" in capsys.readouterr().out
+    assert np.load("drawn/samples.npy").shape == (3, 1, *photo[0].shape[2:])
+    assert np.load("drawn/deviation.npy").shape == (1, *photo[0].shape[2:])
