@@ -9,7 +9,6 @@ import torch
 from proxlab.operators import deblur, gaussian_kernel
 from proxlab.operators.blur import PaddedBlur
 from proxlab.operators.contract import Accuracy
-from proxlab.operators.data_terms import valid
 from proxlab.operators.data_terms.circular import CircularData
 from proxlab.operators.data_terms.valid import ValidData
 from proxlab.operators.noise import Noise, Weights
@@ -76,8 +75,14 @@ def test_prox_is_the_dense_solution(name, weighted):
 
 
 def leaking(monkeypatch):
-    """A grid too small: the frame on the left blurs into what lies on the right."""
-    monkeypatch.setattr(valid, "_fast", lambda n: n - 1)
+    """The convolution wraps around: the frame on one side blurs into what lies on the other."""
+
+    def misfit(f, x):
+        spectrum = torch.fft.rfft2(KERNELS["one"], s=x.shape[2:])
+        blurred = torch.fft.irfft2(spectrum * torch.fft.rfft2(x), s=x.shape[2:])
+        return f.seen - f._weighted(blurred[..., :H, :W])
+
+    monkeypatch.setattr(ValidData, "_misfit", misfit)
 
 
 def shifted(monkeypatch):
@@ -139,7 +144,7 @@ def test_its_value_comes_with_a_prox_however_loose(weighted):
     p = problem("one", weighted, tol=0.1)
     x, value = p.f.prox_and_value(p.v, TAU)
     assert torch.allclose(value, p.f.value(x), rtol=1e-12)
-    assert (value / p.f.value(p.v) - 1).abs().min() > 1e-3
+    assert (value / p.f.value(p.v) - 1).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["one", "each image"])
@@ -169,14 +174,14 @@ def scene(side=48, dtype=torch.float32):
 def test_the_preconditioner_saves_steps_and_changes_nothing(monkeypatch):
     op, y = scene()
     v, counts, found = op.first_estimate(y), [], []
-    for threshold in (0.0, 1e9):
-        monkeypatch.setattr(valid, "PRECONDITIONED_FROM", threshold)
+    for near in (ValidData._inverse, lambda *_: None):
+        monkeypatch.setattr(ValidData, "_inverse", near)
         f = data_term(y, op, tol=1e-6)
         found.append(f.prox(v, 200 / float(f.weight)))
         counts.append(f.inner_steps)
         assert not f.stopped_short
     assert counts[0] < counts[1] / 2
-    assert relative(*found) < 1e-5
+    assert relative(*found) < 2e-6 * 201  # tol |v + s A^T y| each
 
 
 def test_a_warm_start_is_cheaper():
