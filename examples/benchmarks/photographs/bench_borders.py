@@ -91,7 +91,7 @@ def measured(x: Tensor, kernel: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def compared(photographs: Sequence[Tensor], name: str) -> dict[str, list[tuple]]:
-    """Rows of (circular, unknown, y, truth) by kernel, and a printed line for each kernel."""
+    """Rows of (circular, unknown, y, truth) by kernel; a line for each image and each kernel."""
     prior, found = proxlab.load(name), {}
     print(f"{'':22s} {'outer 16 pixels, dB':>30s} {'the others, dB':>29s}")
     print(f"{'':22s}" + 2 * f" {'circular':>9s} {'unknown':>8s} {'least gain':>11s}", end="")
@@ -100,9 +100,9 @@ def compared(photographs: Sequence[Tensor], name: str) -> dict[str, list[tuple]]
         rows = []
         for i, x in enumerate(photographs):
             y, truth = measured(x, kernel, i)
-            rows.append(
-                (*(ended(y, truth, kernel, b, prior) for b in ("circular", "valid")), y, truth)
-            )
+            both = (ended(y, truth, kernel, b, prior) for b in ("circular", "valid"))
+            rows.append((*both, y, truth))
+            line(f"  image {i}", [rows[-1][:2]])
         found[blur] = rows
         line(blur, [row[:2] for row in rows])
     return found
@@ -118,7 +118,7 @@ def line(blur: str, rows: list[tuple[Ended, Ended]]) -> None:
     times = sum(row[1].seconds for row in rows) / sum(row[0].seconds for row in rows)
     steps = "/".join(f"{mean(row[k].steps for row in rows):.0f}" for k in (0, 1))
     certified = "/".join(str(sum(row[k].certified for row in rows)) for k in (0, 1))
-    print(f" x {times:6.2f} {steps:>10s} {certified:>10s}")
+    print(f" x {times:6.2f} {steps:>10s} {certified:>10s}", flush=True)
 
 
 def draw(path: Path, row: tuple[Ended, Ended, Tensor, Tensor]) -> None:

@@ -25,7 +25,7 @@ KERNELS = {
     "each channel": image(1, C, 3, 3, seed=8) / 5,
 }
 WEIGHT = torch.tensor([4.0, 100.0, 2500.0], dtype=torch.float64)
-TAU = torch.tensor([0.002, 0.1, 3.0])
+TAU = torch.tensor([0.002, 0.1, 0.3])
 
 
 def problem(name, weighted, tol=1e-12, dtype=torch.float64, max_steps=500):
@@ -71,7 +71,7 @@ both = pytest.mark.parametrize("weighted", [False, True])
 @both
 def test_prox_is_the_dense_solution(name, weighted):
     assert (error(problem(name, weighted)) < 1e-12).all()
-    assert (error(problem(name, weighted), torch.tensor([0.0, 1e-6, 50.0])) < 1e-12).all()
+    assert (error(problem(name, weighted), torch.tensor([0.0, 1e-6, 0.05])) < 1e-12).all()
 
 
 def leaking(monkeypatch):
@@ -206,7 +206,7 @@ def test_stopping_short_is_said_once_and_counted():
     assert [m.images for m in p.f.stopped_short][1:] == [(1,)]
     single = problem("one", False, dtype=torch.float32)
     with pytest.warns(UserWarning, match="because of rounding in torch.float32"):
-        single.f.prox(single.v.float(), 50.0)
+        single.f.prox(single.v.float(), 0.3)
 
 
 def far_influence(make, y):
