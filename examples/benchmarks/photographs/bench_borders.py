@@ -1,7 +1,7 @@
 """Borders of blurred photographs: those that wrap around beside those that nobody knows.
 
     PROXLAB_DATA=... python examples/benchmarks/photographs/bench_borders.py
-        [--images 12] [--side 256] [--prior lpn-gray] [--figure borders.png]
+        [--images 12] [--side 256] [--prior lpn-gray] [--steps 400] [--figure borders.png]
     PROXLAB_DATA=... python examples/benchmarks/photographs/bench_borders.py --prox
 
 A photograph of Set12 is blurred, and of the result only that is kept into which nothing outside of
@@ -54,6 +54,14 @@ def motion(side: int) -> Tensor:
     return made / made.sum()
 
 
+class How(NamedTuple):
+    """What all restorations have in common."""
+
+    prior: object
+    steps: int
+    """At most."""
+
+
 class Ended(NamedTuple):
     """One restoration, cut to the size of the measurement."""
 
@@ -74,11 +82,11 @@ def split(x: Tensor, truth: Tensor) -> tuple[float, float]:
     return float(-10 * outer.log10()), float(-10 * inner.mean().log10())
 
 
-def ended(y: Tensor, truth: Tensor, kernel: Tensor, boundary, prior) -> Ended:
+def ended(y: Tensor, truth: Tensor, kernel: Tensor, boundary, how: How) -> Ended:
     """The restoration of y with that boundary."""
     op = proxlab.operators.deblur(kernel, NOISE, boundary)
     began = time.perf_counter()
-    result = proxlab.restore(y, op, prior)
+    result = proxlab.restore(y, op, how.prior, steps=how.steps)
     seconds = time.perf_counter() - began
     x = op.inside(result.image)
     return Ended(x, *split(x, truth), seconds, int(result.steps), result.certified[0])
@@ -90,9 +98,9 @@ def measured(x: Tensor, kernel: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     return op(x, generator=torch.Generator().manual_seed(seed)), op.inside(x)
 
 
-def compared(photographs: Sequence[Tensor], name: str) -> dict[str, list[tuple]]:
+def compared(photographs: Sequence[Tensor], how: How) -> dict[str, list[tuple]]:
     """Rows of (circular, unknown, y, truth) by kernel; a line for each image and each kernel."""
-    prior, found = proxlab.load(name), {}
+    found = {}
     print(f"{'':22s} {'outer 16 pixels, dB':>30s} {'the others, dB':>29s}")
     print(f"{'':22s}" + 2 * f" {'circular':>9s} {'unknown':>8s} {'least gain':>11s}", end="")
     print(f" {'time':>8s} {'steps':>10s} {'certified':>10s}")
@@ -100,7 +108,7 @@ def compared(photographs: Sequence[Tensor], name: str) -> dict[str, list[tuple]]
         rows = []
         for i, x in enumerate(photographs):
             y, truth = measured(x, kernel, i)
-            both = (ended(y, truth, kernel, b, prior) for b in ("circular", "valid"))
+            both = (ended(y, truth, kernel, b, how) for b in ("circular", "valid"))
             rows.append((*both, y, truth))
             line(f"  image {i}", [rows[-1][:2]])
         found[blur] = rows
@@ -209,6 +217,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[tuple]]:
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--side", type=int, default=256, help="of the photographs, at most")
     parser.add_argument("--prior", default="lpn-gray")
+    parser.add_argument("--steps", type=int, default=400, help="of a run, at most")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--prox", action="store_true", help="what one prox costs, and no more")
     args = parser.parse_args(argv)
@@ -218,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[tuple]]:
     if args.prox:
         proxes(photographs[0])
         return {}
-    found = compared(photographs, args.prior)
+    found = compared(photographs, How(proxlab.load(args.prior), args.steps))
     if args.figure:
         rows = [row for rows in found.values() for row in rows]
         draw(args.figure, max(rows, key=lambda row: row[1].border - row[0].border))
