@@ -9,7 +9,6 @@ from deepinv.physics import Inpainting
 
 from proxlab.commands.problems.measurement import Measurement, Source
 from proxlab.images import LoadedImage
-from proxlab.operators import PaddedBlur
 
 CAMERA_BITS = 14
 """Files of 16 bits whose values need no more are likely of a camera or scanner of so many."""
@@ -28,8 +27,6 @@ def remarks(args: argparse.Namespace, source: Source, measured: Measurement) -> 
     yield from measured.notes
     if isinstance(measured.op, Inpainting):
         yield from _seen(args, measured.op)
-    if isinstance(measured.op, PaddedBlur):
-        yield from _beyond(measured, measured.op)
 
 
 def _reading(args: argparse.Namespace, loaded: LoadedImage) -> Iterator[str]:
@@ -66,17 +63,4 @@ def _seen(args: argparse.Namespace, op: Inpainting) -> Iterator[str]:
         yield (
             f"in {args.mask} 0 is missing and the other value seen; where it is the reverse (as in "
             "OpenCV and scikit-image), invert it"
-        )
-
-
-def _beyond(measured: Measurement, op: PaddedBlur) -> Iterator[str]:
-    """A sentence on pixels that were estimated and cut off, as nobody had measured them."""
-    whole = op.first_estimate(measured.y)
-    rows, columns = (
-        (n - k) // 2 for n, k in zip(whole.shape[-2:], measured.kept(whole).shape[-2:], strict=True)
-    )
-    if rows or columns:
-        yield (
-            f"{rows} rows and {columns} columns beyond each edge had blurred into the image; they "
-            "were estimated with it and cut off (--boundary circular wraps around instead)"
         )

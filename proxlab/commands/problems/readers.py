@@ -91,7 +91,12 @@ def _inside(
         assert isinstance(made.op, operators.PaddedBlur)
         if made.clean is not None:
             made = made._replace(clean=made.op.inside(made.clean), plain=made.y)
-        return made._replace(kept=made.op.inside)
+        rows, columns = (n // 2 for n in made.op.filter.shape[-2:])
+        note = (
+            f"{rows} rows and {columns} columns beyond each edge had blurred into the image; they "
+            "were estimated with it and cut off (--boundary circular wraps around instead)"
+        )
+        return made._replace(kept=made.op.inside, notes=(*made.notes, note))
 
     return cut
 
