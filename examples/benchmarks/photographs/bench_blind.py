@@ -31,7 +31,7 @@ from proxlab.images.metrics import psnr
 
 WIDTH, NOISE = 1.6, 0.01
 BLIND = "--blur-sigma auto --noise auto"
-ESTIMATES = ("estimated", "width", "noise")
+ESTIMATES = ("estimated at", "width", "noise")
 """Words of the lines in which the command says what it estimated."""
 
 
@@ -69,7 +69,8 @@ def row(x: Tensor, seed: int, prior: str, blind: Sequence[str]) -> Row:
         best, _ = restored(path, (*told, "--prior", prior))
         found, lines = restored(path, (*blind, "--prior", prior))
     said = [line for line in lines if any(word in line for word in ESTIMATES)]
-    return Row(before, *(float(psnr(each, truth)) for each in (best, found)), "; ".join(said))
+    told_psnr, blind_psnr = (float(psnr(each, truth)) for each in (best, found))
+    return Row(before, told_psnr, blind_psnr, "; ".join(said))
 
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:

@@ -6,6 +6,7 @@ A problem is a row of `READERS` here and one of
 
 import argparse
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from deepinv.physics import LinearPhysics
@@ -91,9 +92,9 @@ def _inside(
         assert isinstance(made.op, operators.PaddedBlur)
         if made.clean is not None:
             made = made._replace(clean=made.op.inside(made.clean), plain=made.y)
-        rows, columns = (n // 2 for n in made.op.filter.shape[-2:])
+        h, w = cast(torch.Tensor, made.op.filter).shape[-2:]
         note = (
-            f"{rows} rows and {columns} columns beyond each edge had blurred into the image; they "
+            f"{h // 2} rows and {w // 2} columns beyond each edge had blurred into the image; they "
             "were estimated with it and cut off (--boundary circular wraps around instead)"
         )
         return made._replace(kept=made.op.inside, notes=(*made.notes, note))

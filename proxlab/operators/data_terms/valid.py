@@ -193,4 +193,4 @@ class ValidData:
 @lru_cache(maxsize=256)
 def _fast(n: int) -> int:
     """The least length from n on of which transforms are quick."""
-    return int(next_fast_len(n, real=True))
+    return next_fast_len(n, real=True) or n
