@@ -53,7 +53,7 @@ BLUR = {
     "--blur-sigma": number("0.3"),
     "--psf": mostly(("psf.npy",), ("nan.npy", "photo.png", "none.npy", "cut.png", "row.npy")),
     "--kernel": mostly(("kernel.npy",), ("nan.npy", "photo.png", "none.npy")),
-    "--boundary": mostly(("circular", "valid", "reflect"), ("x",)),
+    "--boundary": mostly(("unknown", "circular", "valid", "reflect"), ("x",)),
 }
 HOLES = {
     "--missing": number("0.5"),

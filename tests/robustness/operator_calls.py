@@ -20,7 +20,14 @@ def _deblur(draw):
     kernel = draw(arrays(np.ones((3, 3)) / 9, np.ones((1, 3)) / 3, np.eye(5) / 5))
     noise, x = draw(numbers(0.05)), draw(images(right=9))
     boundary, normalize = draw(words("circular", "valid", "reflect")), draw(st.booleans())
-    return lambda: operators.deblur(kernel, noise, boundary, normalize)(x)
+
+    def call():
+        op = operators.deblur(kernel, noise, boundary, normalize)
+        y = op(x)
+        assert op.inside(x).shape == y.shape
+        return y
+
+    return call
 
 
 @target("operators.inpaint", 16, "operators.MaskedPixels")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 DEFAULT_PRIOR = "lpn-gray"
 """The prior of problems that name no other."""
+UNKNOWN = "unknown"
+"""Word for pixels beyond the borders of a photograph, which blurred into it."""
 AUTO = "auto"
 """Word for a number that is to be estimated."""
 
@@ -51,7 +53,12 @@ def _deblur(restore: argparse.ArgumentParser) -> None:
         help="Gaussian blur of this width, pixels; auto: estimated from INPUT",
     )
     deblur.add_argument("--normalize", action="store_true", help="divide the kernel by its sum")
-    deblur.add_argument("--boundary", default="circular", choices=["circular", "reflect", "valid"])
+    deblur.add_argument(
+        "--boundary",
+        choices=[UNKNOWN, "circular", "reflect", "valid"],
+        help=f"beyond INPUT: {UNKNOWN}, so estimated and cut off (default), circular (default of "
+        "--simulate) or mirrored; valid: estimated and kept",
+    )
 
 
 def _deblur_lacks(args: argparse.Namespace) -> str:
