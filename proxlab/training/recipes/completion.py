@@ -21,7 +21,7 @@ from proxlab.training.loop import Task
 from proxlab.training.patches import NoisyPatches, Patches
 from proxlab.training.recipe import Prepared, Recipe
 from proxlab.training.recipes.denoising import JUDGED_PATCHES, matched
-from proxlab.training.recipes.split import middles, open_split
+from proxlab.training.split import middles, open_split
 
 SEEN_ERROR, MISSING_ERROR = 0.02, 0.006
 """Squared error of a seen pixel over sigma^1.2, and of a missing one, about (measured)."""

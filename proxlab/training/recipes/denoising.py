@@ -23,7 +23,7 @@ from proxlab.training.loop import Task
 from proxlab.training.losses import Loss, balanced_squared_error
 from proxlab.training.patches import CleanPatches, NoisyPatches, Patches
 from proxlab.training.recipe import Prepared
-from proxlab.training.recipes.split import middles, open_split
+from proxlab.training.split import middles, open_split
 from proxlab.training.stages import Stage
 
 S = TypeVar("S")

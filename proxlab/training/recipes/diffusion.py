@@ -4,7 +4,6 @@ A prox is learned by the l1 loss and then by proximal matching [Fang25], a score
 loss in as many steps, so that samplers are compared and not trainings.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,55 +25,21 @@ from proxlab.diffusion.sources import Crops, Source, Whole
 from proxlab.diffusion.start import images_for
 from proxlab.images.data_sets import find_data, load_cifar10, load_digits
 from proxlab.images.stored import find_tree, open_tree
-from proxlab.training.config import Run, check_counts
+from proxlab.training.config import Run
+from proxlab.training.diffusion_training import DiffusionTraining, of_size, size_words
 from proxlab.training.draws import Drawn, Pairs
 from proxlab.training.held_out import HeldOut, once
 from proxlab.training.loop import Task
 from proxlab.training.recipe import Prepared, Recipe, Sizing
-from proxlab.training.recipes.split import open_split
+from proxlab.training.split import open_split
 from proxlab.training.stages import Stage
 
 MOST_HELD_OUT_PAIRS = 1000
 CHUNK = 100
 """Pairs that the noise error is found of at once."""
-SIDES, FOLD, COARSEST = (8, 256), 2, 7
-"""Of images of any size: least and largest side; side of the squares of pixels that the network
-takes for one, and least side of its coarsest scale."""
-PIXELS = 128 * 32**2
-"""Pixels a step, of images of any size: those of `proxdm-color`."""
 ZETAS = (0.25, 0.125)
 """Widths of proximal matching, one a stage. A network of digits misses the noise by 0.15, root mean
 square: the 1 and 0.5 of [Fang25] would be the squared error there."""
-
-
-@dataclass(frozen=True)
-class DiffusionTraining:
-    """Length and pace of the training of a diffusion network."""
-
-    steps: int = 8_000
-    batch: int = 128
-    learning_rate: float = 1e-3
-    """Learning rate of Adam in the first stage; half of it in the second, a third in the third."""
-    ema: float = 0.999
-    """Decay of the exponential moving average of the weights, which is what is shipped."""
-    clip: float = 1.0
-    """Largest norm of a gradient, taken over all parameters; a longer one is shortened."""
-    candidates: tuple[int, ...] = (5, 10, 20, 50, 100)
-    """Numbers of sampling steps whose uniform grids a prox is trained for."""
-    few: tuple[int, ...] = (3, 5, 10, 20, 50)
-    """Numbers of restricted steps whose grids it is trained for beside them; () for none."""
-    seed: int = 0
-    checkpoint_every: int = 250
-    evaluate_every: int = 1000
-
-    def __post_init__(self):
-        check_counts(self)
-        if self.steps < 4:
-            raise ValueError(f"proximal matching needs at least 4 steps, got {self.steps}")
-        if not self.candidates or min(self.candidates) < 1:
-            raise ValueError(f"candidates are numbers of steps, at least 1, got {self.candidates}")
-        if self.few and min(self.few) < 1:
-            raise ValueError(f"few are numbers of steps, at least 1, got {self.few}")
 
 
 def proximal_stages(config: DiffusionTraining) -> list[Stage]:
@@ -174,9 +139,9 @@ def noise_error(model: DiffusionModel, drawn: Drawn) -> dict[str, float]:
     return _errors(torch.cat(estimates) - drawn[0])
 
 
-def missed(estimates: Tensor, noise: Tensor) -> dict[str, float]:
-    """The noise error of held-out pairs, for the log."""
-    return _errors(estimates - noise)
+def missed(estimates: Tensor, noise: Tensor) -> dict[str, dict]:
+    """The noise error of held-out pairs, for the log and the card."""
+    return {"held_out_noise_error": _errors(estimates - noise)}
 
 
 def _errors(error: Tensor) -> dict[str, float]:
@@ -200,38 +165,6 @@ def _crops(place: Path | None, start: DiffusionNetConfig, run: Run) -> Data:
     words = f"crops of {side} x {side} pixels of {split.in_words}"
     images, held_out = Crops(split.images, side), Crops(split.held_out, side)
     return Data(images, held_out, words, split.held_out_in_words)
-
-
-def of_size(side: int, colour: bool) -> tuple[DiffusionNetConfig, DiffusionTraining]:
-    """Network and training for images of that side, which one core can train.
-
-    At half the side, where the network begins, it has 32 feature maps, and 64 at each coarser scale
-    down to 7 pixels or a few more. A step has about as many pixels at every size, and so takes
-    about as long. Raises ValueError for a side that is not between 8 and 256 or that the scales do
-    not divide.
-    """
-    if not SIDES[0] <= side <= SIDES[1]:
-        raise ValueError(
-            f"a diffusion is trained at sides of {SIDES[0]} to {SIDES[1]} pixels, got {side}; "
-            "reduce larger images, and enlarge samples"
-        )
-    scales = max(1, int(math.log2(side / FOLD / COARSEST)) + 1)
-    unit = FOLD * 2 ** (scales - 1)
-    if side % unit:
-        near = sorted({side // unit * unit, (side // unit + 1) * unit})
-        raise ValueError(
-            f"a side of {side} pixels is not divided by {unit}, as {scales} scales need; take "
-            f"{' or '.join(map(str, near))}"
-        )
-    network = DiffusionNetConfig(
-        side=side, channels=3 if colour else 1, fold=FOLD, multipliers=(1, *[2] * (scales - 1))
-    )
-    return network, DiffusionTraining(batch=max(4, min(128, PIXELS // side**2)))
-
-
-def size_words(start: DiffusionNetConfig) -> str:
-    """The options of `proxlab train` that ask for such images."""
-    return f" --size {start.side}" + " --color" * (start.channels == 3)
 
 
 DIGITS = _whole(lambda part, root: load_digits(part, root).images, "MNIST")
