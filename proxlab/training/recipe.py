@@ -45,7 +45,8 @@ class Prepared(NamedTuple):
     """The held-out data in words, where they are not a part that every reader knows."""
 
 
-class Sizing(NamedTuple, Generic[S, C]):
+@dataclass(frozen=True)
+class Sizing(Generic[S, C]):
     """The way a recipe is made for images of another size: `proxlab train proxdm --size 64`."""
 
     sized: Callable[[int, bool], tuple[S, C]]

@@ -82,10 +82,8 @@ def _names(files: Sequence[ImageFile], place: Path) -> list[str]:
 
 def middles(images: Sequence[Tensor]) -> list[Tensor]:
     """The middles of some images, evenly spaced among them, that figures may be of in a minute."""
-    chosen = images[:: -(-len(images) // MOST_FIGURED)]
-    return [
-        x[..., (h := max(0, (x.shape[-2] - MIDDLE) // 2)) : h + MIDDLE, :][
-            ..., (w := max(0, (x.shape[-1] - MIDDLE) // 2)) : w + MIDDLE
-        ]
-        for x in chosen
-    ]
+    found = []
+    for x in images[:: -(-len(images) // MOST_FIGURED)]:
+        top, left = (max(0, (n - MIDDLE) // 2) for n in x.shape[-2:])
+        found.append(x[..., top : top + MIDDLE, left : left + MIDDLE])
+    return found
