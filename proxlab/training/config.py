@@ -100,8 +100,6 @@ class Run:
     minutes: float | None = None
     """Minutes that it takes in all, resumptions included, which its learning rate follows; None to
     take the steps of its configuration."""
-    pause: float = math.inf
-    """Minutes after which it stops unfinished, its state saved, to be resumed."""
     resume: bool = False
     """Whether to go on from the state in its folder, if there is one."""
     progress: bool = False
@@ -109,6 +107,8 @@ class Run:
     remarks: bool = False
     """Whether stderr is told what a user may not expect, such as images read as they are drawn."""
     device: str = "cpu"
+    pause: float = math.inf
+    """Minutes after which it stops unfinished, its state saved, to be resumed."""
 
     def __post_init__(self):
         if self.minutes is not None and not 0 < self.minutes < math.inf:

@@ -64,12 +64,13 @@ class Keeping:
         began = self.clock.now
         with self.average.in_place():
             found = judge(self.average.model, loss, self.held_out, index, done)
-            self.pace.judged(began, self.clock.now)
-            better = found.better(self.best)
-            if better and entered:
-                self.best = found
-            self.save(done)  # first, so that a run that is killed and resumed knows what is kept
-            if better:
+        self.pace.judged(began, self.clock.now)
+        better = found.better(self.best)
+        if better and entered:
+            self.best = found
+        self.save(done)  # first, so that a run that is killed and resumed knows what is kept
+        if better:
+            with self.average.in_place():
                 self.keep(found, self.clock.now)
         if self.held_out:
             self.note(done, found.told())
