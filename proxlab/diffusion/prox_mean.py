@@ -9,19 +9,18 @@ from torch import Tensor
 
 from proxlab.diffusion.models import ProxDM
 
-STEP = 0.01
-"""Length of the steps whose (t, lam) it is asked at: of 100 uniform hybrid ones."""
 BISECTIONS = 50
 
 
 class ProxMean:
     """E[x_0 | x_0 + sigma e] by the prox of a `ProxDM`, for images in [-1, 1].
 
-    Below the noise of the last step t = 0 and lam = sigma^2: the prox of -log p_0 itself.
+    It is asked at the (t, lam) of uniform hybrid steps, as many as the most that it is trained for.
+    Below the noise of the last of them t = 0 and lam = sigma^2: the prox of -log p_0 itself.
     """
 
     def __init__(self, model: ProxDM):
-        self.model = model
+        self.model, self.step = model, 1 / max(model.steps)
 
     @property
     def least(self) -> float:
@@ -37,7 +36,7 @@ class ProxMean:
             for _ in range(BISECTIONS):
                 t = (low + high) / 2
                 low, high = (t, high) if self._total(t) < sigma**2 else (low, t)
-            lam = schedule.integral(t, t + STEP)
+            lam = schedule.integral(t, t + self.step)
         root, noise = schedule.signal(t) ** 0.5, schedule.noise(t) + lam
         y = root * x
         return x + (self.model.prox(y, t, lam) - y) * (noise / lam / root)
@@ -45,4 +44,4 @@ class ProxMean:
     def _total(self, t: float) -> float:
         """Squared noise over signal where the prox is asked at t."""
         schedule = self.model.schedule
-        return (schedule.noise(t) + schedule.integral(t, t + STEP)) / schedule.signal(t)
+        return (schedule.noise(t) + schedule.integral(t, t + self.step)) / schedule.signal(t)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from proxlab.images.folders import hold_out, hold_out_part
+from proxlab.images.folders import HELD_OUT_EVERY, hold_out, hold_out_part
 from proxlab.images.shards import ImageFile
 from proxlab.images.stored import StoredImages, find_photographs
 from proxlab.training.config import Run
@@ -60,7 +60,7 @@ def open_split(
         images, held_out = hold_out(found)
         apart = f"{len(held_out)} of {len(found)} images"
         if len(held_out) <= NAMED:
-            apart = f"{', '.join(hold_out(names)[1])} ({apart})"
+            apart = f"{', '.join(names[::HELD_OUT_EVERY])} ({apart})"
         split = Split(images, held_out, f"{len(images)} images of {of}", apart, 0)
     if not isinstance(found, StoredImages):
         return split

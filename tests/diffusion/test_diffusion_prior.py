@@ -16,7 +16,7 @@ VARIANCE = 0.3
 class Gaussian:
     """The exact prox of -lam log p_t where images are normal around 0, in [-1, 1]."""
 
-    schedule, lambda_range = VP(), (1e-4, 100.0)
+    schedule, lambda_range, steps = VP(), (1e-4, 100.0), (10, 100)
 
     def prox(self, y, t, lam):
         spread = self.schedule.signal(t) * VARIANCE + self.schedule.noise(t)

@@ -44,7 +44,7 @@ def test_the_held_out_loss_is_the_mean_over_all_pairs():
     clean, noisy, sigma = held_out.pairs()
     assert held_out.pairs()[0] is clean
     found = judge(model, mean_loss, held_out, 0, 5)
-    right = float(mean_loss(model(noisy, sigma), clean, sigma))
+    right = float(mean_loss(model(noisy, sigma), clean, sigma).detach())
     assert found.loss == pytest.approx(right) and found.figures == {"n": 37} and found.step == 5
 
 
