@@ -28,7 +28,7 @@ ROOMS = {
         "solvers",
     ),
     "proxlab.calibration": ("proxlab.operators", "solvers"),
-    "proxlab.restoration": ("proxlab.operators", "solvers"),
+    "proxlab.restoration": ("proxlab.images", "proxlab.operators", "solvers"),
     "proxlab.priors": (
         "proxlab.foreign_weights",
         "proxlab.operators",
@@ -37,6 +37,7 @@ ROOMS = {
         "solvers",
     ),
     "proxlab.posteriors": (
+        "proxlab.images",
         "proxlab.operators",
         "proxlab.priors",
         "proxlab.restoration",
@@ -54,7 +55,15 @@ ROOMS = {
     ),
     "proxlab.named_priors": ("proxlab.checkpoints", "proxlab.priors"),
     "proxlab.tiled": ("proxlab.named_priors", "proxlab.priors"),
+    "proxlab.arrays": (
+        "proxlab.images",
+        "proxlab.operators",
+        "proxlab.restoration",
+        "solvers",
+    ),
     "proxlab.jobs": (
+        "proxlab.arrays",
+        "proxlab.images",
         "proxlab.named_priors",
         "proxlab.posteriors",
         "proxlab.priors",

@@ -105,9 +105,8 @@ def _drawn(drawing: Drawing, progress: bool) -> Posterior:
     """
     mine, count = processes.rank(), processes.count()
     parts, own = [], []
-    with progress_bar(
-        progress and mine == 0, len(drawing.starts[::count]) * len(drawing.levels)
-    ) as bar:
+    total = len(drawing.starts[::count]) * len(drawing.levels)
+    with progress_bar(progress and mine == 0, total, label="posterior") as bar:
         for k, first in enumerate(drawing.starts):
             part, owner = None, k % count
             if owner == mine:

@@ -3,8 +3,11 @@
 Started by torchrun it trains data-parallel: `torchrun --nproc-per-node 2 -m proxlab train RECIPE`.
 """
 
+import logging
 import math
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -35,13 +38,26 @@ def train_recipe(args: Namespace) -> None:
     )
     with processes.joined(training_device(args.device)) as place:
         talks = not args.quiet
-        run = Run(
-            args.minutes, args.resume, progress=talks and on_terminal(), remarks=talks, device=place
-        )
-        path = recipe(args.data, out, config=config, start=args.start, run=run)
+        run = Run(args.minutes, args.resume, progress=talks and on_terminal(), device=place)
+        with _heard() if talks else nullcontext():
+            path = recipe(args.data, out, config=config, start=args.start, run=run)
         first = processes.rank() == 0
     if first and not args.quiet:
         print(path)
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Let stderr have what training logs, of what a user may not expect."""
+    logger, handler = logging.getLogger("proxlab.training"), logging.StreamHandler()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _recipe(name: str) -> Recipe:

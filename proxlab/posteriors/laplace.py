@@ -58,7 +58,7 @@ def laplace_spread(
         raise ValueError(f"{prior.name} has no Laplace spread: {NO_MEAN}")
     if probes < 2:
         raise ValueError(f"a standard error takes at least 2 probes, got {probes}; take {PROBES}")
-    x, sigma = result.image.detach(), result.sigma.to(result.image)
+    x, sigma = result.pixels.detach(), result.sigma.to(result.pixels)
     weight = prior.capabilities.default_weight if weight is None else weight
     counted = isinstance(op.noise_model, PhotonCounts)  # of which each entry has its own
     noise = None if counted else result.premises.noise.to(x)

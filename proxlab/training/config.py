@@ -104,8 +104,6 @@ class Run:
     """Whether to go on from the state in its folder, if there is one."""
     progress: bool = False
     """Whether to show a bar on stderr."""
-    remarks: bool = False
-    """Whether stderr is told what a user may not expect, such as images read as they are drawn."""
     device: str = "cpu"
     pause: float = math.inf
     """Minutes after which it stops unfinished, its state saved, to be resumed."""

@@ -6,8 +6,8 @@
 What recipes of a family share is their `prepare`; what all share is here.
 """
 
+import logging
 import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from proxlab.training.config import DEFAULT_RUN, Loop, Run
 from proxlab.training.held_out import Judged
 from proxlab.training.loop import Task, Trained, check_unbegun, train
 
+LOG = logging.getLogger(__name__)
 S = TypeVar("S")
 """Type of what a recipe starts from."""
 C = TypeVar("C", bound=Loop)
@@ -98,8 +99,8 @@ class Recipe(Generic[S, C]):
         check_unmade(out, self.name, run.resume)
         prepared = self.prepare(start, config, data, run)
         check_unbegun(out, run.resume)
-        if run.remarks and prepared.held_out and processes.rank() == 0:
-            print(f"held out to judge by: {prepared.held_out}", file=sys.stderr)
+        if prepared.held_out and processes.rank() == 0:
+            LOG.info("held out to judge by: %s", prepared.held_out)
         options = self._options(start, config, data, run)
         made = out / f"{self.name}.safetensors"
 

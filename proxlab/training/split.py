@@ -1,6 +1,6 @@
 """A folder of images, divided: those that are trained on and those that are held out, and said."""
 
-import sys
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from proxlab.images.stored import StoredImages, find_photographs
 from proxlab.training.config import Run
 from proxlab.training.draws import spare_threads
 
+LOG = logging.getLogger(__name__)
 NAMED = 5
 """Held-out images that are named; of more only the number is said."""
 MOST_FIGURED, MIDDLE = 50, 512
@@ -44,7 +45,7 @@ def open_split(
 
     side: of the patches that are cut; files: finds the files that `load` reads, in its order.
     Images that stay on disk are decoded ahead where a GPU trains; elsewhere training has the cores
-    already. With `run.remarks` stderr is told of them. Raises as `load` and `hold_out_part`.
+    already. The logger is told of them. Raises as `load` and `hold_out_part`.
     """
     place = Path(data)
     found = load(place)
@@ -64,12 +65,13 @@ def open_split(
         split = Split(images, held_out, f"{len(images)} images of {of}", apart, 0)
     if not isinstance(found, StoredImages):
         return split
-    if run.remarks:
-        print(
-            f"{len(found)} images are {found.nbytes / 2**30:.3g} GiB decoded: they are read as "
-            f"they are drawn, and the last {found.cache.most / 2**30:.3g} GiB kept",
-            file=sys.stderr,
-        )
+    LOG.info(
+        "%d images are %.3g GiB decoded: they are read as they are drawn, and the last %.3g GiB "
+        "kept",
+        len(found),
+        found.nbytes / 2**30,
+        found.cache.most / 2**30,
+    )
     on_gpu = torch.device(run.device).type == "cuda"
     return split._replace(ahead=spare_threads() if on_gpu else 0)
 

@@ -51,6 +51,7 @@ SHARED = {
 }
 BLUR = {
     "--blur-sigma": number("0.3"),
+    "--psf": mostly(("psf.npy",), ("nan.npy", "photo.png", "none.npy", "cut.png", "row.npy")),
     "--kernel": mostly(("kernel.npy",), ("nan.npy", "photo.png", "none.npy")),
     "--boundary": mostly(("circular", "valid", "reflect"), ("x",)),
 }
@@ -78,8 +79,9 @@ def options(draw: st.DrawFn, table: dict[str, st.SearchStrategy[str]], most: int
 def restorations(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab restore`."""
     problem = draw(st.sampled_from(["deblur", "inpaint", "ct"]))
+    blur = draw(mostly(("--blur-sigma",), ("--psf",)))
     needed = {
-        "deblur": ["--blur-sigma", draw(BLUR["--blur-sigma"])],
+        "deblur": [blur, draw(BLUR[blur])],
         "inpaint": ["--missing", draw(HOLES["--missing"])],
         "ct": ["--angles", draw(SCAN["--angles"]), "--size", draw(SCAN["--size"])],
     }[problem]

@@ -12,6 +12,7 @@ from deepinv.physics import LinearPhysics
 
 from proxlab import operators
 from proxlab.commands.problems import ct
+from proxlab.commands.problems.measured_blur import measured_kernel
 from proxlab.commands.problems.measurement import Measurement, Source
 from proxlab.commands.problems.options import AUTO
 from proxlab.images import read_image
@@ -24,15 +25,21 @@ Size = tuple[int, int]
 
 def deblur(args: argparse.Namespace) -> Source:
     """A blurred image; with --boundary valid, it lacks the edges of what it is restored to."""
+    found: list[str] = []
 
     def operator(size: Size, generator: torch.Generator) -> LinearPhysics:
         if args.kernel:
             kernel = read_kernel(args.kernel)
+        elif args.psf or args.blur_sigma == AUTO:
+            assert source.image is not None
+            kernel, said = measured_kernel(args, source.image.pixels)
+            found.append(said)
         else:
             kernel = operators.gaussian_kernel(args.blur_sigma)
         return operators.deblur(kernel, known_noise(args), args.boundary, normalize=args.normalize)
 
-    return pixels(args, operator, grows=args.boundary == "valid" and not args.simulate)
+    source = pixels(args, operator, grows=args.boundary == "valid" and not args.simulate)
+    return source._replace(measure=lambda g: source.measure(g)._replace(notes=tuple(found)))
 
 
 def inpaint(args: argparse.Namespace) -> Source:
