@@ -129,10 +129,16 @@ def samplings(draw: st.DrawFn) -> list[str]:
 @st.composite
 def trainings(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab train`, of runs that are over at once."""
-    recipe = draw(mostly(("lpn-gray", "dncnn-gray"), ("x", "tv", "")))
+    recipe = draw(mostly(("lpn-gray", "dncnn-gray", "proxdm"), ("x", "tv", "")))
     words = ["train", recipe, "--data", draw(mostly(("photos",), ("empty", "file", "none"), 4))]
-    words += ["--steps", draw(mostly(("2",), ("0", "-1", "x"))), "--batch", draw(number("1"))]
-    words += ["--minutes", draw(mostly(("0",), ("-1", "nan", "x"), 3))]
+    steps = ["--steps", draw(mostly(("4",), ("0", "-1", "x")))]
+    minutes = ["--minutes", draw(mostly(("1e-9",), ("0", "-1", "nan", "inf", "x"), 3))]
+    words += [*draw(st.sampled_from([steps, minutes])), "--batch", draw(number("1"))]
+    if draw(st.sampled_from(range(10))) == 0:  # which usage does not allow
+        words += [*steps, *minutes]
+    if (recipe == "proxdm") != (draw(st.sampled_from(range(10))) == 0):
+        words += ["--size", draw(mostly(("8", "12"), ("0", "-1", "14", "30", "512", "x")))]
+        words += ["--color"] if draw(st.booleans()) else []
     start = ["--start", "tv"] if draw(st.sampled_from(range(5))) == 0 else []
     resume = ["--resume"] if draw(st.booleans()) else []
     return [*words, "--out", draw(mostly(("run",), ("file", "photos", ""))), *resume, *start]
