@@ -1,4 +1,5 @@
-"""Measurement operators, blur, missing pixels and CT, as deepinv physics built from plain arrays.
+"""Measurement operators as deepinv physics built from plain arrays: blur, missing pixels, images
+that are small or merely noisy, CT.
 
 `y = op(x)` adds the noise, `op.A(x)` does not. Images are float32 or float64 [B, C, H, W] of any
 size that the operator fits; device and dtype follow the image. A blur is a true convolution,
@@ -9,10 +10,12 @@ The room may import `images` (sinogram files) and `solvers`. One operator is one
 
 from proxlab.operators.arguments import check_finite, check_image
 from proxlab.operators.blur import CircularBlur, PaddedBlur, deblur
+from proxlab.operators.denoising import Unchanged, denoise
 from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inpaint, random_mask
 from proxlab.operators.kernels import gaussian_kernel
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
 from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.operators.superres import SubsampledBlur, superres
 from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
 
@@ -23,15 +26,19 @@ __all__ = [
     "Noise",
     "PaddedBlur",
     "PhotonCounts",
+    "SubsampledBlur",
+    "Unchanged",
     "box_mask",
     "boxes_mask",
     "check_finite",
     "check_image",
     "ct",
     "deblur",
+    "denoise",
     "estimate_noise",
     "gaussian_kernel",
     "inpaint",
     "noise_level",
     "random_mask",
+    "superres",
 ]
