@@ -61,7 +61,7 @@ def test_the_share_of_seen_pixels_is_said_and_an_inverted_mask_guessed(tmp_path,
     mask = operators.random_mask(LEVELS.shape, holes, torch.Generator().manual_seed(0))
     op = operators.inpaint(mask, 0.01)
     lines = said(path, "inpaint", tmp_path / "m.png", op)
-    assert f"{100 * (1 - holes):.1f} % of the pixels are seen" in lines[0]
+    assert f"{100 * (1 - holes):.1f} % of the pixels" in lines[0]
     assert len(lines) == 1 + hint and ("invert it" in lines[-1]) == hint
     assert len(said(path, "inpaint", None, op)) == 1  # nobody gave a mask that may be inverted
 

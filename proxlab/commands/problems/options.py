@@ -10,8 +10,12 @@ from pathlib import Path
 
 DEFAULT_PRIOR = "lpn-gray"
 """The prior of problems that name no other."""
+COLOR_PRIOR = "lpn-color"
+"""The prior of colour images where none is told."""
 AUTO = "auto"
 """Word for a number that is to be estimated."""
+SEEN, MISSING = "seen", "missing"
+"""Words for what pixels are where a mask is not 0."""
 
 
 @dataclass(frozen=True)
@@ -25,20 +29,34 @@ class ProblemOptions:
     """Says what the problem needs and was not told; empty if nothing."""
     prior: str = DEFAULT_PRIOR
     """Name of the prior where none is told."""
+    shared: tuple[Callable[[argparse.ArgumentParser], None], ...] = ()
+    """Add the options that other problems have too, which are not to be added twice."""
 
     def defaults(self) -> dict[str, object]:
         """Its options, as attributes of the parsed arguments, and what they are when not told."""
         alone = argparse.ArgumentParser(add_help=False)
-        self.add(alone)
+        for add in (*self.shared, self.add):
+            add(alone)
         return vars(alone.parse_args([]))
+
+
+def add_problem_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of all problems, each once."""
+    rows = PROBLEM_OPTIONS.values()
+    for add in dict.fromkeys(add for row in rows for add in (*row.shared, row.add)):
+        add(parser)
+
+
+def _kernel(restore: argparse.ArgumentParser) -> None:
+    blur = restore.add_argument_group("deblur, superres")
+    kernel = blur.add_mutually_exclusive_group()
+    kernel.add_argument("--kernel", help="file with the blur kernel (npy, npz[:name], png, txt)")
+    kernel.add_argument("--blur-sigma", type=float, help="Gaussian blur of this width, pixels")
+    blur.add_argument("--normalize", action="store_true", help="divide the kernel by its sum")
 
 
 def _deblur(restore: argparse.ArgumentParser) -> None:
     deblur = restore.add_argument_group("deblur")
-    kernel = deblur.add_mutually_exclusive_group()
-    kernel.add_argument("--kernel", help="file with the blur kernel (npy, npz[:name], png, txt)")
-    kernel.add_argument("--blur-sigma", type=float, help="Gaussian blur of this width, pixels")
-    deblur.add_argument("--normalize", action="store_true", help="divide the kernel by its sum")
     deblur.add_argument("--boundary", default="circular", choices=["circular", "reflect", "valid"])
 
 
@@ -48,18 +66,55 @@ def _deblur_lacks(args: argparse.Namespace) -> str:
     return "" if args.noise is not None else "deblur needs --noise"
 
 
+def _superres(restore: argparse.ArgumentParser) -> None:
+    superres = restore.add_argument_group(
+        "superres",
+        "INPUT is the small image, or with --simulate the large one. A small pixel is the mean of a "
+        "block, unless --kernel or --blur-sigma, in pixels of the large image, says otherwise.",
+    )
+    superres.add_argument("--factor", type=int, choices=[2, 3, 4], help="times as high and wide")
+    superres.add_argument(
+        "--offset",
+        type=float,
+        help="row and column of a block where the kernel's centre lies (default: its middle; 0 for "
+        "every so-manieth pixel from the first on)",
+    )
+
+
+def _superres_lacks(args: argparse.Namespace) -> str:
+    if args.factor is None:
+        return "superres needs --factor"
+    return "" if args.noise is not None else "superres needs --noise"
+
+
+def _denoise(restore: argparse.ArgumentParser) -> None:
+    """None of its own."""
+
+
+def _denoise_lacks(args: argparse.Namespace) -> str:
+    return "" if args.noise is not None else "denoise needs --noise"
+
+
 def _inpaint(restore: argparse.ArgumentParser) -> None:
     inpaint = restore.add_argument_group("inpaint")
     holes = inpaint.add_mutually_exclusive_group()
-    holes.add_argument("--mask", help="image or npy, nonzero = seen")
+    holes.add_argument("--mask", help="image or npy of 0 and one other value, by default seen")
     holes.add_argument("--missing", type=float, help="fraction of pixels missing at random")
     holes.add_argument("--box", help="missing rectangle Y,X,H,W")
+    inpaint.add_argument(
+        "--mask-is",
+        default=SEEN,
+        choices=[SEEN, MISSING],
+        help="what pixels are where --mask is not 0 (default: seen; missing: as OpenCV has it)",
+    )
     inpaint.add_argument("--start", help="completion to start from, name or file")
 
 
 def _inpaint_lacks(args: argparse.Namespace) -> str:
     if not args.mask and args.missing is None and not args.box:
         return "inpaint needs --mask, --missing or --box"
+    if args.mask_is != SEEN and not args.mask:
+        return "--mask-is says how --mask is meant, and there is no --mask"
     return "" if args.noise is not None else "inpaint needs --noise"
 
 
@@ -113,8 +168,10 @@ def _ct_lacks(args: argparse.Namespace) -> str:
 
 
 PROBLEM_OPTIONS = {
-    "deblur": ProblemOptions(_deblur, _deblur_lacks),
+    "deblur": ProblemOptions(_deblur, _deblur_lacks, shared=(_kernel,)),
     "inpaint": ProblemOptions(_inpaint, _inpaint_lacks),
+    "superres": ProblemOptions(_superres, _superres_lacks, shared=(_kernel,)),
+    "denoise": ProblemOptions(_denoise, _denoise_lacks),
     "ct": ProblemOptions(_ct, _ct_lacks, prior="lpn-ct"),
 }
 """The problems of `proxlab restore` by the name that the command line knows."""
