@@ -69,7 +69,7 @@ def _deblur_lacks(args: argparse.Namespace) -> str:
 def _superres(restore: argparse.ArgumentParser) -> None:
     superres = restore.add_argument_group(
         "superres",
-        "INPUT is the small image, or with --simulate the large one. A small pixel is the mean of a "
+        "INPUT is the small image, with --simulate the large one. A small pixel is the mean of a "
         "block, unless --kernel or --blur-sigma, in pixels of the large image, says otherwise.",
     )
     superres.add_argument("--factor", type=int, choices=[2, 3, 4], help="times as high and wide")
