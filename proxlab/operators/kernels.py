@@ -11,6 +11,8 @@ from proxlab.operators.arguments import real, real_tensor, said
 SUM_TOLERANCE = 1e-3
 """Largest distance of a kernel's sum from 1. One that is to be normalised has to sum to more than
 this share of its absolute values."""
+SYMMETRY = 1e-6
+"""Largest difference to its mirror image, over its largest entry, of a kernel that counts as one."""
 
 
 def gaussian_kernel(sigma: float, even: bool = False) -> Tensor:
@@ -78,3 +80,28 @@ def check_kernel_fits(kernel: Tensor, x: Tensor) -> None:
         raise ValueError(
             f"the kernel is {h} x {w}, larger than the image, {height} x {width}; crop the kernel"
         )
+
+
+def is_mirrored(kernel: Tensor) -> bool:
+    """Whether the kernel [h, w] is its own mirror image, up to down and left to right."""
+    away = torch.stack([kernel - kernel.flip(dim) for dim in (0, 1)]).abs().max()
+    return bool(away <= SYMMETRY * kernel.abs().max())
+
+
+def lengths_to_centre(kernel: Tensor, factor: int, offset: float) -> list[int]:
+    """Pixels from the first of a block to that on which the last row, and column, of kernel lies.
+
+    Its centre, at (n - 1) / 2, lies on row and column `offset` of the block of factor x factor
+    pixels. Raises ValueError for a kernel whose pixels would lie between those of the image.
+    """
+    lengths = [offset + (n - 1) / 2 for n in kernel.shape]
+    if all(length == round(length) for length in lengths):
+        return [round(length) for length in lengths]
+    (h, w), middle = kernel.shape, offset == (factor - 1) / 2
+    where = f"the middle of a block of {factor} x {factor}" if middle else f"offset {offset:g}"
+    sides = "odd" if offset == round(offset) else "even"
+    more = "; or offset=0, which keeps the first pixel of each block" if sides == "even" else ""
+    raise ValueError(
+        f"a kernel of {h} x {w} has its centre between pixels on {where}; make its sides {sides}, "
+        f"as gaussian_kernel(sigma, even={sides == 'even'}) has them{more}"
+    )

@@ -17,12 +17,21 @@ from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.circular import CircularData
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.mask import MaskData
+from proxlab.operators.data_terms.mirrored import MirroredData
 from proxlab.operators.data_terms.subsampled import SubsampledData
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
 from solvers.protocols import Image, PerImage
 
-__all__ = ["CircularData", "LinearData", "MaskData", "SubsampledData", "data_term", "start"]
+__all__ = [
+    "CircularData",
+    "LinearData",
+    "MaskData",
+    "MirroredData",
+    "SubsampledData",
+    "data_term",
+    "start",
+]
 
 
 def data_term(

@@ -35,7 +35,7 @@ def run(words):
     [
         ("--factor 2", 2),
         ("--factor 3 --blur-sigma 0.8", 3),
-        ("--factor 4 --blur-sigma 1.2", 4),
+        ("--factor 4 --blur-sigma 1.2 --boundary reflect", 4),
         ("--factor 2 --kernel odd.npy --offset 0", 2),
         ("--factor 2 --blur-sigma 0.8 --offset 1", 2),
     ],
@@ -90,7 +90,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(here, words, sentence, capsys):
         ("superres --noise 0.1", "superres needs --factor"),
         ("superres --factor 5 --noise 0.1", "invalid choice"),
         ("superres --factor 2", "superres needs --noise"),
-        ("superres --factor 2 --noise 0.1 --boundary valid", "--boundary is for deblur, not for s"),
+        ("superres --factor 2 --noise 0.1 --boundary valid", "valid is for deblur"),
         ("denoise", "denoise needs --noise"),
         ("denoise --noise 0.1 --factor 2", "--factor is for superres, not for denoise"),
         ("denoise --noise 0.1 --kernel k.npy", "--kernel is for deblur and superres, not for de"),

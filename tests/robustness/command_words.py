@@ -64,6 +64,7 @@ LARGER = {
     "--blur-sigma": number("0.3"),
     "--kernel": mostly(("kernel.npy",), ("nan.npy", "photo.png", "none.npy")),
     "--offset": number("0", "0.5"),
+    "--boundary": BLUR["--boundary"],
 }
 SCAN = {
     "--angles": number("4"),

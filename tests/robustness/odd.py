@@ -120,7 +120,9 @@ def pairs(draw: st.DrawFn, sizes: Sequence[tuple[int, int]] = SIZES) -> tuple[Te
 @st.composite
 def measured(draw: st.DrawFn):
     """An operator and an image of its size, most often in its order."""
-    kind = draw(st.sampled_from(["deblur", "valid", "reflect", "inpaint", "ct", "superres", "denoise"]))
+    kind = draw(
+        st.sampled_from(["deblur", "valid", "reflect", "inpaint", "ct", "superres", "denoise"])
+    )
     noise = draw(st.sampled_from([0.05, 0.01, 0.0]))
     x = draw(images())
     if x.ndim == 4 and 0 not in x.shape and draw(st.sampled_from(range(10))):

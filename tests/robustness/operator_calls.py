@@ -37,9 +37,10 @@ def _superres(draw):
     kernel = draw(st.one_of(st.none(), arrays(np.ones((2, 2)) / 4, np.ones((3, 3)) / 9)))
     factor, noise, x = draw(counts(2, 3)), draw(numbers(0.05)), draw(images(right=9))
     offset, normalize = draw(st.one_of(st.none(), numbers(0.0, 0.5))), draw(st.booleans())
+    boundary = draw(words("circular", "reflect"))
 
     def call():
-        op = operators.superres(factor, kernel, noise, offset, normalize)
+        op = operators.superres(factor, kernel, noise, offset, boundary, normalize)
         y = op(x)
         keeps(x, op.first_estimate(y))
         return keeps(x, op.A_adjoint(y))

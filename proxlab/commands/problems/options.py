@@ -30,7 +30,7 @@ class ProblemOptions:
     prior: str = DEFAULT_PRIOR
     """Name of the prior where none is told."""
     shared: tuple[Callable[[argparse.ArgumentParser], None], ...] = ()
-    """Add the options that other problems have too, which are not to be added twice."""
+    """Add the options that it has in common with a problem above."""
 
     def defaults(self) -> dict[str, object]:
         """Its options, as attributes of the parsed arguments, and what they are when not told."""
@@ -47,17 +47,13 @@ def add_problem_options(parser: argparse.ArgumentParser) -> None:
         add(parser)
 
 
-def _kernel(restore: argparse.ArgumentParser) -> None:
+def _kernel_options(restore: argparse.ArgumentParser) -> None:
     blur = restore.add_argument_group("deblur, superres")
     kernel = blur.add_mutually_exclusive_group()
     kernel.add_argument("--kernel", help="file with the blur kernel (npy, npz[:name], png, txt)")
     kernel.add_argument("--blur-sigma", type=float, help="Gaussian blur of this width, pixels")
     blur.add_argument("--normalize", action="store_true", help="divide the kernel by its sum")
-
-
-def _deblur(restore: argparse.ArgumentParser) -> None:
-    deblur = restore.add_argument_group("deblur")
-    deblur.add_argument("--boundary", default="circular", choices=["circular", "reflect", "valid"])
+    blur.add_argument("--boundary", default="circular", choices=["circular", "reflect", "valid"])
 
 
 def _deblur_lacks(args: argparse.Namespace) -> str:
@@ -84,11 +80,9 @@ def _superres(restore: argparse.ArgumentParser) -> None:
 def _superres_lacks(args: argparse.Namespace) -> str:
     if args.factor is None:
         return "superres needs --factor"
+    if args.boundary == "valid":
+        return "superres has --boundary circular or reflect; valid is for deblur"
     return "" if args.noise is not None else "superres needs --noise"
-
-
-def _denoise(restore: argparse.ArgumentParser) -> None:
-    """None of its own."""
 
 
 def _denoise_lacks(args: argparse.Namespace) -> str:
@@ -168,10 +162,10 @@ def _ct_lacks(args: argparse.Namespace) -> str:
 
 
 PROBLEM_OPTIONS = {
-    "deblur": ProblemOptions(_deblur, _deblur_lacks, shared=(_kernel,)),
+    "deblur": ProblemOptions(_kernel_options, _deblur_lacks),
     "inpaint": ProblemOptions(_inpaint, _inpaint_lacks),
-    "superres": ProblemOptions(_superres, _superres_lacks, shared=(_kernel,)),
-    "denoise": ProblemOptions(_denoise, _denoise_lacks),
+    "superres": ProblemOptions(_superres, _superres_lacks, shared=(_kernel_options,)),
+    "denoise": ProblemOptions(lambda restore: None, _denoise_lacks),
     "ct": ProblemOptions(_ct, _ct_lacks, prior="lpn-ct"),
 }
 """The problems of `proxlab restore` by the name that the command line knows."""

@@ -61,8 +61,9 @@ def superres(args: argparse.Namespace) -> Source:
         elif args.blur_sigma is not None:
             whole = args.factor % 2 == 1 if offset is None else offset == round(offset)
             kernel = operators.gaussian_kernel(args.blur_sigma, even=not whole)
-        noise = known_noise(args)
-        return operators.superres(args.factor, kernel, noise, offset, args.normalize)
+        return operators.superres(
+            args.factor, kernel, known_noise(args), offset, args.boundary, args.normalize
+        )
 
     def measure(generator: torch.Generator) -> Measurement:
         made = source.measure(generator)

@@ -10,6 +10,7 @@ from proxlab.operators.contract import Accuracy, Operator
 from proxlab.operators.cubic import cubic
 from proxlab.operators.data_term_checks import check_data_term
 from proxlab.operators.data_terms.linear import LinearData
+from proxlab.operators.data_terms.mirrored import MirroredData
 from proxlab.operators.data_terms.subsampled import SubsampledData
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import Weights, measurement_weights
@@ -24,6 +25,8 @@ def kernel(h, w):
 
 
 EVEN, ODD = kernel(4, 2), kernel(3, 5)
+THIN = np.outer([0.2, 0.6, 0.2], [0.3, 0.4, 0.3])
+FLAT = np.outer([0.1, 0.4, 0.4, 0.1], [0.5, 0.5])
 CASES = {
     "mean of 2": (lambda: superres(2), 2, np.full((2, 2), 1 / 4), 0.5),
     "mean of 3": (lambda: superres(3), 3, np.full((3, 3), 1 / 9), 1),
@@ -33,19 +36,27 @@ CASES = {
     "odd, 2, first pixel": (lambda: superres(2, ODD, offset=0), 2, ODD, 0),
     "odd, 4, third pixel": (lambda: superres(4, ODD, offset=2), 4, ODD, 2),
     "even, 3, between": (lambda: superres(3, EVEN, offset=0.5), 3, EVEN, 0.5),
+    "mirrored, 3": (lambda: superres(3, THIN, boundary="reflect"), 3, THIN, 1),
+    "mirrored, 2": (lambda: superres(2, FLAT, boundary="reflect"), 2, FLAT, 0.5),
 }
 everyone = pytest.mark.parametrize("name", CASES)
 SIZES = {2: (6, 10), 3: (6, 9), 4: (8, 4)}
 
 
-def by_hand(x, factor, k, offset):
-    """The definition in loops: y[i] = sum_j k[j] x[factor i + offset + centre - j], in a circle."""
+def at(i, n, mirrors):
+    """The pixel that lies at i, beyond the edges too."""
+    i = int(i) % (2 * n if mirrors else n)
+    return 2 * n - 1 - i if i >= n else i
+
+
+def by_hand(x, factor, k, offset, mirrors=False):
+    """The definition in loops: y[i] = sum_j k[j] x[factor i + offset + centre - j]."""
     (h, w), (height, width) = k.shape, x.shape[2:]
     y = torch.zeros(*x.shape[:2], height // factor, width // factor, dtype=x.dtype)
     for i, j, a, b in np.ndindex(*y.shape[2:], h, w):
         row, column = factor * i + offset + (h - 1) / 2 - a, factor * j + offset + (w - 1) / 2 - b
         assert row == int(row) and column == int(column)
-        y[..., i, j] += k[a, b] * x[..., int(row) % height, int(column) % width]
+        y[..., i, j] += k[a, b] * x[..., at(row, height, mirrors), at(column, width, mirrors)]
     return y
 
 
@@ -59,7 +70,9 @@ def dense(op, size):
 def test_it_is_the_sum_of_its_definition(name, channels):
     make, factor, k, offset = CASES[name]
     op, x = make(), image(2, channels, *SIZES[factor])
-    assert relative(op.A(x), by_hand(x, factor, k, offset)) < 1e-14
+    mirrors = name.startswith("mirrored")
+    assert relative(op.A(x), by_hand(x, factor, k, offset, mirrors)) < 1e-14
+    assert mirrors == (relative(op.A(x), by_hand(x, factor, k, offset)) > 1e-3)
     assert op.A(x.float()).dtype == torch.float32
 
 
@@ -70,7 +83,7 @@ def test_a_shifted_a_flipped_and_another_kernel_are_caught(name):
     y = make().A(x)
     for wrong in (x.roll(1, 2), x.roll(-1, 3)):
         assert relative(by_hand(wrong, factor, k, offset), y) > 1e-2
-    if not name.startswith("mean"):
+    if not name.startswith(("mean", "mirrored")):
         assert relative(by_hand(x, factor, k[::-1, ::-1], offset), y) > 1e-2
 
 
@@ -98,7 +111,8 @@ def test_the_data_term_is_the_dense_one(name):
     A, x = dense(op, size), image(2, 1, *SIZES[factor])
     y = image(2, 1, size[0] // factor, size[1] // factor, seed=1)
     f = op.data_term(y, Weights(torch.tensor([4.0, 900.0]).double(), None), Accuracy())
-    assert isinstance(f, SubsampledData) and f.tol == 0 and isinstance(op, Operator)
+    assert isinstance(f, MirroredData if name.startswith("mirrored") else SubsampledData)
+    assert f.tol == 0 and isinstance(op, Operator)
     assert check_data_term(f, op, y, x) == ""
     tau = torch.tensor([0.1, 0.7]).double()
     z = f.prox(x, tau)
@@ -114,7 +128,8 @@ def test_the_data_term_is_the_dense_one(name):
             f.select(torch.tensor([b])).prox(x[b : b + 1], tau[b]), z[b][None]
         )
     norm = torch.linalg.matrix_norm(A, 2) ** 2
-    torch.testing.assert_close(f.lipschitz(), torch.tensor([4.0, 900.0]).double() * norm)
+    bound = torch.tensor([4.0, 900.0]).double() * norm
+    torch.testing.assert_close(f.lipschitz(), bound, rtol=1e-6, atol=0)
     assert (z - f.prox(x.roll(1, 3), tau)).norm() > 1e-2
 
 
@@ -152,7 +167,7 @@ def test_image_and_first_estimate_lie_on_each_other_and_half_a_pixel_fails(facto
         found = op.first_estimate(op.A(wave(*size)))
         return (found - wave(*size, phase))[..., 9:-9, 9:-9].abs().max().item()
 
-    assert error(0) < 0.01 < 3 * error(0) < min(error(0.5), error(-0.5))
+    assert 5 * error(0) < min(error(0.5), error(-0.5))
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -227,8 +242,11 @@ REFUSED = [
     (lambda: superres(3, EVEN), r"4 x 2 .*block of 3 x 3; make its sides odd.*even=False\)"),
     (lambda: superres(2, kernel(3, 4)), "3 x 4 has its centre between"),
     (lambda: superres(2, EVEN, offset=0), r"between pixels on offset 0; make its sides odd"),
-    (lambda: superres(2, EVEN, offset=0.25), r"between pixels on offset 0\.25"),
-    (lambda: superres(2, ODD, offset=2), r"row and column of a block, 0 to 1, got 2"),
+    (lambda: superres(4, EVEN, offset=0.25), r"0, 0\.5, 1 \.\.\. 3, got 0\.25"),
+    (lambda: superres(2, ODD, offset=2), r"row and column of a block, 0, 0\.5, 1 .*, got 2"),
+    (lambda: superres(2, EVEN, boundary="valid"), "boundary is 'circular' or 'reflect', got 'v"),
+    (lambda: superres(2, EVEN, boundary="reflect"), r"its own mirror image.*average the 4 x 2"),
+    (lambda: superres(3, THIN, 0.0, 0, "reflect"), r"on the middle of a block"),
     (lambda: superres(2, offset=0), r"mean of a block has its centre at 0\.5; leave offset out"),
     (lambda: superres(2, 2 * EVEN), "sums to 2; pass normalize"),
     (lambda: superres(2, EVEN, noise=25), r"0 <= noise <= 1, got 25; divide"),
