@@ -60,6 +60,9 @@ class _Linear:
 class _Denoising(_Linear):
     """deepinv's identity, for tensors of any shape."""
 
+    prior_weight = 1.0
+    """That of `operators.denoising`."""
+
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
         if weights.entry is not None:
             return LinearData(y, self.op, weights, accuracy, non_negative=True)

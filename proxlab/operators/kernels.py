@@ -12,7 +12,7 @@ SUM_TOLERANCE = 1e-3
 """Largest distance of a kernel's sum from 1. One that is to be normalised has to sum to more than
 this share of its absolute values."""
 SYMMETRY = 1e-6
-"""Largest difference to its mirror image, over its largest entry, of a kernel that counts as one."""
+"""Largest difference to its mirror image, over its largest entry, of a kernel that is one."""
 
 
 def gaussian_kernel(sigma: float, even: bool = False) -> Tensor:

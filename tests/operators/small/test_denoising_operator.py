@@ -65,11 +65,15 @@ def test_it_refuses_what_is_no_image_and_knows_its_noise():
     assert relative(op.prox_l2(None, image(1, 1, 3, 3), 3.0), 0.75 * image(1, 1, 3, 3)) < 1e-12
 
 
-def test_with_weight_one_the_restoration_is_nearly_one_prox():
+def test_the_restoration_is_nearly_one_prox_and_a_smaller_weight_leaves_noise():
     x = torch.linspace(0.2, 0.8, 32).expand(1, 1, 32, 32)
     op = denoise(0.1)
     y = op(x, generator=torch.Generator().manual_seed(0))
     prior = proxlab.load("lpn-gray-small")
-    result = proxlab.restore(y, op, prior, weight=1.0, tol=1e-6)
+    result = proxlab.restore(y, op, prior, tol=1e-6)
     assert result.certified == [True]
     assert relative(result.image, prior.prox(y, 0.1)) < 0.01
+    theirs = proxlab.restore(y, OPERATORS["deepinv"], prior, tol=1e-6)
+    assert relative(theirs.image, result.image) < 1e-4
+    noisy = proxlab.restore(y, op, prior, weight=prior.capabilities.default_weight)
+    assert relative(noisy.image, x) > 1.5 * relative(result.image, x)
