@@ -1,5 +1,8 @@
 """Super-resolution against loops and dense solves; where pixels lie; every refusal a sentence."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -272,3 +275,17 @@ def test_an_even_gaussian_is_centred_between_pixels():
     assert float(k[5, 5] / k[5, 6]) == pytest.approx(1)
     with pytest.raises(TypeError, match="even is True or False, got 1"):
         gaussian_kernel(1.0, even=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["even, 4", "mirrored, 2"])
+def test_copies_answer_the_same_and_a_nan_stays_in_its_image(name):
+    op, x = CASES[name][0](), image(2, 1, 8, 12)
+    y = op.A(x)
+    f = op.data_term(y, Weights(torch.ones(2).double(), None), Accuracy())
+    for twin in (pickle.loads(pickle.dumps(op)), copy.deepcopy(op)):
+        g = twin.data_term(y, Weights(torch.ones(2).double(), None), Accuracy())
+        assert torch.equal(twin.A(x), y) and torch.equal(g.prox(x, 0.3), f.prox(x, 0.3))
+    bad = x.clone()
+    bad[0, 0, 3, 4] = torch.nan
+    assert f.prox(bad, 0.3)[0].isnan().any()
+    assert torch.equal(f.prox(bad, 0.3)[1], f.prox(x, 0.3)[1])
