@@ -28,7 +28,7 @@ def kernel(h, w):
 
 
 EVEN, ODD = kernel(4, 2), kernel(3, 5)
-THIN = np.outer([0.2, 0.6, 0.2], [0.3, 0.4, 0.3])
+THIN = np.outer([0.1, 0.2, 0.4, 0.2, 0.1], [0.3, 0.4, 0.3])
 FLAT = np.outer([0.1, 0.4, 0.4, 0.1], [0.5, 0.5])
 CASES = {
     "mean of 2": (lambda: superres(2), 2, np.full((2, 2), 1 / 4), 0.5),
@@ -43,7 +43,7 @@ CASES = {
     "mirrored, 2": (lambda: superres(2, FLAT, boundary="reflect"), 2, FLAT, 0.5),
 }
 everyone = pytest.mark.parametrize("name", CASES)
-SIZES = {2: (6, 10), 3: (6, 9), 4: (8, 4)}
+SIZES = {2: (6, 10), 3: (6, 9), 4: (8, 8)}
 
 
 def at(i, n, mirrors):
@@ -177,7 +177,7 @@ def test_image_and_first_estimate_lie_on_each_other_and_half_a_pixel_fails(facto
 def test_cubic_interpolation_keeps_pixels_and_parabolas(factor):
     x = torch.arange(9.0).double()[None, None, None] ** 2 / 64
     for offset in (0, (factor - 1) / 2, factor - 1):
-        places = (torch.arange(9 * factor) - offset) / factor
+        places = (torch.arange(9 * factor).double() - offset) / factor
         found = cubic(x, 3, factor, offset)[..., 2 * factor : -2 * factor]
         right = places**2 / 64
         assert (found - right[2 * factor : -2 * factor]).abs().max() < 1e-12
@@ -201,14 +201,14 @@ def test_the_kept_spectra_follow_size_dtype_and_kernel():
 @pytest.mark.parametrize("filter", ["gaussian", "bicubic", None])
 @pytest.mark.parametrize("factor", [2, 3])
 def test_the_closed_form_is_lent_to_deepinv(filter, factor):
-    x = image(2, 1, 36, 36)
-    op = dp.Downsampling((1, 36, 36), filter=filter, factor=factor).double()
+    x = image(2, 1, 18, 24)
+    op = dp.Downsampling((1, 18, 24), filter=filter, factor=factor).double()
     y = op.A(x) + 0.1
     f = as_operator(op).data_term(y, measurement_weights(y, op, 0.1), Accuracy(1e-10))
     assert isinstance(f, SubsampledData) and check_data_term(f, op, y, x) == ""
     slow = LinearData(y, op, measurement_weights(y, op, 0.1), Accuracy(1e-10))
     assert relative(f.prox(x, 0.3), slow.prox(x, 0.3)) < 1e-8
-    assert f.lipschitz().tolist() == pytest.approx(slow.lipschitz().tolist(), rel=0.05)
+    assert f.lipschitz().tolist() == pytest.approx(slow.lipschitz().tolist(), rel=0.06)
 
 
 class Turned(dp.Downsampling):
