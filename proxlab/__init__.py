@@ -22,6 +22,7 @@ __all__ = [
     "DenoiserPrior",
     "Evidence",
     "ExplicitPrior",
+    "Luminance",
     "Posterior",
     "PosteriorQuality",
     "Recorder",
@@ -54,6 +55,7 @@ _HOMES = {
     "Evidence": "restoration",
     "ExplicitPrior": "priors.explicit_prior",
     "LPN": "priors.lpn.network",
+    "Luminance": "priors.luminance",
     "Posterior": "posteriors.samples",
     "PosteriorQuality": "posteriors.quality",
     "Recorder": "priors.recorder",
@@ -97,6 +99,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.priors.denoiser_prior import DenoiserPrior
     from proxlab.priors.explicit_prior import ExplicitPrior
     from proxlab.priors.lpn.network import LPN
+    from proxlab.priors.luminance import Luminance
     from proxlab.priors.recorder import Recorder
     from proxlab.restoration import Checks, Evidence, Restoration, data_terms
     from proxlab.sampling import sample

@@ -45,11 +45,11 @@ y = op.A(x) + 0.02 * torch.randn(1, 1, 128, 128, generator=torch.Generator().man
 # --------
 # The operator knows no closed form, so conjugate gradients solve the data step, and the first
 # estimate is by least squares. It knows no noise either, and ``restore`` is told. Where a colour is
-# missing, total variation looks at the same colour beside it alone; ``lpn-color`` knows that edges
-# of the three lie in the same places.
+# missing, ``lpn-gray`` looks at the same colour beside it alone; ``lpn-color`` knows that edges of
+# the three lie in the same places.
 
 shown = {"measured": op.A_adjoint(y), "first estimate": proxlab.data_terms.start(y, op)}
-for prior in ("tv", "lpn-color"):
+for prior in ("lpn-gray", "lpn-color"):
     result = proxlab.restore(y, op, prior, noise=0.02)
     shown[prior] = result.image
     verdict = "certified" if result.certified[0] else f"not certified: {result.doubts[0]}"
@@ -61,8 +61,9 @@ shown["truth"] = x
 # %%
 # What to look for
 # ----------------
-# Colours that are not there: dots along the edges of the collar and in the eyes, where the channels
-# were filled in apart from each other. What the filters took is two of three numbers.
+# Colours that are not there: red and blue in the eyes and along the brows, where the channels were
+# filled in apart from each other. The filters took two of three numbers, and a trace of their
+# pattern is left on the skin, of one pixel's width.
 
 figure, axes = plt.subplots(2, 5, figsize=(8, 3.7), layout="constrained")
 for (whole, near), (name, image) in zip(axes.T, shown.items(), strict=True):

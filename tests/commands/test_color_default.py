@@ -11,7 +11,7 @@ from proxlab.commands import posterior, restore
 from proxlab.commands.main import main
 from proxlab.priors.total_variation import TV
 
-PHOTO = astronaut()[20:52, 200:236]
+PHOTO = astronaut()[20:44, 200:228]
 LINE = "has colours, so the prior is lpn-color"
 BLUR = "deblur --blur-sigma 1 --noise 0.05 --simulate --device cpu"
 
