@@ -26,7 +26,7 @@ def v():
 
 
 def test_it_keeps_the_contract(v):
-    assert faults(lambda: proxlab.Luminance(gray()), v) == []
+    assert faults(lambda: proxlab.Luminance(gray()), v[..., :4, :4]) == []
 
 
 def falls(prior, v):
@@ -51,7 +51,7 @@ def test_its_prox_is_least_and_a_mixing_that_is_no_rotation_is_caught(v, monkeyp
         assert (p - again).abs().max() < 1e-9
         assert float(s.sum()) == pytest.approx(float(value[b]))
     monkeypatch.setattr(luminance, "MIXING", 1.3 * luminance.MIXING)
-    assert faults(lambda: proxlab.Luminance(gray()), v)
+    assert faults(lambda: proxlab.Luminance(gray()), v[..., :4, :4])
 
 
 def test_colours_are_less_noisy_than_by_channel(v):

@@ -4,10 +4,10 @@
         [--noise 0.01]
 
 Middles of evenly chosen images of CBSD68, blurred (sigma 1.6) and with half of the pixels missing,
-all by `proxlab.restore` at its defaults. A gray prior takes red, green and
-blue by themselves, or luminance and chroma (`Opponent`) at levels of their own. Each cell: mean
-PSNR, the mean difference to the gray prior by channel with its standard error, in dB, and processor
-seconds an image.
+all by `proxlab.restore` at its defaults. A gray prior takes red, green and blue by themselves, or
+luminance and chroma (`proxlab.Luminance`). A row has the mean PSNR, the mean difference to the gray
+prior by channel with its standard error, in dB, processor seconds an image, and how many were
+certified.
 """
 
 import argparse
@@ -21,51 +21,17 @@ import proxlab
 from proxlab.images import list_images, read_image
 from proxlab.images.data_sets import find_data
 from proxlab.images.metrics import psnr
-from proxlab.priors.contract import Capabilities
 
-MIXING = torch.linalg.qr(torch.tensor([[1.0, 1, 1], [1, -1, 0], [1, 1, -2]]).double().T)[0].T
-"""Orthonormal rows: the mean of the channels, red against green, both against blue."""
 KINDS = ("deblur", "inpaint")
-
-
-class Opponent:
-    """A gray prior on luminance and chroma: the prox of R(x) = sum_c R_c(Q x)_c, exact if it is.
-
-    The gray prior sees channel c times `scales[c]`, at `scales[c]` times the level: a scale above 1
-    says that its photographs have more contrast than the channel, and below 1 that less.
-    """
-
-    def __init__(self, gray, scales: tuple[float, float]):
-        self.gray, self.scales = gray, torch.tensor([scales[0], scales[1], scales[1]]).double()
-        low, high = gray.sigma_range
-        self.sigma_range = (low / min(scales), high / max(scales))
-        self.name = f"{gray.name}, Y * {scales[0]:.2f}, chroma * {scales[1]:.2f}"
-        own = gray.capabilities
-        self.capabilities = Capabilities(exact=own.exact, default_weight=own.default_weight)
-
-    def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
-        return self.prox_and_value(v, sigma)[0]
-
-    def prox_and_value(self, v: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        scale, mixing = self.scales.to(v), MIXING.to(v)
-        levels = torch.as_tensor(sigma).to(v).reshape(-1, 1) * scale
-        planes = torch.einsum("ij,bjhw->bihw", mixing, v) * scale[:, None, None]
-        single = planes.reshape(-1, 1, *v.shape[2:])
-        x, r = self.gray.prox_and_value(single, levels.expand(len(v), 3).flatten())
-        found = torch.einsum("ji,bjhw->bihw", mixing, x.view_as(v) / scale[:, None, None])
-        return found, (r.view(-1, 3) / scale.to(r) ** 2).sum(1)
 
 
 def priors() -> dict[str, object]:
     """Priors by the name that the table has."""
     gray = proxlab.load("lpn-gray")
-    root = 3**-0.5
-    scales = [(1.0, 1.0), (1.0, root), (1.0, 2.0), (root, root)]
-    mixed = [Opponent(gray, pair) for pair in scales]
     return {
         "lpn-gray, by channel": gray,
+        "lpn-gray, by luminance": proxlab.Luminance(gray),
         "lpn-color": proxlab.load("lpn-color"),
-        **{prior.name: prior for prior in mixed},
     }
 
 

@@ -26,6 +26,8 @@ class MirroredData:
     >>> f = proxlab.data_terms.data_term(op.A(x), op)
     >>> f.value(x) < 1e-6, f.grad(x).abs().max() < 1e-3, f.tol, f.stopped_short
     (tensor([True, True]), tensor(True), 0.0, ())
+    >>> f.weight.round()   # 1 / noise^2
+    tensor([100., 100.], dtype=torch.float64)
     >>> torch.allclose(f.prox(x, 0.1), x, atol=1e-5), len(f.select(torch.tensor([1])).lipschitz())
     (True, 1)
     """
@@ -37,12 +39,12 @@ class MirroredData:
 
     @property
     def tol(self) -> float:
-        """That of f_c."""
+        """Relative error of the prox of f_c."""
         return self.circle.tol
 
     @property
     def stopped_short(self) -> Sequence[Missed]:
-        """Those of f_c."""
+        """Calls of the prox of f_c that stopped short."""
         return self.circle.stopped_short
 
     @property
