@@ -55,7 +55,7 @@ _HOMES = {
     "Evidence": "restoration",
     "ExplicitPrior": "priors.explicit_prior",
     "LPN": "priors.lpn.network",
-    "Luminance": "priors.luminance",
+    "Luminance": "priors.color.luminance",
     "Posterior": "posteriors.samples",
     "PosteriorQuality": "posteriors.quality",
     "Recorder": "priors.recorder",
@@ -96,10 +96,10 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical
+    from proxlab.priors.color.luminance import Luminance
     from proxlab.priors.denoiser_prior import DenoiserPrior
     from proxlab.priors.explicit_prior import ExplicitPrior
     from proxlab.priors.lpn.network import LPN
-    from proxlab.priors.luminance import Luminance
     from proxlab.priors.recorder import Recorder
     from proxlab.restoration import Checks, Evidence, Restoration, data_terms
     from proxlab.sampling import sample

@@ -5,7 +5,7 @@ import torch
 from skimage.data import astronaut
 
 import proxlab
-from proxlab.priors import luminance
+from proxlab.priors.color import luminance
 from proxlab.priors.contract import lacking
 from proxlab.priors.total_variation import TV
 from solvers.protocols import HasProxAndValue
