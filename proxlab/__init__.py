@@ -22,6 +22,7 @@ __all__ = [
     "DenoiserPrior",
     "Evidence",
     "ExplicitPrior",
+    "Luminance",
     "Posterior",
     "PosteriorQuality",
     "Recorder",
@@ -55,6 +56,7 @@ _HOMES = {
     "Evidence": "restoration",
     "ExplicitPrior": "priors.explicit_prior",
     "LPN": "priors.lpn.network",
+    "Luminance": "priors.color.luminance",
     "Posterior": "posteriors.samples",
     "PosteriorQuality": "posteriors.quality",
     "Recorder": "priors.recorder",
@@ -97,6 +99,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical
+    from proxlab.priors.color.luminance import Luminance
     from proxlab.priors.denoiser_prior import DenoiserPrior
     from proxlab.priors.explicit_prior import ExplicitPrior
     from proxlab.priors.lpn.network import LPN

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import torch
 
+from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.posterior_figure import draw_posterior
 from proxlab.commands.problems.measurement import Measurement
-from proxlab.commands.problems.options import AUTO, PROBLEM_OPTIONS
+from proxlab.commands.problems.options import AUTO
 from proxlab.commands.problems.readers import READERS
 from proxlab.commands.remarks import remarks
 from proxlab.foreign_weights import listed
@@ -54,13 +55,14 @@ def posterior_files(args: argparse.Namespace) -> None:
         if processes.rank() == 0:
             _check_folder(args)
         measured = source.measure(torch.Generator().manual_seed(args.seed))
-        drawing = _prepared(args, measured, place)
+        name = prior_name(args, source)
+        drawing = _prepared(args, name, measured, place)
         post = _drawn(drawing, not args.quiet and on_terminal())
         if processes.rank() > 0:
             return
         source.keep(measured)
         post = replace(post, samples=measured.kept(post.samples))
-        quality, clipped = _write(args, drawing, post, measured)
+        quality, clipped = _write(args, name, drawing, post, measured)
     if not args.quiet:
         lines = [*remarks(args, source, measured), *_said(args, drawing, post, quality)]
         if clipped:
@@ -78,8 +80,8 @@ def _check_folder(args: argparse.Namespace) -> None:
         check_writable(args.out / name, args.overwrite)
 
 
-def _prepared(args: argparse.Namespace, measured: Measurement, place: str) -> Drawing:
-    prior = named_prior(_prior(args), listed(args.allow_weights))
+def _prepared(args: argparse.Namespace, name: str, measured: Measurement, place: str) -> Drawing:
+    prior = named_prior(name, listed(args.allow_weights))
     if isinstance(prior, torch.nn.Module):
         prior.to(place)
     wanted = Wanted(args.samples, args.steps, measured.noise, args.seed, args.batch)
@@ -135,7 +137,7 @@ def _quality(post: Posterior, measured: Measurement) -> PosteriorQuality | None:
 
 
 def _write(
-    args: argparse.Namespace, drawing: Drawing, post: Posterior, measured: Measurement
+    args: argparse.Namespace, prior: str, drawing: Drawing, post: Posterior, measured: Measurement
 ) -> tuple[PosteriorQuality | None, float]:
     """Write all files; the quality, and the share of the mean's pixels that were clipped."""
     out: Path = args.out
@@ -152,7 +154,7 @@ def _write(
         shown = ("measured", y) if y.shape == first.shape else ("first estimate", first)
     draw_posterior(out / "figure.png", post, shown, measured.clean, args.overwrite)
     told = {
-        "prior": _prior(args),
+        "prior": prior,
         "samples": len(post.samples),
         "seed": args.seed,
         "began_at": "restored image" if _restored_first(args) else "plain first estimate",
@@ -170,10 +172,6 @@ def _write(
         }
     write_json(out / "posterior.json", told, overwrite=args.overwrite)
     return quality, clipped
-
-
-def _prior(args: argparse.Namespace) -> str:
-    return args.prior or PROBLEM_OPTIONS[args.problem].prior
 
 
 def _said(

@@ -12,10 +12,11 @@ from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.checkpoints import load
+from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.large_image import prepared
 from proxlab.commands.problems.measurement import Measurement, Source
-from proxlab.commands.problems.options import AUTO, PROBLEM_OPTIONS
+from proxlab.commands.problems.options import AUTO
 from proxlab.commands.problems.readers import READERS
 from proxlab.commands.remarks import remarks
 from proxlab.foreign_weights import listed
@@ -43,8 +44,7 @@ def restore_file(args: argparse.Namespace) -> None:
     bits = _depth(source, out)
     _check_outputs(args, source, out, bits)
     measured = source.measure(generator)
-    name = args.prior or PROBLEM_OPTIONS[args.problem].prior
-    prior = named_prior(name, listed(args.allow_weights))
+    prior = named_prior(prior_name(args, source), listed(args.allow_weights))
     first = _completion(args.start) if args.start else None
     where = device(args.device)
     if isinstance(prior, torch.nn.Module):
@@ -177,10 +177,14 @@ def _check_dicom(args: argparse.Namespace, source: Source, out: Path) -> None:
         )
     if source.grows:
         raise ValueError(
-            f"cannot write {out}: with --boundary valid the result is larger than {args.input}; "
+            f"cannot write {out}: {_why_larger(args)} the result is larger than {args.input}; "
             "use .png or .npy"
         )
     check_source(args.input)
+
+
+def _why_larger(args: argparse.Namespace) -> str:
+    return "of superres" if args.problem == "superres" else "with --boundary valid"
 
 
 def _beside(args: argparse.Namespace, source: Source) -> Path:

@@ -22,6 +22,7 @@ from proxlab.priors.jacobians.probes import probed_diagonal
 from proxlab.priors.jacobians.spread import NO_MEAN, jacobian
 from proxlab.restoration import Restoration
 from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.premises import default_weight
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot, per_image
 
@@ -59,7 +60,7 @@ def laplace_spread(
     if probes < 2:
         raise ValueError(f"a standard error takes at least 2 probes, got {probes}; take {PROBES}")
     x, sigma = result.pixels.detach(), result.sigma.to(result.pixels)
-    weight = prior.capabilities.default_weight if weight is None else weight
+    weight = default_weight(prior, op) if weight is None else weight
     counted = isinstance(op.noise_model, PhotonCounts)  # of which each entry has its own
     noise = None if counted else result.premises.noise.to(x)
     with torch.no_grad():

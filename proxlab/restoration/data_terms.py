@@ -3,11 +3,11 @@
     f = data_term(y, op)      # f(x) = w |A x - y|^2 / 2, ready for a solver
     x = start(y, op)          # a plain estimate of the image
 
-An operator of ours brings both: a product in Fourier for circular blur, one per pixel for masks,
-preconditioned conjugate gradients for tomography and for blur whose borders are unknown
-(`proxlab.operators.contract`). Any other linear
-physics of deepinv is lent both (`proxlab.operators.foreign`). All data terms have `value`, `grad`,
-`prox`, `lipschitz` and `select`, batched, every image with a weight w of its own.
+An operator of ours brings both: products in Fourier for circular blur and for small images, one per
+pixel for masks, preconditioned conjugate gradients for tomography and for blur whose borders are
+unknown (`proxlab.operators.contract`). Any other linear physics of deepinv is lent both
+(`proxlab.operators.foreign`). All data terms have `value`, `grad`, `prox`, `lipschitz` and
+`select`, batched, every image with a weight w of its own.
 """
 
 import torch
@@ -18,12 +18,23 @@ from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.circular import CircularData
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.mask import MaskData
+from proxlab.operators.data_terms.mirrored import MirroredData
+from proxlab.operators.data_terms.subsampled import SubsampledData
 from proxlab.operators.data_terms.valid import ValidData
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
 from solvers.protocols import Image, PerImage
 
-__all__ = ["CircularData", "LinearData", "MaskData", "ValidData", "data_term", "start"]
+__all__ = [
+    "CircularData",
+    "LinearData",
+    "MaskData",
+    "MirroredData",
+    "SubsampledData",
+    "ValidData",
+    "data_term",
+    "start",
+]
 
 
 def data_term(
@@ -76,7 +87,8 @@ def start(y: Tensor, op: LinearPhysics) -> Image:
     """A plain first estimate of the image behind y = op(x), [B, C, H, W]; each image by itself.
 
     Blur that keeps the size: y. "valid" blur: y, its edges repeated outwards. Missing pixels: means
-    of seen ones, weighted by Gaussians as narrow as the holes allow. Tomography: filtered
+    of seen ones, weighted by Gaussians as narrow as the holes allow. Small images: cubic
+    interpolation. Tomography: filtered
     back-projection, or the multiple of A^T y that fits y best where that has no formula. Any other
     operator: least squares, what A does not see interpolated (`operators.first_estimates`).
     Raises ValueError for a y that does not fit the operator.

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.checks import TOLERANCE, OperatorCheck, ratio
-from proxlab.operators.contract import QuadraticDataTerm
+from proxlab.operators.contract import HasPriorWeight, QuadraticDataTerm
 from proxlab.operators.draws import Draws
+from proxlab.operators.foreign import as_operator
 from solvers.conditions import PROVED
 from solvers.primal_dual import Composite
 from solvers.protocols import Image, PerImage, dot, guarded, norm, per_image
@@ -66,6 +68,14 @@ class Premises:
     """Curvature of the data term as a few steps of the power method find it, from below, [B]."""
     units: list[str]
     """Per image: a sentence where the first estimate is in other units than [0, 1], else empty."""
+
+
+def default_weight(prior: KnownPrior, op: LinearPhysics) -> float:
+    """Factor of the prior where none is told: the operator's if it has one, or the prior's own."""
+    operator = as_operator(op)
+    if isinstance(operator, HasPriorWeight):
+        return operator.prior_weight
+    return prior.capabilities.default_weight
 
 
 def units_doubts(name: str, x: Image) -> list[str]:

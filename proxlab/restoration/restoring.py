@@ -43,6 +43,7 @@ from proxlab.restoration.premises import (
     Premises,
     composite_doubt,
     curvature_floor,
+    default_weight,
     units_doubts,
 )
 from proxlab.restoration.restored import Restoration
@@ -88,7 +89,7 @@ def restore(
     >>> restore(y, op, proxlab.load("lpn-gray"), Settings(solver="pgd", steps=50)).image.shape
     torch.Size([1, 1, 32, 32])
     """
-    weight: float | Tensor = prior.capabilities.default_weight
+    weight: float | Tensor = default_weight(prior, op)
     if settings.weight is not None:
         weight = positive("weight", settings.weight, y).detach()
     noise = settings.noise

@@ -59,6 +59,13 @@ HOLES = {
     "--missing": number("0.5"),
     "--box": mostly(("1,1,3,3",), ("0,0,99,1", "1,1", "a,b,c,d", "")),
     "--mask": mostly(("mask.npy",), ("nan.npy", "photo.png", "none.npy")),
+    "--mask-is": mostly(("seen", "missing"), ("x",)),
+}
+LARGER = {
+    "--blur-sigma": number("0.3"),
+    "--kernel": mostly(("kernel.npy",), ("nan.npy", "photo.png", "none.npy")),
+    "--offset": number("0", "0.5"),
+    "--boundary": BLUR["--boundary"],
 }
 SCAN = {
     "--angles": number("4"),
@@ -78,14 +85,17 @@ def options(draw: st.DrawFn, table: dict[str, st.SearchStrategy[str]], most: int
 @st.composite
 def restorations(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab restore`."""
-    problem = draw(st.sampled_from(["deblur", "inpaint", "ct"]))
+    problem = draw(st.sampled_from(["deblur", "inpaint", "superres", "denoise", "ct"]))
     blur = draw(mostly(("--blur-sigma",), ("--psf",)))
     needed = {
         "deblur": [blur, draw(BLUR[blur])],
         "inpaint": ["--missing", draw(HOLES["--missing"])],
+        "superres": ["--factor", draw(mostly(("2", "3"), ("1", "x", "")))],
+        "denoise": [],
         "ct": ["--angles", draw(SCAN["--angles"]), "--size", draw(SCAN["--size"])],
     }[problem]
-    own = {"deblur": BLUR, "inpaint": HOLES, "ct": SCAN}[problem]
+    tables = {"deblur": BLUR, "inpaint": HOLES, "superres": LARGER, "denoise": BLUR, "ct": SCAN}
+    own = tables[problem]
     more = options(draw, SHARED, 2) + (options(draw, own, 1) if draw(st.booleans()) else [])
     words = ["restore", draw(file()), problem, *needed, "--noise", draw(number("0.05", "auto"))]
     clean = ["--simulate"] if draw(st.booleans()) else []

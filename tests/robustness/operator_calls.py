@@ -40,6 +40,28 @@ def _inpaint(draw):
     return lambda: keeps(x, operators.inpaint(mask, noise)(x))
 
 
+@target("operators.superres", 16, "operators.SubsampledBlur")
+def _superres(draw):
+    kernel = draw(st.one_of(st.none(), arrays(np.ones((2, 2)) / 4, np.ones((3, 3)) / 9)))
+    factor, noise, x = draw(counts(2, 3)), draw(numbers(0.05)), draw(images(right=9))
+    offset, normalize = draw(st.one_of(st.none(), numbers(0.0, 0.5))), draw(st.booleans())
+    boundary = draw(words("circular", "reflect"))
+
+    def call():
+        op = operators.superres(factor, kernel, noise, offset, boundary, normalize)
+        y = op(x)
+        keeps(x, op.first_estimate(y))
+        return keeps(x, op.A_adjoint(y))
+
+    return call
+
+
+@target("operators.denoise", 6, "operators.Unchanged")
+def _denoise(draw):
+    noise, x = draw(numbers(0.05)), draw(images())
+    return lambda: keeps(x, operators.denoise(noise)(x))
+
+
 @target("operators.ct", 20)
 def _ct(draw):
     size, angles = draw(counts(8, 5)), draw(counts(1, 4))
@@ -68,8 +90,8 @@ def _calibrate(draw):
 
 @target("operators.gaussian_kernel")
 def _gaussian_kernel(draw):
-    sigma = draw(numbers(0.5, 1.0))
-    return lambda: operators.gaussian_kernel(sigma)
+    sigma, even = draw(numbers(0.5, 1.0)), draw(st.booleans())
+    return lambda: operators.gaussian_kernel(sigma, even)
 
 
 @target("operators.psf", 20, "operators.MeasuredPsf")

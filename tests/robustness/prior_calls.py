@@ -113,6 +113,12 @@ def _denoiser_prior(draw):
     return lambda: keeps(x, proxlab.DenoiserPrior(inner, (low, high)).prox(x, sigma))
 
 
+@target("Luminance", 12)
+def _luminance(draw):
+    prior, x, sigma = draw(priors), draw(images(channels=(3, 3, 1))), draw(sigmas)
+    return lambda: keeps(x, proxlab.Luminance(prior).prox(x, sigma))
+
+
 @target("ExplicitPrior", 12)
 def _explicit_prior(draw):
     prior, x, sigma, gamma = draw(priors), draw(images()), draw(sigmas), draw(numbers(1.0, 1.0))

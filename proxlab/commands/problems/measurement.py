@@ -54,3 +54,7 @@ class Source(NamedTuple):
     """Further files to be written, by what a message calls them."""
     keep: Callable[[Measurement], None] = _nothing
     """Writes them."""
+
+    def channels(self) -> int:
+        """Channels of the image; 1 where INPUT is none."""
+        return 1 if self.image is None else self.image.pixels.shape[1]

@@ -15,9 +15,10 @@ from proxlab import operators
 from proxlab.commands.problems import ct
 from proxlab.commands.problems.measured_blur import measured_kernel
 from proxlab.commands.problems.measurement import Measurement, Source
-from proxlab.commands.problems.options import AUTO, UNKNOWN
+from proxlab.commands.problems.options import AUTO, MISSING, UNKNOWN
 from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
+from proxlab.operators.foreign import as_operator
 from proxlab.operators.kernels import check_kernel_fits
 from proxlab.operators.noise_estimate import estimate_noise
 
@@ -58,7 +59,7 @@ def inpaint(args: argparse.Namespace) -> Source:
 
     def operator(size: Size, generator: torch.Generator) -> LinearPhysics:
         if args.mask:
-            mask = read_mask(args.mask)
+            mask = read_mask(args.mask) ^ (args.mask_is == MISSING)
         elif args.box:
             mask = operators.box_mask(size, _four(args.box))
         else:
@@ -66,6 +67,41 @@ def inpaint(args: argparse.Namespace) -> Source:
         return operators.inpaint(mask, known_noise(args))
 
     return pixels(args, operator)
+
+
+def superres(args: argparse.Namespace) -> Source:
+    """A small image, or with --simulate a large one of which a small one is made."""
+
+    def operator(size: Size, generator: torch.Generator) -> LinearPhysics:
+        kernel, offset = None, args.offset
+        if args.kernel:
+            kernel = read_kernel(args.kernel)
+        elif args.blur_sigma is not None:
+            whole = args.factor % 2 == 1 if offset is None else offset == round(offset)
+            kernel = operators.gaussian_kernel(args.blur_sigma, even=not whole)
+        return operators.superres(
+            args.factor,
+            kernel,
+            known_noise(args),
+            offset,
+            args.boundary or "circular",
+            args.normalize,
+        )
+
+    def measure(generator: torch.Generator) -> Measurement:
+        made = source.measure(generator)
+        if made.clean is None:
+            return made
+        plain = as_operator(made.op).first_estimate(made.y)
+        return made._replace(plain=plain, plain_is="cubic interpolation")
+
+    source = pixels(args, operator, grows=not args.simulate)
+    return source._replace(measure=measure)
+
+
+def denoise(args: argparse.Namespace) -> Source:
+    """A noisy image."""
+    return pixels(args, lambda size, generator: operators.denoise(known_noise(args)))
 
 
 def pixels(
@@ -128,6 +164,8 @@ def _four(text: str) -> tuple[int, int, int, int]:
 READERS: dict[str, Callable[[argparse.Namespace], Source]] = {
     "deblur": deblur,
     "inpaint": inpaint,
+    "superres": superres,
+    "denoise": denoise,
     "ct": ct.scan,
 }
 """The function that reads INPUT, for each problem by the name that the command line knows."""
