@@ -32,6 +32,7 @@ __all__ = [
     "classical",
     "compare",
     "data_terms",
+    "estimate_gain",
     "estimate_noise",
     "images",
     "laplace_spread",
@@ -61,6 +62,7 @@ _HOMES = {
     "Tiled": "tiled",
     "calibrate": "calibration",
     "compare": "comparison.comparing",
+    "estimate_gain": "operators.photon_transfer",
     "estimate_noise": "operators.noise_estimate",
     "laplace_spread": "jobs",
     "load": "checkpoints",
@@ -91,6 +93,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.images import metrics
     from proxlab.jobs import laplace_spread, posterior, restore
     from proxlab.operators.noise_estimate import estimate_noise
+    from proxlab.operators.photon_transfer import estimate_gain
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical

@@ -27,6 +27,10 @@ def remarks(args: argparse.Namespace, source: Source, measured: Measurement) -> 
     yield from measured.notes
     if isinstance(measured.op, Inpainting):
         yield from _seen(args, measured.op)
+    if measured.estimated is not None:
+        yield f"noise estimated at {measured.estimated:.3g}"
+    elif args.noise == 0 and measured.noise:
+        yield f"noise taken as {measured.noise:.3g}, that of 8 bits"
 
 
 def _reading(args: argparse.Namespace, loaded: LoadedImage) -> Iterator[str]:

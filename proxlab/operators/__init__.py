@@ -13,6 +13,7 @@ from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inp
 from proxlab.operators.kernels import gaussian_kernel
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
 from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.operators.photon_transfer import PhotonTransfer, estimate_gain
 from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
 
@@ -23,12 +24,14 @@ __all__ = [
     "Noise",
     "PaddedBlur",
     "PhotonCounts",
+    "PhotonTransfer",
     "box_mask",
     "boxes_mask",
     "check_finite",
     "check_image",
     "ct",
     "deblur",
+    "estimate_gain",
     "estimate_noise",
     "gaussian_kernel",
     "inpaint",

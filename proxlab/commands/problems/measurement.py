@@ -26,6 +26,8 @@ class Measurement(NamedTuple):
     """Standard deviation of y, if the operator's own is not to be taken."""
     notes: tuple[str, ...] = ()
     """Sentences on what was estimated or assumed of the operator."""
+    estimated: float | None = None
+    """Standard deviation that nobody told, read off y; None if it was told."""
 
 
 def _nothing(measurement: Measurement) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 DEFAULT_PRIOR = "lpn-gray"
 """The prior of problems that name no other."""
 AUTO = "auto"
-"""Word for a number that is to be estimated."""
+"""Word for a number that is to be estimated, as the noise is of a measurement that tells none."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def _deblur(restore: argparse.ArgumentParser) -> None:
 def _deblur_lacks(args: argparse.Namespace) -> str:
     if not args.kernel and args.blur_sigma is None:
         return "deblur needs --kernel or --blur-sigma"
-    return "" if args.noise is not None else "deblur needs --noise"
+    return ""
 
 
 def _inpaint(restore: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def _inpaint(restore: argparse.ArgumentParser) -> None:
 def _inpaint_lacks(args: argparse.Namespace) -> str:
     if not args.mask and args.missing is None and not args.box:
         return "inpaint needs --mask, --missing or --box"
-    return "" if args.noise is not None else "inpaint needs --noise"
+    return ""
 
 
 def _length_or_auto(text: str) -> float | str:
@@ -109,7 +109,7 @@ def _ct_lacks(args: argparse.Namespace) -> str:
         return "--detector-offset auto is for a sinogram; with --simulate say what it is to be"
     if args.angles is None and args.angles_file is None:
         return "ct needs --angles or --angles-file"
-    return "" if args.noise is not None else "ct with --simulate needs --noise"
+    return ""
 
 
 PROBLEM_OPTIONS = {
