@@ -4,44 +4,49 @@
 
 Light comes in photons, so the variance of a pixel is a straight line over its mean: its slope is
 the gain, its start the variance of the read noise [Janesick07]. Variances are read off quiet places
-of one brightness after the other. The line is the one of least squares with the weights that it
-implies itself; brightnesses far above it have no quiet places and are left out [Foi08].
+of one brightness after the other, in parts by how loud the image is around them. The variances are
+a start, a slope times the mean, and, since what is left of texture grows with loudness, another
+times the loudness that is not of noise: none below zero, by least squares with the weights that
+they imply themselves. Parts far above have texture of another kind and are left out [Foi08].
 """
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from deepinv.physics import LinearPhysics
+from scipy.optimize import nnls
 from torch import Tensor
 
 from proxlab.operators.inpainting import fill_missing
 from proxlab.operators.quiet_places import (
     IMAGES,
-    MEDIAN,
     Places,
     ends,
     neighbourly,
     places,
+    robust_variance,
     smoothed,
 )
 from proxlab.operators.tomography.operator import Tomography
 from solvers.protocols import PerImage, doubles
 
-BINS = 32
+BINS = 24
 """Brightnesses that are looked at, evenly between the darkest and the brightest of an image."""
-QUIET, FEWEST = 0.25, 40
-"""Share of a brightness's places that is looked at, the quietest, and how many at least; a
-brightness with fewer places is left out."""
+QUIET, PARTS = 0.3, 3
+"""Share of a brightness's places that is looked at, the quietest, and parts of them by loudness."""
+FEWEST = 40
+"""Places that a part has at least; what has fewer is left out."""
 CLIPPED = 0.01
 """Share of a brightness's pixels that may be clipped: the others would be a selection."""
-LEAST = 5
-"""Brightnesses through which a line is laid."""
-ROUNDS = 30
+LEAST = 8
+"""Parts through which a line is laid."""
+ROUNDS = 20
 SCATTER = 6.0
 """Standard error of a variance from n neighbouring places, over the variance, times sqrt(n): 2.3 of
 the median of independent ones, times 2.6 since fourth differences of neighbours go together."""
 FAR = 3.0
-"""Standard errors above the line from which on a brightness is left out."""
+"""Standard errors above the line from which on a part is left out."""
 SURE = 3.0
 """Standard errors by which the slope is above zero at least."""
 WIDE = 3.3
@@ -96,7 +101,10 @@ def estimate_gain(y: Tensor, op: LinearPhysics) -> PhotonTransfer:
 
 
 def _curve(y: Tensor, seen: Tensor) -> Tensor:
-    """Mean, variance and number of places of each brightness of one image [1, C, H, W], [n, 3]."""
+    """Parts of one image [1, C, H, W]: mean, loudness over that of noise, variance, number; [n, 4].
+
+    Loudness is in units of a variance: what white noise alone of that variance would have.
+    """
     fill, y = doubles(fill_missing(y, seen.to(y))), doubles(y)
     seen = seen.to(y.device)
     found, smooth, clipped = (
@@ -104,56 +112,65 @@ def _curve(y: Tensor, seen: Tensor) -> Tensor:
         smoothed(fill, True)[seen],
         ends(y, seen),
     )
-    points = y.new_zeros(0, 3)
+    points = [y.new_zeros(0, 4)]
     if len(found.mean):
         edges = torch.linspace(found.mean.min().item(), found.mean.max().item(), BINS + 1)[1:-1]
         of_place, of_pixel = (torch.bucketize(m, edges.to(m)) for m in (found.mean, smooth))
-        few = [clipped[seen][of_pixel == k].double().mean() < CLIPPED for k in range(BINS)]
-        bins = (Places(*(part[of_place == k] for part in found)) for k in range(BINS))
-        points = [_point(bin) for bin, fine in zip(bins, few, strict=True) if fine]
-        points = torch.stack([*points, y.new_zeros(3)])
-    return points[points[:, 2] >= FEWEST]
+        for k in range(BINS):
+            if clipped[seen][of_pixel == k].double().mean() < CLIPPED:
+                points += _parts(found, of_place == k)
+    return torch.cat(points)
 
 
-def _point(bin: Places) -> Tensor:
-    """Mean, variance and number of the quiet places of one brightness, [3]."""
-    chosen = bin.loud.argsort()[: max(FEWEST, int(QUIET * len(bin.loud)))]
-    variance = (bin.detail[chosen].abs().median() / MEDIAN) ** 2
-    return torch.stack([bin.mean[chosen].mean(), variance, variance.new_tensor(len(chosen))])
+def _parts(found: Places, within: Tensor) -> list[Tensor]:
+    """Points of the quiet places of one brightness, [1, 4] each."""
+    size = int(QUIET * within.sum()) // PARTS
+    if size < FEWEST:
+        return []
+    loud = found.loud[within] / found.of_noise
+    order = loud.argsort()[: PARTS * size]
+    parts = zip(
+        *(
+            q.split(size)
+            for q in (found.mean[within][order], loud[order], found.detail[within][order])
+        ),
+        strict=True,
+    )
+    count = loud.new_tensor(float(size))
+    return [torch.stack([m.mean(), a.mean(), robust_variance(d), count])[None] for m, a, d in parts]
 
 
 def _line(curve: Tensor) -> tuple[Tensor, Tensor]:
-    """Slope of the line through the points of a curve [n, 3], and the root of its start."""
-    mean, variance, count = curve.unbind(1)
-    far = torch.zeros_like(mean, dtype=torch.bool)
-    model, gain, start, error = variance, mean.new_tensor(0.0), mean.new_tensor(0.0), 0.0
+    """Slope of variance over mean through the points of a curve, and the root of its start."""
+    mean, loud, variance, count = curve.unbind(1)
+    far, model, noise = torch.zeros_like(mean, dtype=torch.bool), variance, variance
+    found = errors = np.zeros(3)
     for _ in range(ROUNDS):
         if (~far).sum() < LEAST:
             raise ValueError(
-                f"the gain of y cannot be estimated from {int((~far).sum())} brightnesses that "
-                f"have quiet places, neither missing nor clipped; {REMEDY}"
+                f"the gain of y cannot be estimated from {int((~far).sum())} parts of quiet "
+                f"places, neither missing nor clipped; {REMEDY}"
             )
         each = SCATTER * model.clamp(min=0.05 * variance.median()) / count.sqrt()
-        gain, start, error = _least_squares(mean[~far], variance[~far], each[~far])
-        model = start + gain * mean
+        terms = torch.stack([torch.ones_like(mean), mean, (loud - noise).clamp(min=0)], 1)
+        found, errors = _least_squares(terms[~far], variance[~far], each[~far])
+        model, noise = terms @ mean.new_tensor(found), terms[:, :2] @ mean.new_tensor(found[:2])
         far = variance - model > FAR * each
-    kept, level = mean[~far], variance[~far].median().sqrt()
-    if kept.max() - kept.min() < WIDE * level or gain < SURE * error:
+    kept, level = mean[~far], noise[~far].median().sqrt()
+    if kept.max() - kept.min() < WIDE * level or not found[1] > SURE * errors[1]:
         raise ValueError(
             f"the noise of y, about {level:.2g}, does not grow with brightness so that it could be "
             f"seen, from {kept.min():.2g} to {kept.max():.2g}; {REMEDY}"
         )
-    return gain, start.sqrt()
+    return mean.new_tensor(found[1]), mean.new_tensor(found[0]).sqrt()
 
 
-def _least_squares(x: Tensor, v: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Slope and start, at least 0, of the line through v at x, and the slope's standard error."""
-    w = error**-2
-    middle = (w * x).sum() / w.sum()
-    spread = (w * (x - middle) ** 2).sum()
-    gain = (w * (x - middle) * v).sum() / spread
-    start = (w * v).sum() / w.sum() - gain * middle
-    if start < 0:
-        start, spread = torch.zeros_like(start), (w * x**2).sum()
-        gain = (w * x * v).sum() / spread
-    return gain, start, spread.rsqrt()
+def _least_squares(terms: Tensor, v: Tensor, error: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Factors, none below 0, by which terms [n, 3] sum up to v [n], and their standard errors."""
+    scale = terms.abs().amax(0).clamp(min=1e-300)
+    A, b = (terms / scale / error[:, None]).numpy(), (v / error).numpy()
+    factors, _ = nnls(A, b)
+    used = factors > 0
+    errors = np.full(3, np.inf)
+    errors[used] = np.diag(np.linalg.pinv(A[:, used].T @ A[:, used])) ** 0.5
+    return factors / scale.numpy(), errors / scale.numpy()
