@@ -29,7 +29,7 @@ def remarks(args: argparse.Namespace, source: Source, measured: Measurement) -> 
         yield from _seen(args, measured.op)
     if measured.estimated is not None:
         yield f"noise estimated at {measured.estimated:.3g}"
-    elif args.noise == 0 and measured.noise:
+    elif measured.noise and args.noise == 0:
         yield f"noise taken as {measured.noise:.3g}, that of 8 bits"
 
 

@@ -65,11 +65,9 @@ def test_it_is_estimated_and_said(here, words, more, capsys):
     assert float(said) == pytest.approx(taken, rel=6e-3)
 
 
-@pytest.mark.parametrize("words", MEASURED)
+@pytest.mark.parametrize("words", list(MEASURED)[:2])
 def test_samples_are_drawn_by_it(here, words, capsys):
     more = "--prior lpn-gray-small --samples 2 --steps 1 --device cpu --out drawn"
-    if " ct" in words:  # begun at the image of `restore`, which is not what is asked here
-        pytest.skip("tests/commands/test_posterior_command.py draws scans")
     assert main(f"posterior {words} {more}".split()) == 0
     (said,) = SAID.findall(capsys.readouterr().out)
     taken = json.loads(Path("drawn/posterior.json").read_text())["noise"]
