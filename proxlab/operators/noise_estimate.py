@@ -49,8 +49,9 @@ def estimate_noise(y: Tensor, op: LinearPhysics) -> PerImage:
     y: [B, C, H, W], an image as it is, blurred, subsampled or with missing pixels, or a sinogram
     [B, C, V, D]. Pixels that are missing or clipped are not looked at; rounding, to 8 bits say,
     counts as noise. Each image by itself, over all its channels. Within 10 % for most photographs
-    (docs/measured/restoring.md), too high where fine texture is everywhere: at worst, of two or
-    three pixels' period, or at noise .005 and 4 of 5 pixels missing, by a factor of 2 to 6.
+    from noise .02 of white on (docs/measured/restoring.md), too high where fine texture is
+    everywhere: at worst, of two or three pixels' period, or at noise .005 and 4 of 5 pixels
+    missing, by a factor of 2 to 6.
     Raises ValueError where nothing can be told: too few neighbours seen, a y without noise, noise
     below the rounding of y, NaN or infinity, measurements that are no images.
 
