@@ -105,7 +105,8 @@ def places(y: Tensor, fill: Tensor, seen: Tensor, stencils: list[list[Stencil]])
     smooth = smoothed(fill, across)
     activity = _activity(smooth, across)
     of_noise = _loudness_of_noise(across)
-    found = Places(*3 * (y.new_zeros(0),), of_noise)
+    nothing = y.new_zeros(0)
+    found = Places(nothing, nothing, nothing, of_noise)
     for several in stencils:
         parts = []
         for rows, columns in several:
@@ -119,7 +120,8 @@ def places(y: Tensor, fill: Tensor, seen: Tensor, stencils: list[list[Stencil]])
             )
             around = (quantity[window][inside] for quantity in (activity, smooth))
             parts.append((filtered(y, rows, columns)[inside], *around))
-        found = Places(*(torch.cat(part) for part in zip(*parts, strict=True)), of_noise)
+        detail, loud, mean = (torch.cat(part) for part in zip(*parts, strict=True))
+        found = Places(detail, loud, mean, of_noise)
         if len(found.detail) >= min(ENOUGH, y.numel() / 2):
             break
     return found

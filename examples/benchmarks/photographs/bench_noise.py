@@ -2,7 +2,7 @@
 
     PROXLAB_DATA=... python -m examples.benchmarks.photographs.bench_noise
         [--sets set12,bsd68] [--levels 2,5,10,25,50] [--blurs 0,1.6]
-        [--estimators proxlab,covariance,wavelets] [--scans 19]
+        [--estimators proxlab,covariance,wavelets] [--scans 19] [--halve]
 
 Photographs get white noise of a level / 255, as they are and after a Gaussian blur that wraps
 around. Beside `proxlab.estimate_noise` stand deepinv's `PatchCovarianceNoiseEstimator` (Chen, Zhu,
@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+import torch.nn.functional as F
 from deepinv.models import PatchCovarianceNoiseEstimator
 from deepinv.physics import Denoising, LinearPhysics
 from torch import Tensor
@@ -94,6 +95,8 @@ def rows(args: argparse.Namespace) -> Iterator[tuple[str, str, list[list[float]]
     slices = load_ct(args.folder or find_data("ct/test"))
     chosen = sorted({i * len(slices) // args.scans for i in range(args.scans)})
     clean = [slices[i][None, None] for i in chosen]
+    if args.halve:
+        clean = [F.avg_pool2d(x, 2) for x in clean]
     for views in (60, 200):
         op = operators.ct(clean[0].shape[-1], views)
         for name in names:
@@ -109,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], list[list[f
     parser.add_argument("--blurs", default="0,1.6", help="widths, pixels")
     parser.add_argument("--estimators", default=",".join(ESTIMATORS))
     parser.add_argument("--scans", type=int, default=19, help="slices, 0 for none")
+    parser.add_argument("--halve", action="store_true", help="slices of half as many pixels a side")
     parser.add_argument("--folder", type=Path, help="slices (default: ct/test of PROXLAB_DATA)")
     args = parser.parse_args(argv)
     table, head = {}, ""

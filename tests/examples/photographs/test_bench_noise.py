@@ -14,14 +14,16 @@ def folders(tmp_path):
     for name in ("photos", "slices"):
         (tmp_path / name).mkdir()
     Image.fromarray(camera()[:192, :192]).save(tmp_path / "photos/a.png")
-    levels = (shepp_logan_phantom()[::4, ::4] * 2000).astype(np.uint16)
+    levels = (shepp_logan_phantom()[::2, ::2] * 2000).astype(np.uint16)
     Image.fromarray(levels).save(tmp_path / "slices/a.png")
     return tmp_path
 
 
 def test_noise(folders, capsys):
     words = f"--sets {folders}/photos --levels 5,50 --blurs 0,1 --estimators proxlab,covariance"
-    table = bench_noise.main([*words.split(), "--scans", "1", "--folder", f"{folders}/slices"])
+    table = bench_noise.main(
+        [*words.split(), "--scans", "1", "--halve", "--folder", f"{folders}/slices"]
+    )
     assert set(table) == {
         (what, name)
         for what in ("photos, as it is", "photos, blur 1", "CT of 60 views", "CT of 200 views")
