@@ -34,6 +34,7 @@ __all__ = [
     "classical",
     "compare",
     "data_terms",
+    "estimate_gain",
     "estimate_noise",
     "images",
     "laplace_spread",
@@ -65,6 +66,7 @@ _HOMES = {
     "blur_width": "operators.width_estimate",
     "calibrate": "calibration",
     "compare": "comparison.comparing",
+    "estimate_gain": "operators.photon_transfer",
     "estimate_noise": "operators.noise_estimate",
     "laplace_spread": "jobs",
     "load": "checkpoints",
@@ -95,6 +97,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.images import metrics
     from proxlab.jobs import laplace_spread, posterior, restore
     from proxlab.operators.noise_estimate import estimate_noise
+    from proxlab.operators.photon_transfer import estimate_gain
     from proxlab.operators.width_estimate import blur_width
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior

@@ -44,9 +44,10 @@ def check_usage(args: argparse.Namespace) -> None:
     lacking = PROBLEM_OPTIONS[args.problem].lacking(args)
     if lacking:
         args.usage_error(lacking)
-    if args.simulate and args.noise == AUTO:
+    if args.simulate and args.noise in (None, AUTO):
         args.usage_error(
-            "--simulate adds noise: --noise is a number there, auto is for measurements"
+            f"{args.problem} with --simulate needs --noise, a number, for that noise is added; "
+            "only that of a measurement can be estimated"
         )
 
 
@@ -74,7 +75,9 @@ def _measured(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path)
     parser.add_argument("problem", choices=list(PROBLEM_OPTIONS))
     parser.add_argument(
-        "--noise", type=noise_level, help="standard deviation, 0 to 1 (ct: any), or auto"
+        "--noise",
+        type=noise_level,
+        help="standard deviation, 0 to 1 (ct: any); default: auto, an estimate (ct: the JSON's)",
     )
     parser.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
     parser.add_argument(

@@ -17,7 +17,6 @@ from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.posterior_figure import draw_posterior
 from proxlab.commands.problems.measurement import Measurement
-from proxlab.commands.problems.options import AUTO
 from proxlab.commands.problems.readers import READERS
 from proxlab.commands.remarks import remarks
 from proxlab.foreign_weights import listed
@@ -64,7 +63,7 @@ def posterior_files(args: argparse.Namespace) -> None:
         post = replace(post, samples=measured.kept(post.samples))
         quality, clipped = _write(args, name, drawing, post, measured)
     if not args.quiet:
-        lines = [*remarks(args, source, measured), *_said(args, drawing, post, quality)]
+        lines = [*remarks(args, source, measured), *_said(args, post, quality)]
         if clipped:
             lines.append(
                 f"{100 * clipped:.2f} % of the mean was outside [0, 1] and clipped in its PNG"
@@ -120,7 +119,9 @@ def _drawn(drawing: Drawing, progress: bool) -> Posterior:
             if mine == 0 and part is not None:
                 parts.append(part.cpu())
     if mine > 0:
-        return own[-1] if own else Posterior(torch.empty(0), drawing.levels, 0, 0, ())
+        return (
+            own[-1] if own else Posterior(torch.empty(0), drawing.levels, 0, 0, (), drawing.level)
+        )
     return replace(
         own[0],
         samples=torch.cat(parts),
@@ -158,6 +159,7 @@ def _write(
         "samples": len(post.samples),
         "seed": args.seed,
         "began_at": "restored image" if _restored_first(args) else "plain first estimate",
+        "noise": float(post.noise[0]),
         "levels": list(post.levels),
         "evaluations": post.evaluations,
         "products": post.products,
@@ -175,12 +177,9 @@ def _write(
 
 
 def _said(
-    args: argparse.Namespace, drawing: Drawing, post: Posterior, quality: PosteriorQuality | None
+    args: argparse.Namespace, post: Posterior, quality: PosteriorQuality | None
 ) -> Iterator[str]:
     """Sentences on what was drawn and how far it may be trusted."""
-    if args.noise == AUTO:
-        noise = torch.as_tensor(drawing.wanted.noise).flatten()
-        yield f"noise estimated at {float(noise[0]):.3g}"
     yield (
         f"{len(post.samples)} samples, each of {post.evaluations} evaluations of the prior and "
         f"{post.products} products with its Jacobian"

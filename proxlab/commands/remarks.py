@@ -35,6 +35,10 @@ def remarks(args: argparse.Namespace, source: Source, measured: Measurement) -> 
         yield words
     if isinstance(measured.op, Inpainting):
         yield from _seen(args, source, measured.op)
+    if measured.estimated is not None:
+        yield f"noise estimated at {measured.estimated:.3g}"
+    elif measured.noise and args.noise == 0:
+        yield f"noise taken as {measured.noise:.3g}, that of 8 bits"
 
 
 def _reading(args: argparse.Namespace, loaded: LoadedImage) -> Iterator[str]:

@@ -16,7 +16,6 @@ from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.large_image import prepared
 from proxlab.commands.problems.measurement import Measurement, Source
-from proxlab.commands.problems.options import AUTO
 from proxlab.commands.problems.readers import READERS
 from proxlab.commands.remarks import remarks
 from proxlab.foreign_weights import listed
@@ -73,7 +72,6 @@ def restore_file(args: argparse.Namespace) -> None:
         lines = [
             *remarks(args, source, measured),
             *_scores(measured, image),
-            *_noise(args, result),
             *_verdict(result, clipped),
             out,
         ]
@@ -115,14 +113,6 @@ def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
         yield f"PSNR {told}, SSIM {float(ssim(before, x)):.3f} -> {float(ssim(image, x)):.3f}"
     if measured.plain_is and before is not None:
         yield f"before: {measured.plain_is}"
-
-
-def _noise(args: argparse.Namespace, result: Restoration) -> Iterator[str]:
-    """Sentence on a noise level that nobody told."""
-    if args.noise == AUTO:
-        yield f"noise estimated at {float(result.premises.noise[0]):.3g}"
-    elif args.noise == 0 and args.problem != "ct":
-        yield f"noise taken as {float(result.premises.noise[0]):.3g}, that of 8 bits"
 
 
 def _verdict(result: Restoration, clipped: float) -> Iterator[str]:

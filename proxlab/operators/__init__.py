@@ -16,6 +16,7 @@ from proxlab.operators.kernels import gaussian_kernel
 from proxlab.operators.measured_psf import MeasuredPsf, psf
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
 from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.operators.photon_transfer import PhotonTransfer, estimate_gain
 from proxlab.operators.superres import SubsampledBlur, superres
 from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
@@ -30,6 +31,7 @@ __all__ = [
     "Noise",
     "PaddedBlur",
     "PhotonCounts",
+    "PhotonTransfer",
     "SubsampledBlur",
     "Unchanged",
     "blur_width",
@@ -40,6 +42,7 @@ __all__ = [
     "ct",
     "deblur",
     "denoise",
+    "estimate_gain",
     "estimate_noise",
     "gaussian_kernel",
     "inpaint",

@@ -16,6 +16,7 @@ from torch import Tensor
 import solvers
 from proxlab.operators.checks import check_operator
 from proxlab.operators.foreign import as_operator
+from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.posteriors.linearised import Linearised
 from proxlab.posteriors.measured import ACCURACY, EARLY, DrawNoise, observed
@@ -114,7 +115,8 @@ def prepared(
     pixels = PIXELS_AT_ONCE if y.device.type == "cpu" else PIXELS_ON_GPU
     batch = wanted.batch or max(1, pixels // first.numel())
     wanted = replace(wanted, noise=noise, batch=batch)
-    return Drawing(y, op, prior, wanted, first, levels, check.doubts)
+    level = measurement_weights(y, op, noise).image.rsqrt()
+    return Drawing(y, op, prior, wanted, first, levels, check.doubts, level)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class Drawing:
     levels: tuple[float, ...]
     doubts: tuple[str, ...]
     """Sentences on the operator."""
+    level: Tensor
+    """Standard deviation of each measurement, [B], as it was told or estimated."""
 
     @property
     def starts(self) -> range:
@@ -172,6 +176,7 @@ class Drawing:
             prior.evaluations,
             prior.products,
             (*self.doubts, *_doubts(prior, short, x)),
+            self.level,
         )
 
 

@@ -30,6 +30,13 @@ def number(*right: str) -> st.SearchStrategy[str]:
     return mostly(right, NUMBERS, 3)
 
 
+@st.composite
+def noise(draw: st.DrawFn) -> list[str]:
+    """Option of the noise, mostly with a right level; left out, it is estimated."""
+    told = draw(st.sampled_from(range(4)))
+    return ["--noise", draw(number("0.05", "auto"))] if told else []
+
+
 def output(*right: str) -> st.SearchStrategy[str]:
     """Name of a file to write, mostly one that can be."""
     return mostly(
@@ -97,7 +104,7 @@ def restorations(draw: st.DrawFn) -> list[str]:
     tables = {"deblur": BLUR, "inpaint": HOLES, "superres": LARGER, "denoise": BLUR, "ct": SCAN}
     own = tables[problem]
     more = options(draw, SHARED, 2) + (options(draw, own, 1) if draw(st.booleans()) else [])
-    words = ["restore", draw(file()), problem, *needed, "--noise", draw(number("0.05", "auto"))]
+    words = ["restore", draw(file()), problem, *needed, *draw(noise())]
     clean = ["--simulate"] if draw(st.booleans()) else []
     return [*words, *clean, "--steps", draw(number("2", "3")), "--quiet", *more]
 
@@ -114,7 +121,7 @@ def posteriors(draw: st.DrawFn) -> list[str]:
     }
     problem = draw(st.sampled_from(["deblur", "inpaint"]))
     needed = ["--blur-sigma", "0.3"] if problem == "deblur" else ["--missing", "0.5"]
-    words = ["posterior", draw(file()), problem, *needed, "--noise", draw(number("0.05", "auto"))]
+    words = ["posterior", draw(file()), problem, *needed, *draw(noise())]
     words += ["--simulate"] if draw(st.booleans()) else []
     words += ["--samples", draw(number("2", "3")), "--steps", draw(number("1", "2")), "--quiet"]
     return [*words, "--out", draw(mostly(("new",), ("file", "file/new"))), *options(draw, table, 1)]

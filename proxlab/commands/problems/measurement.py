@@ -33,6 +33,8 @@ class Measurement(NamedTuple):
     """Sentences on what was estimated or assumed of the operator."""
     kept: Callable[[Tensor], Tensor] = _whole
     """Part of a restored image [..., H, W] that is shown and written: what y saw of it."""
+    estimated: float | None = None
+    """Standard deviation that nobody told, read off y; None if it was told."""
 
 
 def _nothing(measurement: Measurement) -> None:

@@ -15,7 +15,7 @@ UNKNOWN = "unknown"
 COLOR_PRIOR = "lpn-color"
 """The prior of colour images where none is told."""
 AUTO = "auto"
-"""Word for a number that is to be estimated."""
+"""Word for a number that is to be estimated, as the noise is of a measurement that tells none."""
 SEEN, MISSING = "seen", "missing"
 """Words for what pixels are where a mask is not 0."""
 
@@ -83,7 +83,7 @@ def _deblur_lacks(args: argparse.Namespace) -> str:
         return "--simulate blurs: --blur-sigma is a number there, auto is for measurements"
     if args.blur_sigma == AUTO and args.noise == 0:
         return "--blur-sigma auto needs the noise: --noise above 0, or auto"
-    return "" if args.noise is not None else "deblur needs --noise"
+    return ""
 
 
 def _superres(restore: argparse.ArgumentParser) -> None:
@@ -97,7 +97,7 @@ def _superres(restore: argparse.ArgumentParser) -> None:
         "--offset",
         type=float,
         help="row and column of a block where the kernel's centre lies (default: its middle; 0 for "
-        "every so-manieth pixel from the first on)",
+        "pixels kept at equal steps from the first on)",
     )
 
 
@@ -108,11 +108,7 @@ def _superres_lacks(args: argparse.Namespace) -> str:
         return f"superres has --boundary circular or reflect; {args.boundary} is for deblur"
     if args.psf or args.blur_sigma == AUTO:
         return "superres needs a kernel that is told: --kernel, --blur-sigma with a number, or none"
-    return "" if args.noise is not None else "superres needs --noise"
-
-
-def _denoise_lacks(args: argparse.Namespace) -> str:
-    return "" if args.noise is not None else "denoise needs --noise"
+    return ""
 
 
 def _inpaint(restore: argparse.ArgumentParser) -> None:
@@ -135,7 +131,7 @@ def _inpaint_lacks(args: argparse.Namespace) -> str:
         return "inpaint needs --mask, --missing or --box"
     if args.mask_is != SEEN and not args.mask:
         return "--mask-is says how --mask is meant, and there is no --mask"
-    return "" if args.noise is not None else "inpaint needs --noise"
+    return ""
 
 
 def _ct(restore: argparse.ArgumentParser) -> None:
@@ -180,14 +176,14 @@ def _ct_lacks(args: argparse.Namespace) -> str:
         return "--detector-offset auto is for a sinogram; with --simulate say what it is to be"
     if args.angles is None and args.angles_file is None:
         return "ct needs --angles or --angles-file"
-    return "" if args.noise is not None else "ct with --simulate needs --noise"
+    return ""
 
 
 PROBLEM_OPTIONS = {
     "deblur": ProblemOptions(_kernel_options, _deblur_lacks),
     "inpaint": ProblemOptions(_inpaint, _inpaint_lacks),
     "superres": ProblemOptions(_superres, _superres_lacks, shared=(_kernel_options,)),
-    "denoise": ProblemOptions(lambda restore: None, _denoise_lacks),
+    "denoise": ProblemOptions(lambda restore: None, lambda args: ""),
     "ct": ProblemOptions(_ct, _ct_lacks, prior="lpn-ct"),
 }
 """The problems of `proxlab restore` by the name that the command line knows."""

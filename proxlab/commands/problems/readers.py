@@ -111,19 +111,20 @@ def pixels(
 ) -> Source:
     """An image file that is measured, or the clean one with --simulate, by an operator of its size.
 
-    A measurement without noise is given that of 8 bits; --noise auto estimates it. Raises
-    ValueError as `read_image`.
+    The noise of a measurement is estimated unless it is told; one of 0 is taken as that of 8 bits.
+    Raises ValueError as `read_image`, and as `estimate_noise` where none can be read off.
     """
     loaded = read_image(args.input, unbounded=not args.simulate)
     x = loaded.pixels
 
     def measure(generator: torch.Generator) -> Measurement:
         op = operator((x.shape[-2], x.shape[-1]), generator)
-        noise = float(estimate_noise(x, op)) if args.noise == AUTO else args.noise or 1 / 255
-        if not args.simulate:
-            return Measurement(x, op, noise=noise)
-        y = op(x, generator=generator)
-        return Measurement(y, op, x, y if y.shape == x.shape else None, noise=noise)
+        told = None if args.noise in (None, AUTO) else args.noise or 1 / 255
+        if args.simulate:
+            y = op(x, generator=generator)
+            return Measurement(y, op, x, y if y.shape == x.shape else None, noise=told)
+        estimated = float(estimate_noise(x, op)) if told is None else None
+        return Measurement(x, op, noise=told or estimated, estimated=estimated)
 
     return Source(loaded, measure, grows)
 
@@ -150,7 +151,7 @@ def _inside(
 
 def known_noise(args: argparse.Namespace) -> float:
     """Noise level that the operator is told: 0.0 for one that is to be estimated."""
-    return 0.0 if args.noise == AUTO else args.noise
+    return 0.0 if args.noise in (None, AUTO) else args.noise
 
 
 def _four(text: str) -> tuple[int, int, int, int]:
