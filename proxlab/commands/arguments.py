@@ -5,7 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxlab import __version__
-from proxlab.commands.problems.options import AUTO, DEFAULT_PRIOR, PROBLEM_OPTIONS
+from proxlab.commands.problems.options import (
+    AUTO,
+    DEFAULT_PRIOR,
+    PROBLEM_OPTIONS,
+    add_photons,
+)
 from proxlab.training.recipes.names import ALL
 
 ALLOW = "of files of foreign weights that you trust, by commas"
@@ -35,6 +40,8 @@ def check_usage(args: argparse.Namespace) -> None:
             if attribute not in mine and vars(args)[attribute] != untold:
                 option = "--" + attribute.replace("_", "-")
                 args.usage_error(f"{option} is for {name}, not for {args.problem}")
+    if args.photons is not None and not PROBLEM_OPTIONS[args.problem].counts:
+        args.usage_error(f"--photons is not for {args.problem}")
     lacking = PROBLEM_OPTIONS[args.problem].lacking(args)
     if lacking:
         args.usage_error(lacking)
@@ -70,6 +77,7 @@ def _measured(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--noise", type=noise_level, help="standard deviation, 0 to 1 (ct: any), or auto"
     )
+    add_photons(parser)
     parser.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
     parser.add_argument(
         "--prior",

@@ -118,8 +118,10 @@ def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
 
 
 def _noise(args: argparse.Namespace, result: Restoration) -> Iterator[str]:
-    """Sentence on a noise level that nobody told."""
-    if args.noise == AUTO:
+    """Sentence on a noise level that nobody told, or on the counts that INPUT was taken for."""
+    if result.premises.counts:
+        yield f"taken as {result.premises.counts}"
+    elif args.noise == AUTO:
         yield f"noise estimated at {float(result.premises.noise[0]):.3g}"
     elif args.noise == 0 and args.problem != "ct":
         yield f"noise taken as {float(result.premises.noise[0]):.3g}, that of 8 bits"

@@ -9,6 +9,8 @@ The room may import `images` (sinogram files) and `solvers`. One operator is one
 
 from proxlab.operators.arguments import check_finite, check_image
 from proxlab.operators.blur import CircularBlur, PaddedBlur, deblur
+from proxlab.operators.counts.anscombe import anscombe, inverse_anscombe
+from proxlab.operators.counts.camera import CameraNoise
 from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inpaint, random_mask
 from proxlab.operators.kernels import gaussian_kernel
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
@@ -17,12 +19,14 @@ from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
 
 __all__ = [
+    "CameraNoise",
     "CircularBlur",
     "FanBeam",
     "MaskedPixels",
     "Noise",
     "PaddedBlur",
     "PhotonCounts",
+    "anscombe",
     "box_mask",
     "boxes_mask",
     "check_finite",
@@ -32,6 +36,7 @@ __all__ = [
     "estimate_noise",
     "gaussian_kernel",
     "inpaint",
+    "inverse_anscombe",
     "noise_level",
     "random_mask",
 ]

@@ -17,6 +17,7 @@ from deepinv.physics import MRI, Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.arguments import check_finite, check_image
+from proxlab.operators.counts.camera import counting
 from proxlab.operators.draws import Draws
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.inpainting import fill_missing
@@ -71,7 +72,7 @@ def estimate_noise(y: Tensor, op: LinearPhysics) -> PerImage:
             "noise is estimated of a tensor and its operator, got "
             f"{type(y).__name__} and {type(op).__name__}; torch.from_numpy?"
         )
-    if isinstance(op.noise_model, PhotonCounts):
+    if isinstance(op.noise_model, PhotonCounts) or counting(op.noise_model, y) is not None:
         raise ValueError("the operator counts photons and so knows its noise; leave noise out")
     if y.ndim != 4 or isinstance(op, MRI):
         raise ValueError(

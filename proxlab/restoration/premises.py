@@ -57,7 +57,8 @@ class Premises:
     lipschitz: PerImage
     """L = |A^T A| / (weight noise^2), the Lipschitz constant of the data term's gradient, [B]."""
     noise: Tensor
-    """Standard deviation of each measurement, [B], by which the data term is weighted."""
+    """Standard deviation of each measurement, [B], by which the data term is weighted; of counts
+    the root of the mean variance."""
     operator: OperatorCheck
     """Numbers of the operator's check: adjoint, linearity, independence of images."""
     data_doubt: str
@@ -66,6 +67,8 @@ class Premises:
     """Curvature of the data term as a few steps of the power method find it, from below, [B]."""
     units: list[str]
     """Per image: a sentence where the first estimate is in other units than [0, 1], else empty."""
+    counts: str = ""
+    """What the measurement was taken for where it counts photons, empty where it does not."""
 
 
 def units_doubts(name: str, x: Image) -> list[str]:

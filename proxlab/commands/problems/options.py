@@ -25,12 +25,36 @@ class ProblemOptions:
     """Says what the problem needs and was not told; empty if nothing."""
     prior: str = DEFAULT_PRIOR
     """Name of the prior where none is told."""
+    counts: bool = False
+    """Whether its measurement may be counts of photons, told by `--photons`."""
 
     def defaults(self) -> dict[str, object]:
         """Its options, as attributes of the parsed arguments, and what they are when not told."""
         alone = argparse.ArgumentParser(add_help=False)
         self.add(alone)
         return vars(alone.parse_args([]))
+
+
+def add_photons(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of all problems with `counts`: INPUT is counts of photons, N at the value 1.
+
+    --noise is then the standard deviation of the read noise besides, none if it is not told.
+    """
+    parser.add_argument(
+        "--photons",
+        type=float,
+        metavar="N",
+        help="deblur, inpaint: INPUT counts photons, N at white; --noise is then read noise alone",
+    )
+
+
+def _lacks_noise(problem: str, args: argparse.Namespace) -> str:
+    """A sentence where neither --noise nor --photons was told, or one that they contradict."""
+    if args.photons is None:
+        return "" if args.noise is not None else f"{problem} needs --noise or --photons"
+    if not 0 < args.photons < float("inf"):
+        return f"--photons is the number of photons at white, above 0, got {args.photons:g}"
+    return "with --photons, --noise is a number, that of read noise" if args.noise == AUTO else ""
 
 
 def _deblur(restore: argparse.ArgumentParser) -> None:
@@ -45,7 +69,7 @@ def _deblur(restore: argparse.ArgumentParser) -> None:
 def _deblur_lacks(args: argparse.Namespace) -> str:
     if not args.kernel and args.blur_sigma is None:
         return "deblur needs --kernel or --blur-sigma"
-    return "" if args.noise is not None else "deblur needs --noise"
+    return _lacks_noise("deblur", args)
 
 
 def _inpaint(restore: argparse.ArgumentParser) -> None:
@@ -60,7 +84,7 @@ def _inpaint(restore: argparse.ArgumentParser) -> None:
 def _inpaint_lacks(args: argparse.Namespace) -> str:
     if not args.mask and args.missing is None and not args.box:
         return "inpaint needs --mask, --missing or --box"
-    return "" if args.noise is not None else "inpaint needs --noise"
+    return _lacks_noise("inpaint", args)
 
 
 def _length_or_auto(text: str) -> float | str:
@@ -113,8 +137,8 @@ def _ct_lacks(args: argparse.Namespace) -> str:
 
 
 PROBLEM_OPTIONS = {
-    "deblur": ProblemOptions(_deblur, _deblur_lacks),
-    "inpaint": ProblemOptions(_inpaint, _inpaint_lacks),
+    "deblur": ProblemOptions(_deblur, _deblur_lacks, counts=True),
+    "inpaint": ProblemOptions(_inpaint, _inpaint_lacks, counts=True),
     "ct": ProblemOptions(_ct, _ct_lacks, prior="lpn-ct"),
 }
 """The problems of `proxlab restore` by the name that the command line knows."""

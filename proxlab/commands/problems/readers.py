@@ -16,6 +16,7 @@ from proxlab.commands.problems.measurement import Measurement, Source
 from proxlab.commands.problems.options import AUTO
 from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
+from proxlab.operators.noise import checked_noise
 from proxlab.operators.noise_estimate import estimate_noise
 
 Size = tuple[int, int]
@@ -30,7 +31,7 @@ def deblur(args: argparse.Namespace) -> Source:
             kernel = read_kernel(args.kernel)
         else:
             kernel = operators.gaussian_kernel(args.blur_sigma)
-        return operators.deblur(kernel, known_noise(args), args.boundary, normalize=args.normalize)
+        return operators.deblur(kernel, told_noise(args), args.boundary, normalize=args.normalize)
 
     return pixels(args, operator, grows=args.boundary == "valid" and not args.simulate)
 
@@ -45,7 +46,7 @@ def inpaint(args: argparse.Namespace) -> Source:
             mask = operators.box_mask(size, _four(args.box))
         else:
             mask = operators.random_mask(size, args.missing, generator)
-        return operators.inpaint(mask, known_noise(args))
+        return operators.inpaint(mask, told_noise(args))
 
     return pixels(args, operator)
 
@@ -57,21 +58,32 @@ def pixels(
 ) -> Source:
     """An image file that is measured, or the clean one with --simulate, by an operator of its size.
 
-    A measurement without noise is given that of 8 bits; --noise auto estimates it. Raises
-    ValueError as `read_image`.
+    A measurement without noise is given that of 8 bits; --noise auto estimates it; that of counts
+    is the operator's. Raises ValueError as `read_image`.
     """
     loaded = read_image(args.input, unbounded=not args.simulate)
     x = loaded.pixels
 
     def measure(generator: torch.Generator) -> Measurement:
         op = operator((x.shape[-2], x.shape[-1]), generator)
-        noise = float(estimate_noise(x, op)) if args.noise == AUTO else args.noise or 1 / 255
+        noise: float | None = args.noise or 1 / 255
+        if args.photons is not None:
+            noise = None
+        elif args.noise == AUTO:
+            noise = float(estimate_noise(x, op))
         if not args.simulate:
             return Measurement(x, op, noise=noise)
         y = op(x, generator=generator)
         return Measurement(y, op, x, y if y.shape == x.shape else None, noise=noise)
 
     return Source(loaded, measure, grows)
+
+
+def told_noise(args: argparse.Namespace) -> float | operators.CameraNoise:
+    """Noise that the operator is told: that of a camera with --photons, else `known_noise`."""
+    if args.photons is None:
+        return known_noise(args)
+    return operators.CameraNoise(1 / args.photons, checked_noise(args.noise or 0.0))
 
 
 def known_noise(args: argparse.Namespace) -> float:
