@@ -8,7 +8,7 @@ say more. [Foi08] `Counting` holds the same numbers for each image, whoever told
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from deepinv.physics import NoiseModel, PoissonGaussianNoise, PoissonNoise
@@ -101,12 +101,6 @@ class Counting:
         """Mean of the variance over each image's y, image units; at least that of one photon."""
         bright = y.flatten(1).mean(1, dtype=float_for_sums(y)).clamp(min=0)
         return self.gain * torch.maximum(bright, self.gain) + self.read**2
-
-    def scaled(self, by: float) -> "Counting":
-        """The same for measurements and images multiplied by a number."""
-        return replace(
-            self, gain=by * self.gain, read=by * self.read, background=by * self.background
-        )
 
     def __str__(self) -> str:
         words = f"counts of photons, {_told(1 / self.gain)} at the value 1"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from proxlab.operators.contract import Accuracy, Missed, QuadraticDataTerm
 from proxlab.operators.counts.likelihood import CountLikelihood
-from proxlab.operators.data_terms.arguments import checked
+from proxlab.operators.data_terms.arguments import checked, scaled
 from proxlab.operators.foreign import as_operator, binary_mask
 from proxlab.operators.noise import Weights
 from solvers.linear_systems import conjugate_gradient
@@ -106,7 +106,8 @@ class BlurredCounts:
     """f(x) = sum of E((A x)_i) for any linear A: `count_data_term` makes it.
 
     The prox is where |x - v|^2 / 2 + tau f(x) has no gradient, to tol times the larger of |v| and
-    |x|: since the first term alone bends by 1, x is as near to the prox. Newton's method finds it,
+    |x|, or to the rounding of tau grad f where that is more: since the first term alone bends by 1,
+    x is as near to the prox. Newton's method finds it,
     its systems (I + tau A^T E'' A) d = -gradient solved by conjugate gradients to `INNER`; a step
     that does not descend is halved. It begins at v plus the change of the call before.
     NaN or infinity in an image makes the answer of that image NaN, and of no other.
@@ -138,6 +139,7 @@ class BlurredCounts:
         self.stopped_short: list[Missed] = []
         self.inner_steps = 0
         self._change: Image | None = None
+        self._steepest: PerImage | None = None
         self._batch = len(likelihood.counts)
         self._images = torch.arange(self._batch)
         self._rows: Tensor | None = None
@@ -163,13 +165,15 @@ class BlurredCounts:
     def prox_and_value(self, v: Image, tau: float | PerImage) -> tuple[Image, PerImage]:
         """The prox x, and f(x), which its last step has computed."""
         t, loss = per_image(tau, v), self.likelihood
+        scaled(tau, loss.strength, v)  # refuses a tau that cannot be
         x = v if self._change is None else v + self._change
         z = self._seen(x)
         value = loss.value(z)
-        goal, steps = self.tol * norm(v), 0
+        tol, steps = self._within(tau, v), 0
+        goal = tol * norm(v)
         for k in range(NEWTON + 1):
             g = x - v + t * self._back(loss.slope(z))
-            left, goal = norm(g), torch.maximum(goal, self.tol * norm(x))
+            left, goal = norm(g), torch.maximum(goal, tol * norm(x))
             unfinished = left > goal
             if k == NEWTON or steps >= self.max_steps or not unfinished.any():
                 break
@@ -193,12 +197,19 @@ class BlurredCounts:
         chosen.likelihood, chosen.bound = self.likelihood.select(index), self.bound.select(index)
         chosen.inner_steps, chosen._images = 0, self._images[index.cpu()]
         chosen._change = None if self._change is None else self._change[index]
-        chosen._rows = None
+        chosen._rows, chosen._steepest = None, None
         count = len(self.likelihood.counts)
         rows = torch.arange(count, device=index.device) if self._rows is None else self._rows
         if any(p.ndim > 2 and len(p) == self._batch > 1 for p in self.op.buffers()):
             chosen._rows = rows.to(index.device)[index]
         return chosen
+
+    def _within(self, tau: float | PerImage, v: Image) -> PerImage:
+        """tol, or what rounding leaves of a gradient that is multiplied by tau L. [B]"""
+        if self._steepest is None:
+            self._steepest = self.bound.lipschitz()
+        finest = 8 * torch.finfo(v.dtype).eps * (1 + tau * self._steepest)
+        return finest.clamp(min=self.tol).to(norm(v))
 
     def _newton(
         self, g: Image, bend: Tensor, size: PerImage, unfinished: Tensor

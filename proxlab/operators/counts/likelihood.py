@@ -4,9 +4,10 @@ For y = gain * Poisson((z + b) / gain), z = A x,
 
     KL(z) = (z + b - y - y log((z + b) / y)) / gain,   z + b >= 0,
 
-is -log p(y | z) up to a constant. Read noise of variance r^2 is taken for r^2 / gain photons more,
-in y as in b: the mean and the variance are then right [Snyder93]. Where few photons are expected
-KL is as steep as can be, so no step would be short enough; its Moreau envelope of parameter m,
+is -log p(y | z) up to a constant [Shepp82]. Read noise of variance r^2 is taken for light of that
+variance, r^2 / gain more in y as in b: the mean and the variance are then right [Snyder93]. Where
+few photons are expected KL bends as much as can be, so that no step would be short enough; its
+Moreau envelope of parameter m,
 
     E(z) = min_u KL(u) + (z - u)^2 / (2 m),
 
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from proxlab.operators.counts.camera import Counting
+from proxlab.operators.data_terms.arguments import scaled
 from solvers.protocols import PerImage, doubles, per_image
 
 SHARE = 0.25
@@ -77,7 +79,7 @@ class CountLikelihood:
         """Sum of E over the entries of each image, times strength: float64 [B], >= 0."""
         u = self._mean(z, self.smoothing)
         p, t = doubles(u + per_image(self.offset, z)), doubles(self.counts)
-        entropy = torch.where(t > 0, t * (t / torch.where(t > 0, p, 1)).log(), 0)
+        entropy = torch.xlogy(t, t) - torch.xlogy(t, torch.where(t > 0, p, 1))
         loss = (p - t + entropy) / per_image(self.gain.to(p.device), p)
         apart = doubles(z - u) ** 2 / (2 * per_image(self.smoothing.to(p.device), p))
         return self.strength * (loss + apart).flatten(1).sum(1).to(self.strength.device)
@@ -91,12 +93,13 @@ class CountLikelihood:
         """Second derivative of each entry, between 0 and strength / m, shaped like z."""
         q, root = self._quadratic(z, self.smoothing)
         bend = (1 - q / root.clamp(min=torch.finfo(z.dtype).tiny)) / 2
-        u = self._mean(z, self.smoothing) + per_image(self.offset, z)
-        bend = torch.where(u <= per_image(self.least, z), 1.0, bend)
+        dark = self._root(z, self.smoothing) <= per_image(self.least, z)
+        bend = torch.where(dark, 1.0, bend)
         return bend * per_image(self.strength / self.smoothing, z)
 
     def prox(self, v: Tensor, tau: float | PerImage) -> Tensor:
         """argmin_z (z - v)^2 / 2 + tau E(z) of each entry, shaped like v; tau >= 0."""
+        scaled(tau, self.strength, v)  # refuses a tau that cannot be
         s = tau * self.strength
         u = self._mean(v, s + self.smoothing)
         return v + per_image(s / (s + self.smoothing), v) * (u - v)
@@ -111,13 +114,17 @@ class CountLikelihood:
         return CountLikelihood(self.counts[index], *(number[index] for number in each))
 
     def _mean(self, z: Tensor, step: PerImage) -> Tensor:
-        """argmin_u (u - z)^2 / 2 + step KL(u): p = u + offset solves p^2 - q p - step t / g = 0."""
+        """argmin_u (u - z)^2 / 2 + step KL(u)."""
+        return self._root(z, step) - per_image(self.offset, z)
+
+    def _root(self, z: Tensor, step: PerImage) -> Tensor:
+        """p = u + offset at that u: p^2 - q p - step t / g = 0, or the least p there is."""
         q, root = self._quadratic(z, step)
         # of the two forms of the root, the one that takes no difference of equals
         product = self._product(z, step)
         low = 2 * product / (root - q).clamp(min=torch.finfo(z.dtype).tiny)
         p = torch.where(q > 0, (q + root) / 2, low)
-        return torch.maximum(p, per_image(self.least, z)) - per_image(self.offset, z)
+        return torch.maximum(p, torch.as_tensor(per_image(self.least, z)))
 
     def _quadratic(self, z: Tensor, step: PerImage) -> tuple[Tensor, Tensor]:
         """q = z + offset - step / g, and the root of q^2 + 4 step t / g."""
