@@ -24,7 +24,8 @@ def anscombe(y: Tensor, gain: float, read: float = 0.0) -> Tensor:
     """Counts y (image units, any shape) with noise of variance 1: 2 sqrt(y/g + 3/8 + (r/g)^2).
 
     gain: of the value 1, one over the photons there; read: standard deviation of the read noise,
-    image units. Within 1 % of variance 1 from means of 5 photons on, 0 for no photons at all.
+    image units. The variance is within 2 % of 1 from means of 3 photons on, .72 at one photon, 0 at
+    none; with read noise of 2 photons 1.24 where there is no light, 1.04 at 5 photons.
     Raises ValueError unless gain > 0 and read >= 0, both finite.
 
     >>> noise = proxlab.operators.CameraNoise(gain=1 / 20)
@@ -43,7 +44,8 @@ def inverse_anscombe(d: Tensor, gain: float, read: float = 0.0) -> Tensor:
     """Mean count (image units) behind a mean d of `anscombe`, any shape; never negative.
 
     The closed form of the exact unbiased inverse, (d/2)^2 + sqrt(3/2)/(4 d) - 11/(8 d^2) +
-    5 sqrt(3/2)/(8 d^3) - 1/8 - (r/g)^2 photons, which is within .05 photons of it. [Makitalo13]
+    5 sqrt(3/2)/(8 d^3) - 1/8 - (r/g)^2 photons: .02 photons beside it at most without read
+    noise, .04 with 2 photons of it. [Makitalo13]
     Raises ValueError as `anscombe`.
 
     >>> d = proxlab.operators.anscombe(torch.tensor([1.0]), gain=0.01)

@@ -29,7 +29,7 @@ def moments(mean: float, read: float) -> tuple[float, float]:
 @pytest.mark.parametrize("read", [0.0, 2.0])
 @pytest.mark.parametrize("mean", PHOTONS)
 def test_the_variance_is_one(mean, read):
-    assert moments(mean, read)[1] == pytest.approx(1, abs=0.03)
+    assert moments(mean, read)[1] == pytest.approx(1, abs=0.003 if read == 0 else 0.05)
 
 
 def test_without_the_transform_it_is_not():
@@ -42,7 +42,7 @@ def test_without_the_transform_it_is_not():
 def test_the_inverse_has_no_bias(mean, read):
     d = torch.tensor(moments(mean, read)[0], dtype=torch.float64)
     found = float(inverse_anscombe(d, 1.0, read))
-    assert abs(found - mean) < 0.02 + 0.03 * (mean < 5) + 0.15 * (read > 0) * (mean < 5)
+    assert abs(found - mean) < (0.02 if read == 0 else 0.04)
 
 
 def test_the_algebraic_inverse_has():
