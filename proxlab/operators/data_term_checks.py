@@ -8,7 +8,7 @@ from torch import Tensor
 
 from proxlab.operators.checks import ROUGHNESS, TOLERANCE, ratio, share, worst
 from proxlab.operators.contract import QuadraticDataTerm
-from proxlab.operators.counts.likelihood import CountLikelihood
+from proxlab.operators.counts.data_terms import BlurredCounts, MaskedCounts, by_products
 from proxlab.operators.draws import Draws
 from solvers.protocols import Image, dot, norm, per_image
 
@@ -20,19 +20,17 @@ def check_data_term(
     y: Tensor,
     x: Image,
     entry: Tensor | None = None,
-    likelihood: CountLikelihood | None = None,
 ) -> str:
     """A sentence if f is not w <A x - y, W (A x - y)> / 2, or its gradient another; else empty.
 
     Two products, for an f of an operator's own, which `check_operator` does not look at. A prox
     that claims to be a closed form is compared with f too; what an iterative one comes to is seen
     along the run. y as `usable` leaves it; w = f.weight; `entry` is W, None where it is 1. Where y
-    are counts, f has to be their likelihood of A x, which is given.
+    are counts f is compared with their likelihood of A x.
     """
     x = x + per_image(norm(x) / math.sqrt(x[0].numel()), x) * Draws(y).normal(x)
-    if likelihood is not None:
-        z, right = op.A(x), "the likelihood of the counts"
-        value, grad = likelihood.value(z), op.A_adjoint(likelihood.slope(z))
+    if isinstance(f, (MaskedCounts, BlurredCounts)):
+        (value, grad), right = by_products(f, op, x), "the likelihood of the counts"
     else:
         rest, right = op.A(x) - y, "w |A x - y|^2 / 2"
         weighted = rest if entry is None else entry * rest

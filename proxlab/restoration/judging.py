@@ -14,7 +14,7 @@ from torch import Tensor
 
 from proxlab.operators.checks import check_operator, ratio
 from proxlab.operators.contract import QuadraticDataTerm
-from proxlab.operators.counts.likelihood import CountLikelihood
+from proxlab.operators.counts.data_terms import BlurredCounts, MaskedCounts, by_products
 from proxlab.operators.noise import Weights
 from proxlab.restoration.evidence import (
     Evidence,
@@ -62,8 +62,6 @@ class Job:
     f: QuadraticDataTerm
     weights: Weights
     before: Premises
-    likelihood: CountLikelihood | None = None
-    """Likelihood of A x where y are counts: f is that of A x, and `weights` are not used."""
 
 
 def checked_again(job: Job, x: Tensor) -> Job:
@@ -242,8 +240,8 @@ def _data_errors(
     point, v = (batched(list(each)) for each in zip(*filter(None, ends), strict=True))
     tau = job.before.tau.to(norm(v))
     x = v if at_answer else point
-    if job.likelihood is not None:
-        gradient = job.op.A_adjoint(job.likelihood.slope(job.op.A(x)))
+    if isinstance(job.f, (MaskedCounts, BlurredCounts)):
+        gradient = by_products(job.f, job.op, x).grad
     else:
         misfit = job.op.A(x) - job.y
         if job.weights.entry is not None:

@@ -35,8 +35,6 @@ from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.restoration.data_terms import (
-    BlurredCounts,
-    MaskedCounts,
     checked_start,
     counted,
     data_term,
@@ -151,12 +149,11 @@ def restore(
             raise ValueError(
                 f"{check.adjoint_wrong}; checks=Checks(adjoint=False) runs all the same"
             )
-        likelihood = f.likelihood if isinstance(f, (MaskedCounts, BlurredCounts)) else None
         level = None if numbers is None else numbers.mean_variance(y).sqrt()
         weights = measurement_weights(y, op, noise if level is None else level, 1 / weight)
         lipschitz = f.lipschitz()
         composite = isinstance(prior, HasComposite) and settings.solver in (None, "pdhg")
-        if composite and likelihood is not None:  # whose steps and gaps are for quadratics
+        if composite and numbers is not None:  # whose steps and gaps are for quadratics
             if settings.solver:
                 raise ValueError("pdhg takes measurements with Gaussian noise, not counts; admm")
             composite = False
@@ -173,12 +170,12 @@ def restore(
             lipschitz,
             level,
             check,
-            check_data_term(f, op, y, plain, weights.entry, likelihood),
+            check_data_term(f, op, y, plain, weights.entry),
             curvature_floor(f, plain),
             units_doubts(prior.name, plain),
             "" if numbers is None else str(numbers),
         )
-        job = Job(y, op, prior, settings, f, weights, before, likelihood)
+        job = Job(y, op, prior, settings, f, weights, before)
         if composite:
             return _by_gap(job, (plain, init), progress)
         if algorithm is pdhg:

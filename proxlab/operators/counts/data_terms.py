@@ -1,22 +1,25 @@
-"""Data terms of counts: f(x) = E(A x), in closed form for a mask, by Newton's method for any A.
+"""Data terms of counts: f(x) = E(A x) + d(x), in closed form for masks, by Newton for any A.
 
     f = data_term(y, op)      # of `restoration`, where op's noise model counts photons
 
-E is the likelihood of `counts.likelihood`. f is convex, and its gradient's Lipschitz constant that
-of a quadratic data term of the weight strength / m, so all that is proved of such a term and of the
-steps that it allows is proved of f.
+E is the likelihood of `counts.likelihood`, d keeps x from going below zero (`counts.floor`). f is
+convex and its gradient Lipschitz: that of E(A x) as of a quadratic data term of weight
+strength / m, that of d with strength / m. So what is proved of convex, smooth data terms and of the
+steps that their L allows is proved of f.
 """
 
 import copy
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.contract import Accuracy, Missed, QuadraticDataTerm
+from proxlab.operators.counts.floor import Floor
 from proxlab.operators.counts.likelihood import CountLikelihood
 from proxlab.operators.data_terms.arguments import checked, scaled
 from proxlab.operators.foreign import as_operator, binary_mask
@@ -30,6 +33,13 @@ INNER = 0.1
 """Residual of a Newton step's linear system over the gradient that it starts from."""
 HALVINGS = 20
 """Times that a Newton step which does not descend is halved."""
+
+
+class ByProducts(NamedTuple):
+    """A data term's value and gradient, computed by the operator that it is of."""
+
+    value: PerImage
+    grad: Image
 
 
 def count_data_term(
@@ -52,13 +62,27 @@ def count_data_term(
     weights = Weights(likelihood.bound(), None)
     bound = as_operator(op).data_term(y, weights, accuracy)
     if mask is not None:
-        return MaskedCounts(likelihood, mask.to(y).expand_as(y), bound)
-    return BlurredCounts(likelihood, op, bound, accuracy)
+        seen = mask.to(y).expand_as(y)
+        floor = Floor(likelihood.bound(), 1 - seen)
+        return MaskedCounts(likelihood.above_zero(), floor, seen, bound)
+    return BlurredCounts(likelihood, Floor(likelihood.bound()), op, bound, accuracy)
+
+
+def by_products(f: "MaskedCounts | BlurredCounts", op: LinearPhysics, x: Image) -> ByProducts:
+    """f(x), float64 [B], and its gradient, by one product with A and one with A^T of the operator.
+
+    f's own are compared with them.
+    """
+    z = op.A(x)
+    value = f.likelihood.value(z) + f.floor.value(x)
+    return ByProducts(value, op.A_adjoint(f.likelihood.slope(z)) + f.floor.grad(x))
 
 
 @dataclass(frozen=True)
 class MaskedCounts:
-    """f(x) = sum of E(x_i) over the pixels seen: `count_data_term` makes it.
+    """f(x) = sum of E(x_i) over the pixels seen, of d(x_i) over the others.
+
+    `count_data_term` makes it.
 
     >>> op = proxlab.operators.inpaint(torch.tensor([[1.0, 0.0]]), proxlab.operators.CameraNoise(1))
     >>> f = proxlab.data_terms.data_term(torch.tensor([[[[4.0, 0.0]]]]), op)
@@ -68,6 +92,8 @@ class MaskedCounts:
     """
 
     likelihood: CountLikelihood
+    floor: Floor
+    """For the pixels that were not seen."""
     mask: Tensor
     """1 where a pixel was seen, else 0, [B, C, H, W]."""
     bound: QuadraticDataTerm
@@ -82,15 +108,18 @@ class MaskedCounts:
 
     def value(self, x: Image) -> PerImage:
         """f(x), float64 [B]."""
-        return self.likelihood.value(self.mask * checked(x, self.mask.shape))
+        seen = self.mask * checked(x, self.mask.shape)
+        return self.likelihood.value(seen) + self.floor.value(x)
 
     def grad(self, x: Image) -> Image:
-        """The slope of E where a pixel was seen, else 0."""
-        return self.mask * self.likelihood.slope(checked(x, self.mask.shape))
+        """The slope of E where a pixel was seen, else that of the floor."""
+        slope = self.mask * self.likelihood.slope(checked(x, self.mask.shape))
+        return slope + self.floor.grad(x)
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
-        """The root of a quadratic where a pixel was seen, v elsewhere."""
-        return torch.where(self.mask > 0, self.likelihood.prox(checked(v, self.mask.shape), tau), v)
+        """The root of a quadratic where a pixel was seen, elsewhere v, pulled up to 0."""
+        seen = self.likelihood.prox(checked(v, self.mask.shape), tau)
+        return torch.where(self.mask > 0, seen, self.floor.prox(v, tau))
 
     def lipschitz(self) -> PerImage:
         """strength / m, [B]."""
@@ -98,12 +127,12 @@ class MaskedCounts:
 
     def select(self, index: Tensor) -> "MaskedCounts":
         """The term for the images `index` alone."""
-        likelihood, mask = self.likelihood.select(index), self.mask[index]
-        return MaskedCounts(likelihood, mask, self.bound.select(index))
+        likelihood, floor = self.likelihood.select(index), self.floor.select(index)
+        return MaskedCounts(likelihood, floor, self.mask[index], self.bound.select(index))
 
 
 class BlurredCounts:
-    """f(x) = sum of E((A x)_i) for any linear A: `count_data_term` makes it.
+    """f(x) = sum of E((A x)_i) + d(x) for any linear A: `count_data_term` makes it.
 
     The prox is where |x - v|^2 / 2 + tau f(x) has no gradient, to tol times the larger of |v| and
     |x|, or to the rounding of tau grad f where that is more: since the first term alone bends by 1,
@@ -130,11 +159,12 @@ class BlurredCounts:
     def __init__(
         self,
         likelihood: CountLikelihood,
+        floor: Floor,
         op: LinearPhysics,
         bound: QuadraticDataTerm,
         accuracy: Accuracy,
     ):
-        self.likelihood, self.op, self.bound = likelihood, op, bound
+        self.likelihood, self.floor, self.op, self.bound = likelihood, floor, op, bound
         self.tol, self.max_steps = accuracy.tol, accuracy.max_steps
         self.stopped_short: list[Missed] = []
         self.inner_steps = 0
@@ -152,11 +182,11 @@ class BlurredCounts:
 
     def value(self, x: Image) -> PerImage:
         """f(x), float64 [B]."""
-        return self.likelihood.value(self._seen(x))
+        return self.likelihood.value(self._seen(x)) + self.floor.value(x)
 
     def grad(self, x: Image) -> Image:
-        """A^T E'(A x)."""
-        return self._back(self.likelihood.slope(self._seen(x)))
+        """A^T E'(A x) + d'(x)."""
+        return self._slope(x, self._seen(x))
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
         """argmin_x |x - v|^2 / 2 + tau f(x), to tol; warns once if that is not reached."""
@@ -168,16 +198,17 @@ class BlurredCounts:
         scaled(tau, loss.strength, v)  # refuses a tau that cannot be
         x = v if self._change is None else v + self._change
         z = self._seen(x)
-        value = loss.value(z)
+        value = loss.value(z) + self.floor.value(x)
         tol, steps = self._within(tau, v), 0
         goal = tol * norm(v)
         for k in range(NEWTON + 1):
-            g = x - v + t * self._back(loss.slope(z))
+            g = x - v + t * self._slope(x, z)
             left, goal = norm(g), torch.maximum(goal, tol * norm(x))
             unfinished = left > goal
             if k == NEWTON or steps >= self.max_steps or not unfinished.any():
                 break
-            d, spent = self._newton(g, t * loss.curvature(z), left, unfinished)
+            bend = t * loss.curvature(z), t * self.floor.curvature(x)
+            d, spent = self._newton(g, bend, left, unfinished)
             steps += spent
             x, z, value = self._descended((x, z, value), v, tau, d, dot(g, d))
         self.inner_steps += steps
@@ -188,13 +219,16 @@ class BlurredCounts:
         return x, value
 
     def lipschitz(self) -> PerImage:
-        """strength / m times |A|^2, [B], from above as of the quadratic term."""
-        return self.bound.lipschitz()
+        """strength / m times |A|^2 + 1, [B], |A| from above as of the quadratic term."""
+        if self._steepest is None:
+            self._steepest = self.bound.lipschitz() + self.floor.stiffness
+        return self._steepest
 
     def select(self, index: Tensor) -> "BlurredCounts":
         """The term for the images `index` alone, with their warm start and the same report."""
         chosen = copy.copy(self)
         chosen.likelihood, chosen.bound = self.likelihood.select(index), self.bound.select(index)
+        chosen.floor = self.floor.select(index)
         chosen.inner_steps, chosen._images = 0, self._images[index.cpu()]
         chosen._change = None if self._change is None else self._change[index]
         chosen._rows, chosen._steepest = None, None
@@ -206,20 +240,19 @@ class BlurredCounts:
 
     def _within(self, tau: float | PerImage, v: Image) -> PerImage:
         """tol, or what rounding leaves of a gradient that is multiplied by tau L. [B]"""
-        if self._steepest is None:
-            self._steepest = self.bound.lipschitz()
-        finest = 8 * torch.finfo(v.dtype).eps * (1 + tau * self._steepest)
+        finest = 8 * torch.finfo(v.dtype).eps * (1 + tau * self.lipschitz())
         return finest.clamp(min=self.tol).to(norm(v))
 
     def _newton(
-        self, g: Image, bend: Tensor, size: PerImage, unfinished: Tensor
+        self, g: Image, bend: tuple[Tensor, Image], size: PerImage, unfinished: Tensor
     ) -> tuple[Image, int]:
-        """About -(I + tau A^T E'' A)^-1 g for the images that are unfinished, 0 for the others."""
+        """About -(I + tau A^T E'' A + tau d'')^-1 g for the images unfinished, 0 for the others."""
+        seen, floor = bend
         wanted = torch.where(per_image(unfinished, g).bool(), -g, 0)
         begun = []
 
         def matrix(d: Image) -> Image:
-            return d + self._back(bend * self._forward(d))
+            return d + floor * d + self._back(seen * self._forward(d))
 
         def residual(d: Image) -> Image:
             first = not begun
@@ -251,7 +284,7 @@ class BlurredCounts:
         off, h = dot(x - v, d), torch.ones_like(slope)
         square = dot(d, d)
         for _ in range(HALVINGS):
-            now = loss.value(z + per_image(h, z) * Ad)
+            now = loss.value(z + per_image(h, z) * Ad) + self.floor.value(x + per_image(h, x) * d)
             change = tau * (now - value) + h * off + h**2 * square / 2
             # float32 does not know a change below its rounding
             noise = torch.finfo(x.dtype).eps * (dot(x - v, x - v) + tau * value + square)
@@ -260,6 +293,10 @@ class BlurredCounts:
                 break
             h = torch.where(uphill, h / 2, h)
         return x + per_image(h, x) * d, z + per_image(h, z) * Ad, now
+
+    def _slope(self, x: Image, z: Tensor) -> Image:
+        """The gradient at x, z = A x."""
+        return self._back(self.likelihood.slope(z)) + self.floor.grad(x)
 
     def _seen(self, x: Image) -> Tensor:
         z = self._forward(x)

@@ -16,7 +16,7 @@ have closed forms, because KL's prox is the root of a quadratic. It is the likel
 u near z = A x, kept by a quadratic. m is a small share of the noise's mean variance (`SHARE`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -50,10 +50,14 @@ class CountLikelihood:
     offset: PerImage
     """b + r^2 / gain."""
     least: PerImage
-    """r^2 / gain, the least of u + offset: u + b >= 0."""
+    """r^2 / gain, the least of u + offset: u + b >= 0; offset itself where u >= 0."""
     smoothing: PerImage
     """m, image units squared."""
     strength: PerImage
+
+    def above_zero(self) -> "CountLikelihood":
+        """The same for u >= 0, for an A whose means have no other sign."""
+        return replace(self, least=self.offset)
 
     @staticmethod
     def of(

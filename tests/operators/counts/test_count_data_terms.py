@@ -1,12 +1,14 @@
 """Data terms of counts: prox, value and gradient belong together, whatever the operator."""
 
 import warnings
+from dataclasses import replace
 
 import deepinv
 import pytest
 import torch
 
 from proxlab import operators
+from proxlab.operators.contract import Accuracy
 from proxlab.operators.counts.data_terms import BlurredCounts, MaskedCounts
 from proxlab.operators.data_term_checks import check_data_term
 from proxlab.operators.foreign import as_operator
@@ -81,15 +83,27 @@ def test_the_bound_on_curvature_holds(name):
     assert (steep <= L * 1.001).all() and (steep > 0.3 * L).all()
 
 
-@pytest.mark.parametrize("name", ["mask", "blur"])
-def test_the_check_before_a_run_sees_a_wrong_term(name):
-    op, x, y = scene(name)
+class Halved(BlurredCounts):
+    """A term that takes half of its gradient."""
+
+    def grad(self, x):
+        return super().grad(x) / 2
+
+
+def test_the_check_before_a_run_sees_a_wrong_term():
+    op, x, y = scene("mask")
     f = data_term(y, op)
     y = as_operator(op).usable(y)
-    assert check_data_term(f, op, y, x, None, f.likelihood) == ""
-    other = data_term(y + 0.1, op).likelihood
-    assert "the likelihood of the counts" in check_data_term(f, op, y, x, None, other)
-    assert "w |A x - y|^2 / 2" in check_data_term(f, op, y, x)
+    assert check_data_term(f, op, y, x) == ""
+    wrong = replace(f, mask=1 - f.mask)
+    assert "has a value that differs from that of the likelihood" in check_data_term(
+        wrong, op, y, x
+    )
+    op, x, y = scene("blur")
+    f = data_term(y, op)
+    assert check_data_term(f, op, y, x) == ""
+    wrong = Halved(f.likelihood, f.floor, f.op, f.bound, Accuracy())
+    assert "has a gradient that differs from that of the" in check_data_term(wrong, op, y, x)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -121,6 +135,18 @@ def test_unseen_pixels_keep_what_they_are():
     p = data_term(y, op).prox(x, 0.1)
     hidden = (op.mask == 0).expand_as(x)
     assert torch.equal(p[hidden], x[hidden]) and not torch.equal(p, x)
+    f = data_term(y, op)
+    below, m = f.prox(-x, 0.1), float(f.likelihood.smoothing[0])
+    torch.testing.assert_close(below[:1][hidden[:1]], -x[:1][hidden[:1]] / (1 + 0.1 / m))
+    assert not torch.equal(data_term(y, op).prox(-x, 0.1), -x)
+
+
+@pytest.mark.parametrize("name", ["mask", "blur"])
+def test_light_is_pushed_above_zero(name):
+    op, x, y = scene(name)
+    f = data_term(0 * y, op)
+    far = f.prox(-x, 1e6)
+    assert float(far.min()) > -1e-3 and float(f.value(-x)[0]) > 10 * float(f.value(0 * x)[0] + 1)
 
 
 def test_an_image_with_nan_spoils_no_other():

@@ -1,5 +1,7 @@
 """Counts restored: what was taken is told, evidence is true, units do not matter."""
 
+import re
+
 import deepinv
 import pytest
 import torch
@@ -8,6 +10,7 @@ from skimage.data import camera
 import proxlab
 from proxlab import operators
 from proxlab.jobs import restore
+from proxlab.operators.contract import Accuracy
 from proxlab.operators.counts.data_terms import BlurredCounts
 from proxlab.restoration import restoring
 from proxlab.restoration.data_terms import data_term
@@ -98,13 +101,11 @@ def test_a_term_that_lies_is_not_certified(kind, words, monkeypatch):
 
     def lying(*args, **more):
         f = data_term(*args, **more)
-        return kind(f.likelihood, f.op, f.bound, proxlab.operators.contract.Accuracy())
+        return kind(f.likelihood, f.floor, f.op, f.bound, Accuracy())
 
     monkeypatch.setattr(restoring, "data_term", lying)
     result = restore(drawn(op), op, "lpn-gray-small", steps=30)
     assert result.certified == [False]
-    import re
-
     assert re.search(words, result.doubts[0])
 
 
