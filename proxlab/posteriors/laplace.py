@@ -23,6 +23,7 @@ from proxlab.priors.jacobians.probes import probed_diagonal
 from proxlab.priors.jacobians.spread import NO_MEAN, jacobian
 from proxlab.restoration import Restoration
 from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.premises import own_weight
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot, per_image
 
@@ -60,7 +61,7 @@ def laplace_spread(
     if probes < 2:
         raise ValueError(f"a standard error takes at least 2 probes, got {probes}; take {PROBES}")
     x, sigma = result.image.detach(), result.sigma.to(result.image)
-    weight = prior.capabilities.default_weight if weight is None else weight
+    weight = own_weight(prior, bool(result.premises.counts)) if weight is None else weight
     numbers = counting(op.noise_model, y) if result.premises.counts else None
     # of counts each entry has its own
     alike = numbers is None and not isinstance(op.noise_model, PhotonCounts)

@@ -94,6 +94,8 @@ def counted(y: Tensor, op: LinearPhysics, noise: object = None) -> Counting | No
     None too where a `noise` is told, which replaces that model by a Gaussian. Raises ValueError
     where y is in photons as well: a Gaussian's units would be a guess.
     """
+    if not isinstance(op, LinearPhysics) or not isinstance(y, Tensor) or y.ndim < 2:
+        return None  # `data_term` says what is wrong
     numbers = counting(op.noise_model, y)
     if numbers is None or noise is None:
         return numbers

@@ -21,6 +21,9 @@ POWER_STEPS = 4
 """Gradients that are spent on looking for curvature above L."""
 BRIGHTEST, DARKEST = 4.0, 0.03
 """Values that the brightest hundredth of an image in [0, 1] is taken to lie between."""
+OF_COUNTS = 0.5
+"""Share of a prior's default weight that it has beside counts, whose likelihood trusts bright
+pixels less than a square does: `examples/benchmarks/photographs/bench_counts.py --weights 1`."""
 LONG = 1e4
 """Length of a dual variable before it is projected, over the radius of its ball."""
 
@@ -34,6 +37,11 @@ class Claims(Protocol):
     def convex(self) -> bool: ...
     @property
     def default_weight(self) -> float: ...
+
+
+def own_weight(prior: "KnownPrior", counts: bool) -> float:
+    """Weight of a prior where none is told: its default, for counts `OF_COUNTS` of it."""
+    return prior.capabilities.default_weight * (OF_COUNTS if counts else 1.0)
 
 
 class KnownPrior(Protocol):

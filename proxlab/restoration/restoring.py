@@ -48,6 +48,7 @@ from proxlab.restoration.premises import (
     Premises,
     composite_doubt,
     curvature_floor,
+    own_weight,
     units_doubts,
 )
 from proxlab.restoration.settings import ALGORITHMS, Settings
@@ -129,7 +130,8 @@ def restore(
     >>> restore(y, op, proxlab.load("lpn-gray"), Settings(solver="pgd", steps=50)).image.shape
     torch.Size([1, 1, 32, 32])
     """
-    weight: float | Tensor = prior.capabilities.default_weight
+    numbers = counted(y, op, settings.noise)
+    weight: float | Tensor = own_weight(prior, numbers is not None)
     if settings.weight is not None:
         weight = positive("weight", settings.weight, y).detach()
     noise = settings.noise
@@ -137,7 +139,6 @@ def restore(
         noise = estimate_noise(y, op)
     f = data_term(y, op, noise=noise, strength=1 / weight, assumed=None)
     with torch.no_grad():
-        numbers = counted(y, op, noise)
         y = as_operator(op).usable(y)
         plain = start(y, op)
         y = y if numbers is None else numbers.in_image_units(y)

@@ -7,7 +7,8 @@ restored through `--prior` with a Gaussian data term whose constant noise is the
 the clean image (an oracle), with quadratic weights by local variance, and by the likelihood as
 `proxlab.restore` takes it by itself; by Richardson and Lucy, the number of iterations again the
 best by the clean image. `--problem inpaint` leaves out half of the pixels in place of the blur, and
-has the Anscombe transform in place of Richardson and Lucy. PSNR, dB; peak 1.
+has the Anscombe transform in place of Richardson and Lucy. PSNR, dB, peak 1; then the same of the
+root of each image, in which noise is as large in dark parts as in bright ones.
 """
 
 import argparse
@@ -28,9 +29,11 @@ from proxlab.images.metrics import psnr
 from proxlab.operators.counts.camera import counting
 from proxlab.operators.counts.local_variance import local_variance
 
-NOISES = (0.4, 0.55, 0.75, 1.0, 1.4, 2.0)
+NOISES = (0.5, 0.7, 1.0, 1.4, 2.0)
 """Constant noise, over the root of the mean variance."""
-ITERATIONS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 90, 128)
+ITERATIONS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64)
+RIVAL = "Gaussian, best constant"
+"""Method that the likelihood is compared with."""
 WIDTH, MISSING = 1.6, 0.5
 EDGE = 16
 """Pixels that Richardson and Lucy see beyond the edges, which wrap around."""
@@ -58,35 +61,48 @@ def operator(problem: str, noise, seed: int, shape: tuple[int, int]) -> LinearPh
     return operators.inpaint(operators.random_mask(shape, MISSING, draw), noise)
 
 
+Found = dict[str, Tensor]
+"""Images [B, 1, H, W] by the method that made them."""
+
+
 def restored(
-    problem: str, x: Tensor, peak: float, read: float, prior, steps: int
-) -> dict[str, tuple[Tensor, str]]:
-    """Images by method, and a word on each."""
-    camera = operators.CameraNoise(1 / peak, read)
+    args: argparse.Namespace, x: Tensor, peak: float, prior
+) -> tuple[Found, dict[str, list[str]]]:
+    """Images by method, each oracle's choice by image; and doubts where the run is ours."""
+    camera = operators.CameraNoise(1 / peak, args.read / peak)
     shape = (x.shape[-2], x.shape[-1])
-    op = operator(problem, camera, 1, shape)
+    op = operator(args.problem, camera, 1, shape)
     y = op(x, generator=torch.Generator().manual_seed(0))
     numbers = counting(camera, y)
     assert numbers is not None
-    level = float(numbers.mean_variance(op.A(x)).sqrt())
+    level = numbers.mean_variance(op.A(x)).sqrt()
+    doubts: dict[str, list[str]] = {}
 
-    def run(op: LinearPhysics, y: Tensor = y, **more) -> tuple[Tensor, str]:
-        result = proxlab.restore(y, op, prior, steps=steps, **more)
-        return result.image, "certified" if result.certified[0] else result.doubts[0]
+    def run(what: str, op: LinearPhysics, y: Tensor = y, **more) -> Tensor:
+        begun = time.perf_counter()
+        result = proxlab.restore(y, op, prior, steps=args.steps, **more)
+        doubts[what] = result.doubts
+        print(f"   {what}: {time.perf_counter() - begun:.0f} s", flush=True)
+        return result.image
 
-    flat = operator(problem, 0.0, 1, shape)
-    plain = [run(flat, noise=share * level) for share in NOISES]
+    flat = operator(args.problem, 0.0, 1, shape)
+    plain = [run(f"Gaussian {share}", flat, noise=share * level) for share in NOISES]
     found = {
-        "counted": (y, ""),
-        "Gaussian, best constant": _best(plain, x),
-        "weights": run(operator_with(op, LocalWeights(camera))),
-        "likelihood": run(op),
+        "counted": y,
+        RIVAL: best(plain, x),
+        "weights": run("weights", operator_with(op, LocalWeights(camera))),
+        "likelihood": run("likelihood", op),
     }
-    if problem == "deblur":
-        found["Richardson-Lucy, best stop"] = _best(richardson_lucy(y, op), x)
+    told = [float(share) for share in args.weights.split(",") if share]
+    own = prior.capabilities.default_weight
+    if told:
+        several = [run(f"likelihood, weight {w}", op, weight=w * own) for w in told]
+        found["likelihood, best weight"] = best([found["likelihood"], *several], x)
+    if args.problem == "deblur":
+        found["Richardson-Lucy, best stop"] = best(richardson_lucy(y, op), x)
     else:
         found["Anscombe"] = stabilised(y, op, camera, run)
-    return found
+    return found, doubts
 
 
 def operator_with(op: LinearPhysics, noise) -> LinearPhysics:
@@ -99,94 +115,97 @@ def operator_with(op: LinearPhysics, noise) -> LinearPhysics:
     return other
 
 
-def stabilised(y: Tensor, op: LinearPhysics, camera, run: Callable) -> tuple[Tensor, str]:
-    """The image by the Anscombe transform: its range made [0, 1], its noise then one number."""
+def stabilised(y: Tensor, op: LinearPhysics, camera, run: Callable) -> Tensor:
+    """The images by the Anscombe transform: its range made [0, 1], its noise then one number."""
     gain, read = camera.gain, camera.read
-    low, high = (
-        float(operators.anscombe(torch.tensor(end), gain, read))
-        for end in (0.0, 1.0 + 4 * gain**0.5)
-    )
+    ends = torch.tensor([0.0, 1 + 4 * gain**0.5])
+    low, high = operators.anscombe(ends, gain, read).tolist()
     d = (operators.anscombe(y, gain, read) - low) / (high - low)
-    image, words = run(op, d, noise=1 / (high - low))
-    return operators.inverse_anscombe(low + (high - low) * image, gain, read), words
+    image = run("Anscombe", op, d, noise=1 / (high - low))
+    return operators.inverse_anscombe(low + (high - low) * image, gain, read)
 
 
-def richardson_lucy(y: Tensor, op: LinearPhysics) -> list[tuple[Tensor, str]]:
+def richardson_lucy(y: Tensor, op: LinearPhysics) -> list[Tensor]:
     """Images of scikit-image's deconvolution by number of iterations, edges wrapped around."""
     from skimage.restoration import richardson_lucy as deconvolved
 
     kernel = operators.gaussian_kernel(WIDTH).numpy()
-    wide = np.pad(y[0, 0].double().numpy(), EDGE, mode="wrap")
+    wide = [np.pad(one[0].double().numpy(), EDGE, mode="wrap").clip(0) for one in y]
     found = []
     for count in ITERATIONS:
-        x = deconvolved(wide.clip(0), kernel, num_iter=count, clip=False)
-        inner = x[EDGE:-EDGE, EDGE:-EDGE]
-        found.append((torch.from_numpy(inner.copy()).float()[None, None], f"{count} iterations"))
+        several = [deconvolved(one, kernel, num_iter=count, clip=False) for one in wide]
+        inner = np.stack(several)[:, EDGE:-EDGE, EDGE:-EDGE]
+        found.append(torch.from_numpy(inner).float()[:, None])
     return found
 
 
-def _best(several: list[tuple[Tensor, str]], x: Tensor) -> tuple[Tensor, str]:
-    return max(several, key=lambda one: float(psnr(one[0], x)))
+def best(several: list[Tensor], x: Tensor) -> Tensor:
+    """Of each image the one nearest to x."""
+    scores = torch.stack([psnr(one, x) for one in several])
+    return torch.stack([several[k][b] for b, k in enumerate(scores.argmax(0).tolist())])
 
 
-def draw(path: Path, rows: dict[str, dict[str, Tensor]]) -> None:
+def stable(x: Tensor) -> Tensor:
+    """The root, by which noise is as large in dark parts as in bright ones."""
+    return x.clamp(min=0).sqrt()
+
+
+def draw(path: Path, names: list[str], clean: Tensor, found: Found) -> None:
     """Write the images as PNG, a row for each scene, black to white from 0 to 1."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    wide = max(len(images) for images in rows.values())
-    sheet = Figure(figsize=(2.0 * wide, 2.25 * len(rows)), layout="constrained")
+    columns = {"clean": clean} | found
+    sheet = Figure(figsize=(2.0 * len(columns), 2.2 * len(names)), layout="constrained")
     FigureCanvasAgg(sheet)
-    for axes, (name, images) in zip(
-        sheet.subplots(len(rows), wide, squeeze=False), rows.items(), strict=True
-    ):
-        clean = images["clean"]
-        for ax, (method, image) in zip(axes, images.items(), strict=True):
-            ax.imshow(image[0, 0].clamp(0, 1), cmap="gray", vmin=0, vmax=1)
-            told = name if method == "clean" else f"{float(psnr(image, clean)):.2f} dB"
-            ax.set_title(f"{method}\n{told}", size=8)
+    grid = sheet.subplots(len(names), len(columns), squeeze=False)
+    for b, name in enumerate(names):
+        for ax, (method, images) in zip(grid[b], columns.items(), strict=True):
+            ax.imshow(images[b, 0].clamp(0, 1), cmap="gray", vmin=0, vmax=1)
+            score = float(psnr(images[b : b + 1], clean[b : b + 1])) if method != "clean" else 0.0
+            ax.set_title(f"{method}\n" + (f"{score:.2f} dB" if score else name), size=7.5)
             ax.axis("off")
     sheet.savefig(path, dpi=130)
 
 
+def table(title: str, names: list[str], clean: Tensor, found: Found) -> None:
+    """Print PSNR by scene and method, their means, and how far the likelihood is ahead."""
+    scores = {method: psnr(images, clean).tolist() for method, images in found.items()}
+    ahead = [a - b for a, b in zip(scores["likelihood"], scores[RIVAL], strict=True)]
+    print(f"\n| {title} | " + " | ".join(scores) + " | gain |")
+    print("| --- |" + " --- |" * (len(scores) + 1))
+    for b, name in enumerate(names):
+        print(f"| {name} | " + " | ".join(f"{s[b]:.2f}" for s in scores.values()), end="")
+        print(f" | {ahead[b]:+.2f} |")
+    means = " | ".join(f"{mean(s):.2f}" for s in scores.values())
+    print(f"| mean | {means} | {mean(ahead):+.2f} |", flush=True)
+
+
 def main() -> None:
-    """Restore, and print the table."""
+    """Restore, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problem", default="deblur", choices=["deblur", "inpaint"])
     parser.add_argument("--peaks", default="20,100")
     parser.add_argument("--read", type=float, default=0.0, help="photons")
     parser.add_argument("--prior", default="lpn-gray")
-    parser.add_argument("--photographs", type=int, default=3)
+    parser.add_argument("--photographs", type=int, default=2)
     parser.add_argument("--only", default="", help="scenes, by commas")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--weights", default="", help="shares of the prior's default, by commas")
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--out", type=Path, help="PNG of the first peak")
     args = parser.parse_args()
-    prior = proxlab.load(args.prior)
-    chosen = scenes(args.photographs)
-    if args.only:
-        chosen = {name: chosen[name] for name in args.only.split(",")}
-    rows: dict[str, dict[str, Tensor]] = {}
+    prior, chosen = proxlab.load(args.prior), scenes(args.photographs)
+    names = args.only.split(",") if args.only else list(chosen)
+    clean = torch.cat([chosen[name] for name in names])
     for place, peak in enumerate(float(p) for p in args.peaks.split(",")):
-        table: dict[str, list[float]] = {}
-        for name, x in chosen.items():
-            begun = time.perf_counter()
-            found = restored(args.problem, x, peak, args.read / peak, prior, args.steps)
-            scores = {m: float(psnr(image, x)) for m, (image, _) in found.items()}
-            if not table:
-                print(f"\npeak {peak:g} | " + " | ".join(scores) + " | gain | likelihood: doubts")
-            for method, score in scores.items():
-                table.setdefault(method, []).append(score)
-            ahead = scores["likelihood"] - scores["Gaussian, best constant"]
-            row = " | ".join(f"{score:.2f}" for score in scores.values())
-            print(f"{name} | {row} | {ahead:+.2f} | {found['likelihood'][1]}", flush=True)
-            print(f"   {time.perf_counter() - begun:.0f} s", flush=True)
-            if place == 0:
-                rows[name] = {"clean": x} | {m: image for m, (image, _) in found.items()}
-        means = {m: mean(s) for m, s in table.items()}
-        gain = means["likelihood"] - means["Gaussian, best constant"]
-        print("mean | " + " | ".join(f"{m:.2f}" for m in means.values()) + f" | {gain:+.2f} |")
-    if args.out:
-        draw(args.out, rows)
+        found, doubts = restored(args, clean, peak, prior)
+        table(f"peak {peak:g}, PSNR", names, clean, found)
+        roots = {method: stable(images) for method, images in found.items()}
+        table(f"peak {peak:g}, PSNR of the root", names, stable(clean), roots)
+        for name, doubt in zip(names, doubts["likelihood"], strict=True):
+            print(f"{name}: " + (f"not certified, {doubt}" if doubt else "certified"), flush=True)
+        if args.out and place == 0:
+            draw(args.out, names, clean, found)
 
 
 if __name__ == "__main__":

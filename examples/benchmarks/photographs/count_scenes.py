@@ -14,15 +14,15 @@ from proxlab import operators
 from proxlab.images.data_sets import find_data
 from proxlab.images.reading import read_image
 
-SIDE = 128
-SUPPORT = 8
-"""Nuclei, and filaments, of a scene."""
+SIDE = 96
+SUPPORT = 5
+"""Half of the nuclei, a third of the filaments of a scene."""
 FLOOR = 0.02
 """Light where nothing glows, of the brightest."""
 
 
 def scenes(photographs: int) -> dict[str, Tensor]:
-    """Images [1, 1, 128, 128] in [0, 1] by name; of Set12 so many, where PROXLAB_DATA has it."""
+    """Images [1, 1, 96, 96] in [0, 1] by name; of Set12 so many, where PROXLAB_DATA has it."""
     found = {
         "nuclei": nuclei(0),
         "nuclei 2": nuclei(1),
@@ -32,8 +32,7 @@ def scenes(photographs: int) -> dict[str, Tensor]:
     }
     for number in range(1, photographs + 1):
         x = read_image(Path(find_data(f"set12/{number:02d}.png"))).pixels
-        x = torch.nn.functional.avg_pool2d(x, 2) if x.shape[-1] < 512 else _middle(x, 2 * SIDE)
-        found[f"Set12 {number}"] = x[..., :SIDE, :SIDE]
+        found[f"Set12 {number}"] = _middle(x, SIDE)
     return found
 
 

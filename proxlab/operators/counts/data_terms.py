@@ -89,6 +89,8 @@ class MaskedCounts:
     >>> x = torch.tensor([[[[4.0, 9.0]]]])   # the 4 was counted, the 9 not seen
     >>> f.value(x), f.grad(x), f.prox(x, 1.0)
     (tensor([0.], dtype=torch.float64), tensor([[[[0., 0.]]]]), tensor([[[[4., 9.]]]]))
+    >>> torch.equal(f.lipschitz(), f.weight), f.select(torch.tensor([0])).value(x)
+    (True, tensor([0.], dtype=torch.float64))
     """
 
     likelihood: CountLikelihood
@@ -152,8 +154,8 @@ class BlurredCounts:
     tensor(True)
     >>> torch.allclose(f.value(x), value), torch.allclose(f.prox(y, 0.01), x, atol=1e-4)
     (True, True)
-    >>> f.stopped_short, f.lipschitz().shape, len(f.select(torch.tensor([1])).value(x[1:]))
-    ([], torch.Size([2]), 1)
+    >>> f.stopped_short, f.lipschitz() > f.weight, len(f.select(torch.tensor([1])).value(x[1:]))
+    ([], tensor([True, True]), 1)
     """
 
     def __init__(

@@ -25,7 +25,7 @@ from proxlab.operators.counts.camera import Counting
 from proxlab.operators.data_terms.arguments import scaled
 from solvers.protocols import PerImage, doubles, per_image
 
-SHARE = 0.25
+SHARE = 0.5
 """m, over the mean variance of an image's entries."""
 
 

@@ -60,7 +60,7 @@ def test_prox_value_and_gradient_belong_together(name):
     op, x, y = scene(name)
     f = data_term(y, op, tol=1e-6)
     assert isinstance(f, OPERATORS[name][1])
-    for tau in (1e-3, torch.tensor([0.01, 0.2])):
+    for tau in (1e-4, torch.tensor([0.001, 0.01])):
         p = f.prox(x, tau)
         t = tau.view(-1, 1, 1, 1) if isinstance(tau, torch.Tensor) else tau
         assert (p - x + t * f.grad(p)).norm() < 1e-5 * x.norm()

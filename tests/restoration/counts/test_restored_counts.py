@@ -14,6 +14,7 @@ from proxlab.operators.contract import Accuracy
 from proxlab.operators.counts.data_terms import BlurredCounts
 from proxlab.restoration import restoring
 from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.premises import own_weight
 
 CLEAN = torch.from_numpy(camera()[100:132, 200:232]).float()[None, None] / 255
 PEAK = 50.0
@@ -39,7 +40,7 @@ def test_counts_are_restored_by_themselves_and_say_so(problem):
     assert result.evidence[0].step < 1 and result.evidence[0].curvature <= 1.01
     before = y if problem == "blur" else proxlab.data_terms.start(y, op)
     assert proxlab.metrics.psnr(result.image, CLEAN) > proxlab.metrics.psnr(before, CLEAN) + 2
-    f = data_term(y, op, strength=1 / proxlab.load("lpn-gray-small").capabilities.default_weight)
+    f = data_term(y, op, strength=1 / own_weight(proxlab.load("lpn-gray-small"), counts=True))
     k = int(result.steps[0]) - 1
     assert float(result.trace.data_misfit[k, 0]) == pytest.approx(
         float(f.value(result.image)[0]), rel=1e-3
