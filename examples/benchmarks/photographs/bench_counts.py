@@ -90,6 +90,7 @@ def restored(
     found = {
         "counted": y,
         RIVAL: best(plain, x),
+        "Gaussian, estimated": run("Gaussian, estimated", flat, noise="auto"),
         "weights": run("weights", operator_with(op, LocalWeights(camera))),
         "likelihood": run("likelihood", op),
     }

@@ -4,8 +4,8 @@
 
 E is the likelihood of `counts.likelihood`, d keeps x from going below zero (`counts.floor`). f is
 convex and its gradient Lipschitz: that of E(A x) as of a quadratic data term of weight
-strength / m, that of d with strength / m. So what is proved of convex, smooth data terms and of the
-steps that their L allows is proved of f.
+strength / m, that of d with a quarter of it. So what is proved of convex, smooth data terms and of
+the steps that their L allows is proved of f.
 """
 
 import copy
@@ -27,6 +27,8 @@ from proxlab.operators.noise import Weights
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
+FLOOR = 0.25
+"""Curvature of d, over strength / m: it adds to L, and a shorter step takes more of them."""
 NEWTON = 20
 """Newton steps of one prox, at most; most take one to three."""
 INNER = 0.1
@@ -63,9 +65,10 @@ def count_data_term(
     bound = as_operator(op).data_term(y, weights, accuracy)
     if mask is not None:
         seen = mask.to(y).expand_as(y)
-        floor = Floor(likelihood.bound(), 1 - seen)
+        floor = Floor(FLOOR * likelihood.bound(), 1 - seen)
         return MaskedCounts(likelihood.above_zero(), floor, seen, bound)
-    return BlurredCounts(likelihood, Floor(likelihood.bound()), op, bound, accuracy)
+    floor = Floor(FLOOR * likelihood.bound())
+    return BlurredCounts(likelihood, floor, op, bound, accuracy)
 
 
 def by_products(f: "MaskedCounts | BlurredCounts", op: LinearPhysics, x: Image) -> ByProducts:
@@ -221,7 +224,7 @@ class BlurredCounts:
         return x, value
 
     def lipschitz(self) -> PerImage:
-        """strength / m times |A|^2 + 1, [B], |A| from above as of the quadratic term."""
+        """strength / m times |A|^2 + 1/4, [B], |A| from above as of the quadratic term."""
         if self._steepest is None:
             self._steepest = self.bound.lipschitz() + self.floor.stiffness
         return self._steepest

@@ -1,9 +1,9 @@
 """Light is not negative: the squared distance to images without pixels below zero.
 
-    d(x) = |max(-x, 0)|^2 / (2 m),
+    d(x) = c |max(-x, 0)|^2 / 2,
 
-the Moreau envelope of the constraint x >= 0, with the same m as that of the likelihood. Without it
-a blur that is undone rings below zero around what is bright on black.
+the Moreau envelope of the constraint x >= 0. Without it a blur that is undone rings below zero
+around what is bright on black.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from solvers.protocols import Image, PerImage, doubles, per_image
 
 @dataclass(frozen=True)
 class Floor:
-    """d of images [B, C, H, W], times the strength of each: c |max(-x, 0)|^2 / 2, c = strength / m.
+    """d of images [B, C, H, W].
 
     >>> from proxlab.operators.counts.floor import Floor
     >>> d, x = Floor(torch.tensor([4.0])), torch.tensor([[[[1.0, -0.5]]]])

@@ -34,7 +34,7 @@ def test_counts_are_restored_by_themselves_and_say_so(problem):
         "mask": operators.inpaint(MASK, camera_noise),
     }[problem]
     y = drawn(op)
-    result = restore(y, op, "lpn-gray-small", steps=150)
+    result = restore(y, op, "lpn-gray-small", steps=300)
     assert result.premises.counts == "counts of photons, 50 at the value 1"
     assert result.certified == [True] and result.doubts == [""]
     assert result.evidence[0].step < 1 and result.evidence[0].curvature <= 1.01
