@@ -20,7 +20,7 @@ class Floor:
     >>> from proxlab.operators.counts.floor import Floor
     >>> d, x = Floor(torch.tensor([4.0])), torch.tensor([[[[1.0, -0.5]]]])
     >>> d.value(x), d.grad(x), d.curvature(x)
-    (tensor([0.5000]), tensor([[[[ 0., -2.]]]]), tensor([[[[0., 4.]]]]))
+    (tensor([0.5000], dtype=torch.float64), tensor([[[[-0., -2.]]]]), tensor([[[[0., 4.]]]]))
     """
 
     stiffness: PerImage

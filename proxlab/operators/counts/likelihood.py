@@ -41,7 +41,7 @@ class CountLikelihood:
     >>> loss.value(y), loss.slope(y)   # least where the mean is what was counted
     (tensor([0.], dtype=torch.float64), tensor([[0., 0.]]))
     >>> loss.prox(torch.tensor([[0.6, -0.1]]), 0.02)   # between the count and the point asked about
-    tensor([[0.5..., -0.0...]])
+    tensor([[ 0.5775, -0.0385]])
     """
 
     counts: Tensor
