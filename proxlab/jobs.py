@@ -1,14 +1,16 @@
 """Jobs as scripts ask for them: what people bring is made what the rooms take, then handed on."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar, cast
 
 import numpy as np
-import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab import restoration
+from proxlab.arrays import Given
+from proxlab.images.layouts import Kind, as_images, as_tensor
 from proxlab.named_priors import as_prior
 from proxlab.posteriors import laplace
 from proxlab.posteriors.drawing import Wanted, prepared
@@ -20,7 +22,7 @@ from proxlab.priors.tiles.within_memory import within_memory
 from proxlab.restoration import Checks, Restoration, Settings
 from proxlab.restoration.fixed_level import Fitted
 from proxlab.restoration.premises import KnownPrior
-from solvers.progress import progress_bar
+from solvers.progress import Follower, progress_bar
 
 _Kept = TypeVar("_Kept")
 CHECKS = Checks()
@@ -28,7 +30,7 @@ CHECKS = Checks()
 
 
 def restore(
-    y: Tensor | np.ndarray,
+    y: Kind,
     op: LinearPhysics,
     prior: object,
     solver: str | None = None,
@@ -40,22 +42,28 @@ def restore(
     tol: float | Tensor | np.ndarray = 1e-4,
     init: Tensor | np.ndarray | None = None,
     checks: Checks = CHECKS,
-    progress: bool = False,
-) -> Restoration:
+    progress: bool | Callable[[int, Kind, Kind], object] = False,
+) -> Restoration[Kind]:
     """Estimate the images behind y = op(x) + noise.
 
-    y: measurement [B, ...], a tensor or an array; op: an operator of `proxlab.operators` or any
-    LinearPhysics of deepinv; prior: a name, a prior, a denoiser of deepinv, or an nn.Module called
-    as net(v, sigma) or net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default
-    "pdhg" for tv and wavelets and "admm" for others; noise: standard deviation of the measurement
+    y: measurement [B, ...], a tensor or an array; an array may also be one image, [H, W] or
+    [H, W, 3], and `image` of the result is an array of the same layout and type. An array of uint8
+    is taken as y / 255, in whose units noise is told; one of float64 is computed in the precision
+    of a network's weights. op: an operator of `proxlab.operators` or any LinearPhysics of deepinv;
+    prior: a name, a prior, a denoiser of deepinv, or an nn.Module called as net(v, sigma) or
+    net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default "pdhg" for tv and
+    wavelets and "admm" for others; noise: standard deviation of the measurement
     in its own units, that of the operator if None, or "auto" for an estimate, which
     `premises.noise` of the result tells; weight: of the prior, its own default if None; sigma:
     noise level of the prior at the end, image units, by `default_sigma` of each image if None;
     pdhg asks for no prox, and there it changes nothing; steps: at most so many, those of
     the descent included, 400 if None and 3000 of pdhg; tol: relative residual at which an image
     stops, for pdhg the duality gap over the objective. noise, weight, sigma and tol are numbers, or
-    one for each image. init: first estimate [B, C, H, W], from which the solver starts without a
-    descent; checks: what the evidence rests on; progress: whether to draw a bar.
+    one for each image. init: first estimate [B, C, H, W], or an array as y may be, from which the
+    solver starts without a descent; checks: what the evidence rests on; progress: whether to draw a
+    bar, or a function called after each step as progress(k, x, residual): the number of the step,
+    the images as `image` has them, but floats, and the residual of each, [B]. It ends the run by
+    returning True: the images are then as they are, and the evidence is of the run up to there.
     An image comes out as it does alone, whatever the others of its batch; one that diverges is NaN
     in every pixel, `stopped` and `doubts` say so, and the others are restored.
     Raises ValueError or TypeError on what cannot be, an operator that knows no noise level and an
@@ -71,15 +79,33 @@ def restore(
     (torch.Size([1, 1, 64, 64]), [True])
     >>> proxlab.metrics.psnr(result.image, x) > proxlab.metrics.psnr(y, x) + 3   # dB
     tensor([True])
+
+    A photograph as scikit-image has it, a third of its pixels unknown:
+
+    >>> from skimage.data import astronaut
+    >>> photo = astronaut()[40:88, 190:246]   # uint8 [48, 56, 3]
+    >>> op = proxlab.operators.inpaint(np.indices((48, 56)).sum(0) % 3 > 0, noise=0.02)
+    >>> proxlab.restore(photo, op, "tv").image.shape
+    (48, 56, 3)
     """
     if not isinstance(checks, Checks):
         raise TypeError(f"checks is a proxlab.Checks(...), got {type(checks).__name__}")
     told = Settings(
         solver, _tensor(sigma), steps, _tensor(tol), _tensor(weight), _tensor(noise), checks
     )
-    return restoration.restore(
-        _tensor(y), op, as_prior(prior), told, init=_tensor(init), progress=progress, fit=fitted
+    given = Given.of(y, op, told.noise) if isinstance(y, np.ndarray) else None
+    made = as_prior(prior)
+    result = restoration.restore(
+        cast(Tensor, y) if given is None else given.as_weights(made),
+        op,
+        made,
+        told,
+        init=None if init is None else as_images(init),
+        progress=cast(bool | Follower, progress if given is None else given.told(progress)),
+        fit=fitted,
     )
+    image = result.image if given is None else given.image(result.pixels)
+    return cast(Restoration[Kind], replace(result, image=image))
 
 
 def fitted(prior: KnownPrior, images: Tensor) -> Fitted:
@@ -89,7 +115,7 @@ def fitted(prior: KnownPrior, images: Tensor) -> Fitted:
 
 
 def posterior(
-    y: Tensor | np.ndarray,
+    y: Kind,
     op: LinearPhysics,
     prior: object,
     n: int = 16,
@@ -100,10 +126,11 @@ def posterior(
     seed: int = 0,
     batch: int | None = None,
     progress: bool = False,
-) -> Posterior:
+) -> Posterior[Kind]:
     """Draw n of the images that may lie behind y = op(x) + noise: what is sure, and what is not.
 
-    y: measurement [B, ...]; op: as for `restore`; prior: one whose prox is taken for the mean of
+    y: measurement [B, ...], or an array as `restore` takes it, of which samples are arrays of
+    floats in the same layout; op: as for `restore`; prior: one whose prox is taken for the mean of
     the images behind a noisy one, as that of a learned denoiser is; an exact one has a covariance
     by construction, of others the nearest symmetric matrix is taken, which `doubts` of the result
     tell; steps: number of noise levels, each of them one evaluation of the prior and some products
@@ -127,21 +154,27 @@ def posterior(
     >>> torch.allclose(alone.samples[0], post.samples[0], atol=1e-3)
     True
     """
-    wanted = Wanted(n, steps, _tensor(noise), seed, batch)
-    drawing = prepared(_tensor(y), op, as_prior(prior), wanted, _tensor(init))
-    with progress_bar(progress, len(drawing.starts) * len(drawing.levels)) as bar:
-        return joined([drawing.part(first, bar.update) for first in drawing.starts])
+    wanted, made = Wanted(n, steps, _tensor(noise), seed, batch), as_prior(prior)
+    given = Given.of(y, op, wanted.noise) if isinstance(y, np.ndarray) else None
+    measured = cast(Tensor, y) if given is None else given.as_weights(made)
+    first = None if init is None else as_images(init)
+    drawing = prepared(measured, op, made, wanted, first)
+    count = len(drawing.starts) * len(drawing.levels)
+    with progress_bar(progress, count, label=f"posterior, {made.name}") as bar:
+        post = joined([drawing.part(first, bar.update) for first in drawing.starts])
+    samples = post.samples if given is None else given.floats(post.samples)
+    return cast(Posterior[Kind], replace(post, samples=samples))
 
 
 def laplace_spread(
     result: Restoration,
-    y: Tensor | np.ndarray,
+    y: Kind,
     op: LinearPhysics,
     prior: object,
     weight: float | None = None,
     probes: int = PROBES,
     seed: int = 0,
-) -> Tensor:
+) -> Kind:
     """Deviation of each pixel of a restored image, [B, C, H, W], by the Laplace approximation.
 
     That is the Gaussian around the minimiser that has the curvature of the objective there. Of a
@@ -149,7 +182,7 @@ def laplace_spread(
     blurred held-out photographs, where those of `posterior` held 8. It is exact for quadratics.
     result: what `restore` made of y, op and prior with that weight, the prior's own if None;
     probes: linear systems to solve, at least 2, each of some tens of products with the Jacobian of
-    the prox; seed: of their signs.
+    the prox; seed: of their signs. For an array y it is an array of floats in y's layout.
     Raises ValueError as `restore`, and for tv and wavelets, whose prox has no curvature.
 
     >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((16, 16), 0.5), noise=0.05)
@@ -158,20 +191,13 @@ def laplace_spread(
     >>> proxlab.laplace_spread(result, y, op, "lpn-gray-small", probes=8).shape
     torch.Size([1, 1, 16, 16])
     """
-    return laplace.laplace_spread(result, _tensor(y), op, as_prior(prior), weight, probes, seed)
+    noise, made = result.premises.noise, as_prior(prior)
+    given = Given.of(y, op, noise) if isinstance(y, np.ndarray) else None
+    measured = cast(Tensor, y) if given is None else given.as_weights(made)
+    found = laplace.laplace_spread(result, measured, op, made, weight, probes, seed)
+    return cast(Kind, found if given is None else given.floats(found))
 
 
 def _tensor(thing: _Kept | np.ndarray) -> _Kept | Tensor:
-    """An array as a tensor; anything else as it is. Raises TypeError for an array of no numbers,
-    and for one with a mask, which would be lost."""
-    if not isinstance(thing, np.ndarray):
-        return thing
-    if isinstance(thing, np.ma.MaskedArray):
-        raise TypeError("an array with a mask of its own is not read; take array.filled(...)")
-    try:
-        return torch.from_numpy(np.ascontiguousarray(thing, thing.dtype.newbyteorder("=")))
-    except TypeError:
-        raise TypeError(
-            f"an array of numbers is needed, of a type that torch has too, got one of "
-            f"{thing.dtype} {list(thing.shape)}; .astype(numpy.float32)?"
-        ) from None
+    """An array as a tensor; anything else as it is. Raises TypeError as `layouts.as_tensor`."""
+    return as_tensor(thing) if isinstance(thing, np.ndarray) else thing

@@ -226,6 +226,6 @@ class Drawing:
 
 
 def _parts(drawing: Drawing, progress: bool) -> Iterator[Tensor]:
-    with progress_bar(progress, len(drawing.starts) * drawing.steps) as bar:
+    with progress_bar(progress, len(drawing.starts) * drawing.steps, label="sample") as bar:
         for first in drawing.starts:
             yield drawing.part(first, bar.update)

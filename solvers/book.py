@@ -134,6 +134,20 @@ class Book:
                 self._end(k, done)
         return bool((lost | done).any())
 
+    def now(self, state: State) -> tuple[Image, PerImage]:
+        """Estimates of all images after the step just entered, a copy, and their residuals [B].
+
+        Those that ended are as they ended, their residual NaN. Steps must not wait for a look.
+        """
+        x, running = self.x.clone(), self.running.nonzero().flatten()
+        x[self.batch[running].to(x.device)] = state.x[running.to(x.device)]
+        return x, self.rows[-1][self.names.index("residual")].clone()
+
+    def end(self) -> None:
+        """Note that whoever follows the run has ended it for all images that still run."""
+        for image in self.batch[self.running].tolist():
+            self.stopped[image] = "callback"
+
     def close(self, last: State, rounding: float) -> Result:
         """The result, with the images that still run at their estimate of the last step."""
         self._look()

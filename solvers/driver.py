@@ -17,7 +17,7 @@ from torch import Tensor
 from solvers.account.looks import steps_at_once
 from solvers.account.results import Result, Trace
 from solvers.book import Book, Diverged
-from solvers.progress import progress_bar
+from solvers.progress import Follower, ends, progress_bar
 from solvers.protocols import PerImage, State
 from solvers.witness import Witness
 
@@ -30,7 +30,7 @@ def run(
     max_steps: int,
     tol: float | PerImage,
     rounding: float = 1e-6,
-    progress: bool = False,
+    progress: bool | Follower = False,
     watch: Callable[[int, State], object] | None = None,
     witness: Witness | None = None,
 ) -> Result:
@@ -39,14 +39,16 @@ def run(
     max_steps: of each image, at most; tol: relative residual below which an image stops, or the
     duality gap over the objective where the algorithm computes one, a float or [B]; rounding:
     relative error that certificates forgive, see `certificate.Rounding`; with an iterative prox,
-    raise it to the prox's accuracy; progress: draw a bar if stderr is a terminal; watch: called as
-    `watch(k, state)` after step k = 1, 2, ..., before anything is decided; once images have
-    stopped, its state may hold the others only. witness: keeper of what the prior was asked, for
-    `solvers.evidence`; with one an image stops only where the gradient of the objective is small
-    too.
+    raise it to the prox's accuracy; progress: whether to draw a bar, or a function called after
+    each step as `progress(k, x, residual)`, which ends the run by returning True: see
+    `progress.Follower`; watch: called as `watch(k, state)` after step k = 1, 2, ..., before
+    anything is decided; once images have stopped, its state may hold the others only. witness:
+    keeper of what the prior was asked, for `solvers.evidence`; with one an image stops only where
+    the gradient of the objective is small too.
 
     Raises Diverged, with the step, where NaN, infinity or blow-up leaves no image of the batch;
-    ValueError on max_steps < 1, tol <= 0 or what the algorithm itself refuses.
+    ValueError on max_steps < 1, tol <= 0 or what the algorithm itself refuses; TypeError where
+    `progress` returns anything else than True, False or None.
 
     >>> from types import SimpleNamespace as Function
     >>> f = Function(value=lambda x: x.square().sum(1) / 2, grad=lambda x: x)
@@ -67,7 +69,9 @@ def run(
         raise ValueError(f"a relative residual is compared with tol > 0, got tol = {tol}")
     book: Book | None = None
     index = None
-    with closing(steps), progress_bar(progress, max_steps, leave=False) as bar:
+    bar_wanted, follower = (progress, None) if isinstance(progress, bool) else (False, progress)
+    each = watch is not None or follower is not None
+    with closing(steps), progress_bar(bar_wanted, max_steps, leave=False) as bar:
         for k in range(1, max_steps + 1):
             try:
                 state = steps.send(index)
@@ -79,9 +83,12 @@ def run(
             if watch is not None:
                 watch(k, state)
             if book is None:
-                book = Book(state, tol, witness, steps_at_once(state.x) if watch is None else 1)
+                book = Book(state, tol, witness, 1 if each else steps_at_once(state.x))
             index = book.enter(k, state, index)
             bar.update()
+            if follower is not None and ends(follower(k, *book.now(state))):
+                book.end()
+                break
             if index is not None and len(index) == 0:
                 break
     assert book is not None

@@ -1,8 +1,41 @@
 """Progress bars, for every loop of both packages: drawn for whoever asked for one."""
 
 import sys
+import warnings
+from typing import Protocol
 
+import torch
+from torch import Tensor
 from tqdm import tqdm
+
+
+class Follower(Protocol):
+    """A function that is called after each step of a run, and ends it by returning True.
+
+    k: number of the step, from 1; x: estimates of all images, a copy [B, C, H, W]; residual: [B],
+    NaN of an image that came to rest earlier.
+    """
+
+    def __call__(self, k: int, x: Tensor, residual: Tensor, /) -> object: ...
+
+
+def ends(answer: object) -> bool:
+    """Whether a follower's answer ends its run: True or False, of any library, or None.
+
+    Raises TypeError for anything else, which would be taken for one of them by accident.
+    """
+    if answer is None or isinstance(answer, bool):
+        return bool(answer)
+    try:
+        told = torch.as_tensor(answer)
+    except (TypeError, ValueError, RuntimeError):  # whatever torch makes of what is no number
+        told = torch.empty(0)
+    if told.dtype != torch.bool or told.numel() != 1:
+        raise TypeError(
+            "a function that follows a run returns True to end it, and False or nothing to go on, "
+            f"got {type(answer).__name__}"
+        )
+    return bool(told)
 
 
 class NoBar:
@@ -39,21 +72,35 @@ def progress_bar(
     label: str | None = None,
     leave: bool = True,
 ) -> tqdm | NoBar:
-    """A bar for a `with`, drawn on stderr if `wanted`; each `update()` counts one.
+    """A bar for a `with`, drawn if `wanted`; each `update()` counts one.
 
-    Whatever stderr is: in a notebook, and in many an editor, it is no terminal. Programs that write
-    to log files as well want it `on_terminal()`. A stderr that is closed is left alone.
+    It is drawn whatever stderr is: in a notebook, and in many an editor, that is no terminal. In a
+    notebook with ipywidgets it is a widget, everywhere else text on stderr; a stderr that is closed
+    is left alone. Programs that write to log files as well want it `on_terminal()`.
 
     total: how many units there are, None if that is not known; unit: what one is called; done:
     units of an earlier run; label: text before the bar; leave: whether the bar stays when all is
     done.
 
-        with progress_bar(True, len(images), unit="image") as bar:
+        with progress_bar(True, len(images), unit="image", label="restore") as bar:
             bar.update()
     """
     if not (wanted and _open()):
         return NoBar()
-    return tqdm(total=total, unit=unit, initial=done, desc=label, leave=leave)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # then text is drawn
+        from tqdm.auto import tqdm as drawn  # late: it looks for a notebook
+    return drawn(total=total, unit=unit, initial=done, desc=label, leave=leave)
+
+
+def fill(bar: tqdm | NoBar) -> None:
+    """Let the bar of a loop that had less to do than its total end full: of what was done.
+
+    A notebook's widget that is closed below its total is drawn as one that failed.
+    """
+    if isinstance(bar, tqdm) and bar.total is not None and bar.n < bar.total:
+        bar.total = bar.n
+        bar.refresh()
 
 
 def _open() -> bool:

@@ -28,7 +28,7 @@ ROOMS = {
         "solvers",
     ),
     "proxlab.calibration": ("proxlab.operators", "solvers"),
-    "proxlab.restoration": ("proxlab.operators", "solvers"),
+    "proxlab.restoration": ("proxlab.images", "proxlab.operators", "solvers"),
     "proxlab.priors": (
         "proxlab.foreign_weights",
         "proxlab.operators",
@@ -37,6 +37,7 @@ ROOMS = {
         "solvers",
     ),
     "proxlab.posteriors": (
+        "proxlab.images",
         "proxlab.operators",
         "proxlab.priors",
         "proxlab.restoration",
@@ -44,15 +45,25 @@ ROOMS = {
         "solvers",
     ),
     "proxlab.model_kinds": ("proxlab.priors", "proxlab.diffusion"),
+    "proxlab.diffusion_prior": ("proxlab.priors", "proxlab.diffusion"),
     "proxlab.checkpoints": (
         "proxlab.model_kinds",
+        "proxlab.diffusion_prior",
         "proxlab.priors",
         "proxlab.diffusion",
         "proxlab.images",
     ),
     "proxlab.named_priors": ("proxlab.checkpoints", "proxlab.priors"),
     "proxlab.tiled": ("proxlab.named_priors", "proxlab.priors"),
+    "proxlab.arrays": (
+        "proxlab.images",
+        "proxlab.operators",
+        "proxlab.restoration",
+        "solvers",
+    ),
     "proxlab.jobs": (
+        "proxlab.arrays",
+        "proxlab.images",
         "proxlab.named_priors",
         "proxlab.posteriors",
         "proxlab.priors",

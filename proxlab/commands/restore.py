@@ -65,7 +65,7 @@ def restore_file(args: argparse.Namespace) -> None:
         noise=measured.noise,
         init=None if first is None else _filled(first.to(where), y, op, measured.noise),
     )
-    image = result.image.cpu()
+    image = measured.kept(result.image.cpu())
     clipped = _write(args, out, image, bits)
     if args.trace:
         write_json(args.trace, _trace(result), overwrite=args.overwrite)

@@ -86,7 +86,8 @@ def shared_parts(drawing: Drawing, progress: bool) -> Iterator[Tensor]:
     Sample i is the same whoever draws it.
     """
     mine, count = processes.rank(), processes.count()
-    with progress_bar(progress and mine == 0, len(drawing.starts[::count]) * drawing.steps) as bar:
+    total = len(drawing.starts[::count]) * drawing.steps
+    with progress_bar(progress and mine == 0, total, label="sample") as bar:
         for k, first in enumerate(drawing.starts):
             part, owner = None, k % count
             if owner == mine:

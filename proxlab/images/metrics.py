@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from proxlab.images.folders import as_floats
+from proxlab.images.layouts import as_images
 
 NOISE_LEVELS = (5, 15, 25, 50)
 """Noise levels at which photographs are denoised, of 255."""
@@ -13,15 +15,17 @@ SMALLEST_SIDE = 11
 """Side of the smallest image that the window of SSIM fits into, pixels."""
 
 
-def psnr(x: Tensor, truth: Tensor) -> Tensor:
+def psnr(x: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> Tensor:
     """Peak signal-to-noise ratio in dB, [B], peak 1, of images of any size.
 
-    Nothing is clipped; infinite if equal, NaN for an image with a NaN. Raises ValueError for images
-    of other shapes than the truth's.
+    Nothing is clipped; infinite if equal, NaN for an image with a NaN. Arrays are [H, W], [H, W, 3]
+    or [B, C, H, W], and 255 of uint8 is the peak. Raises ValueError for images of other shapes than
+    the truth's, and as `layouts.as_images` for arrays.
 
     >>> proxlab.metrics.psnr(torch.zeros(1, 1, 8, 8), torch.full((1, 1, 8, 8), 0.1)).round()   # dB
     tensor([20.], dtype=torch.float64)
     """
+    x, truth = as_images(x), as_images(truth)
     _check_shapes(x, truth)
     error = x - truth
     if error.device.type not in ("cpu", "cuda"):  # others may have no float64
@@ -38,16 +42,17 @@ def has_ssim(x: Tensor) -> bool:
     return min(x.shape[-2:]) >= SMALLEST_SIDE
 
 
-def ssim(x: Tensor, truth: Tensor) -> Tensor:
+def ssim(x: Tensor | np.ndarray, truth: Tensor | np.ndarray) -> Tensor:
     """Structural similarity [B], Gaussian weights of width 1.5 [Wang04], by scikit-image.
 
-    NaN for an image with NaN or infinity. Raises ValueError for images of other shapes than the
-    truth's, and for images that its window of 11 x 11 pixels does not fit into, of which there is
-    no SSIM (`has_ssim`).
+    Arrays are as those of `psnr`. NaN for an image with NaN or infinity. Raises ValueError for
+    images of other shapes than the truth's, and for images that its window of 11 x 11 pixels does
+    not fit into, of which there is no SSIM (`has_ssim`).
 
     >>> proxlab.metrics.ssim(torch.ones(1, 1, 16, 16), torch.ones(1, 1, 16, 16))
     tensor([1.], dtype=torch.float64)
     """
+    x, truth = as_images(x), as_images(truth)
     _check_shapes(x, truth)
     if not has_ssim(x):
         raise ValueError(

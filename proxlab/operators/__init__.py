@@ -13,20 +13,25 @@ from proxlab.operators.counts.anscombe import anscombe, inverse_anscombe
 from proxlab.operators.counts.camera import CameraNoise
 from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inpaint, random_mask
 from proxlab.operators.kernels import gaussian_kernel
+from proxlab.operators.measured_psf import MeasuredPsf, psf
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
 from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
+from proxlab.operators.width_estimate import BlurWidth, blur_width
 
 __all__ = [
+    "BlurWidth",
     "CameraNoise",
     "CircularBlur",
     "FanBeam",
     "MaskedPixels",
+    "MeasuredPsf",
     "Noise",
     "PaddedBlur",
     "PhotonCounts",
     "anscombe",
+    "blur_width",
     "box_mask",
     "boxes_mask",
     "check_finite",
@@ -38,5 +43,6 @@ __all__ = [
     "inpaint",
     "inverse_anscombe",
     "noise_level",
+    "psf",
     "random_mask",
 ]

@@ -150,7 +150,7 @@ class Drawing:
         return min(self.starts.step, self.wanted.n - first), *self.first.shape
 
     @torch.no_grad()
-    def part(self, first: int, stepped: Callable[[], object] = lambda: None) -> Posterior:
+    def part(self, first: int, stepped: Callable[[], object] = lambda: None) -> Posterior[Tensor]:
         """The batch that begins with the sample `first`; `stepped` is called after each level."""
         shape, prior, noise = self.shape(first), Linearised(self.prior), self.wanted.noise
         assert not isinstance(noise, str)  # `prepared` has estimated it

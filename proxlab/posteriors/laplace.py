@@ -60,7 +60,7 @@ def laplace_spread(
         raise ValueError(f"{prior.name} has no Laplace spread: {NO_MEAN}")
     if probes < 2:
         raise ValueError(f"a standard error takes at least 2 probes, got {probes}; take {PROBES}")
-    x, sigma = result.image.detach(), result.sigma.to(result.image)
+    x, sigma = result.pixels.detach(), result.sigma.to(result.pixels)
     weight = own_weight(prior, bool(result.premises.counts)) if weight is None else weight
     numbers = counting(op.noise_model, y) if result.premises.counts else None
     # of counts each entry has its own

@@ -10,10 +10,12 @@ Truths that a prior did not draw are of another law than its samples, and the co
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from proxlab.images.layouts import as_images, as_samples
 from solvers.protocols import doubles
 
 LEVELS = (0.5, 0.8, 0.9)
@@ -54,10 +56,13 @@ class PosteriorQuality:
 
 
 def posterior_quality(
-    samples: Tensor, truth: Tensor, levels: Sequence[float] = LEVELS
+    samples: Tensor | np.ndarray,
+    truth: Tensor | np.ndarray,
+    levels: Sequence[float] = LEVELS,
 ) -> PosteriorQuality:
     """Quality of samples [n, B, ...] of the posteriors of B measurements by the truths [B, ...].
 
+    Arrays may be of one image as `proxlab.posterior` returns them, [n, H, W] or [n, H, W, C].
     Levels of intervals for which n is too small are left out: a level takes 2 / (1 - level) - 1.
     Raises ValueError for fewer than 3 samples, for shapes that do not go together and for entries
     that are not finite.
@@ -67,6 +72,7 @@ def posterior_quality(
     >>> sure.coverage[0.8] < 0.6, round(sure.spread_over_error, 1), list(sure.coverage)
     (True, 0.5, [0.5, 0.8])
     """
+    samples, truth = as_samples(samples), as_images(truth)
     if samples.ndim < 3 or samples.shape[1:] != truth.shape or not truth.numel():
         raise ValueError(
             f"samples [n, B, ...] are of truths [B, ...], got {list(samples.shape)} and "

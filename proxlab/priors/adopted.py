@@ -38,6 +38,9 @@ def adopted(thing: object) -> Prior:
     one level, whatever is asked. An object with `prox(v, sigma)`, sigma a float or a tensor [B],
     claims what its `capabilities` say, or else its `exact`, `convex` and `default_weight`, or
     nothing; without a `sigma_range` it is taken to know all levels from 0 to 1.
+    Nothing is proved of a network beforehand: whether its answers are those of one prox, each run
+    finds out for itself, and its certificate is of that run. A module is set to evaluation, and
+    stays so.
     Raises TypeError, with what is lacking, for anything else, and for a prox that takes no sigma,
     as that of most priors of deepinv.
     """

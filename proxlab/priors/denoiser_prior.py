@@ -164,7 +164,12 @@ class DenoiserPrior(Denoiser):
     def _handed(self, sigma: float) -> float:
         return sigma if self.argument is None else float(self.argument(sigma))
 
-    def _shaped(self, v: Tensor, answer: Tensor) -> Tensor:
+    def _shaped(self, v: Tensor, answer: object) -> Tensor:
+        if not isinstance(answer, Tensor):
+            raise TypeError(
+                f"{self.name} answered with a {type(answer).__name__}; a prior's network answers "
+                "with one tensor of images, wrap it in a module that picks it out"
+            )
         if answer.shape != v.shape:
             raise ValueError(
                 f"{self.name} turned images {list(v.shape)} into {list(answer.shape)}; a prior "

@@ -1,11 +1,13 @@
 """Restoring images: data terms, first estimates, certificates, and `restore`, which joins them.
 
-May import `operators` and `solvers`, never `priors`: it takes any object that keeps the contract.
+May import `images`, `operators` and `solvers`, never `priors`: it takes any object that keeps the
+contract.
 """
 
 from proxlab.restoration.evidence import Evidence
 from proxlab.restoration.fixed_level import default_sigma
-from proxlab.restoration.restoring import Restoration, restore
+from proxlab.restoration.restored import Restoration
+from proxlab.restoration.restoring import restore
 from proxlab.restoration.settings import ALGORITHMS, Checks, Settings
 
 __all__ = [

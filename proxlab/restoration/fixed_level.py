@@ -17,6 +17,7 @@ from torch import Tensor
 import solvers
 from proxlab.operators.contract import QuadraticDataTerm
 from proxlab.restoration.evidence import Probe, probed
+from proxlab.restoration.following import Following
 from proxlab.restoration.premises import KnownPrior
 from proxlab.restoration.settings import Settings
 from solvers import Result
@@ -119,7 +120,7 @@ def run_at_level(
     sigma: PerImage,
     settings: Settings,
     starts: list[Tensor],
-    progress: bool,
+    follow: Following,
 ) -> Run:
     """Descend to the level sigma [B], stay there until at rest, and test reported values once.
 
@@ -145,14 +146,15 @@ def run_at_level(
         bound = f.lipschitz()
         short = (sigma.to(bound) ** 2 * bound <= 1).view(-1, 1, 1, 1)
         x, first = torch.where(short, measured.x, x), [_without_images(measured)]
+        follow.step(x, measured.trace.residual[-1])
     del measured
-    if descent > 1:
+    if descent > 1 and not follow.ended:
         high = sigma.clamp(min=FIRST_LEVEL).clamp(max=prior.sigma_range[1])
         ends = zip(high.tolist(), sigma.tolist(), strict=True)
         ways = [geometric(first, last, descent) for first, last in ends]
         levels = torch.tensor(ways, dtype=torch.float64).mT[:-1]
         down = solvers.hqs(f, g, x, tau=[alike(s**2) for s in levels])
-        led = solvers.run(down, max_steps=descent - 1, tol=1e-12, progress=progress)
+        led = follow.run(down, max_steps=descent - 1, tol=1e-12)
         x, first = led.x, [*first, _without_images(led)]
         del led
     relaxed = {"relaxation": RELAXATION} if algorithm in (solvers.admm, solvers.drs) else {}
@@ -160,13 +162,12 @@ def run_at_level(
     missed = len(f.stopped_short)
     there = algorithm(f, g, x, tau=tau, **relaxed)
     del x
-    last = solvers.run(
+    last = follow.run(
         there,
         max_steps=steps - descent,
         tol=settings.tol,
         # a prox by conjugate gradients is known to the tolerance of these, and so is what falls
         rounding=max(ROUNDING, f.tol),
-        progress=progress,
         witness=witness,
     )
     ended = zip(range(count), last.stopped, strict=True)

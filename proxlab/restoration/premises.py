@@ -84,9 +84,9 @@ def units_doubts(name: str, x: Image) -> list[str]:
 
     The brightest hundredth of the pixels decides, so noise and streaks do not; black is let pass.
     """
-    found, most = [], max(1, x[0].numel() // 100)
+    found = []
     for one in x:
-        reach = float(one.abs().flatten().topk(most).values[-1])
+        reach = brightest(one)
         if BRIGHTEST < reach < float("inf"):
             way = f"reaches {reach:.3g}"
         elif 0 < reach < DARKEST:
@@ -99,6 +99,12 @@ def units_doubts(name: str, x: Image) -> list[str]:
             "noise by the value of white"
         )
     return found
+
+
+def brightest(image: Tensor) -> float:
+    """Size that a hundredth of the pixels of an image [C, H, W] reach."""
+    most = max(1, image.numel() // 100)
+    return float(image.abs().flatten().topk(most).values[-1])
 
 
 def curvature_floor(f: QuadraticDataTerm, x: Image, steps: int = POWER_STEPS) -> PerImage:

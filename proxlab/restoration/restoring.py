@@ -20,14 +20,14 @@ If R_s / s^2 is -log p, weight 1 is right and s the only choice; on held-out pho
 `examples/benchmarks/bench_calibration.py` prints what weight 1 loses to the best weight.
 """
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-import solvers
 from proxlab.operators.arguments import positive
 from proxlab.operators.checks import check_operator
 from proxlab.operators.data_term_checks import check_data_term
@@ -42,6 +42,7 @@ from proxlab.restoration.data_terms import (
 )
 from proxlab.restoration.evidence import Evidence
 from proxlab.restoration.fixed_level import Fitted, as_it_is, default_sigma, run_at_level
+from proxlab.restoration.following import Following
 from proxlab.restoration.judging import Job, checked_again, judged, judged_by_gap, weighed
 from proxlab.restoration.premises import (
     KnownPrior,
@@ -51,55 +52,18 @@ from proxlab.restoration.premises import (
     own_weight,
     units_doubts,
 )
+from proxlab.restoration.restored import Restoration
 from proxlab.restoration.settings import ALGORITHMS, Settings
 from solvers import Result, Trace
 from solvers.primal_dual import HasComposite, condat_vu, pdhg
+from solvers.progress import Follower
 
+LOG = logging.getLogger(__name__)
 DEFAULT = Settings()
 STEPS = 400
 """Largest number of steps where none is told."""
 GAP_STEPS = 3000
 """The same of `pdhg`, whose steps are short and call no network."""
-
-
-@dataclass(frozen=True)
-class Restoration:
-    """A restored batch, what was measured on the way, and what can be vouched for.
-
-    >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((32, 32), 0.5), noise=0.05)
-    >>> x = torch.linspace(0, 1, 32).expand(1, 1, 32, 32)
-    >>> result = proxlab.restore(op(x), op, "tv")
-    >>> result.image.shape, result.solver, result.stopped
-    (torch.Size([1, 1, 32, 32]), 'pdhg', ['tolerance'])
-    >>> result.certified, result.doubts
-    ([True], [''])
-    >>> result.trace.objective.shape[0] == int(result.steps)   # a row for each step
-    True
-    """
-
-    image: Tensor
-    """The restored images [B, C, H, W]."""
-    trace: Trace
-    """Objective, residual and data_misfit per step and image, [K, B]; the descent comes first. The
-    objective is None where the prior has no value: `evidence` has bounds on its fall."""
-    stopped: list[str]
-    """Per image: "tolerance", "max_steps" or "diverged"; the pixels of the last are NaN."""
-    certified: list[bool]
-    """Per image: whether `evidence` proves it, so that there are no doubts."""
-    doubts: list[str]
-    """Per image: sentences on why it is not certified; empty if it is."""
-    evidence: list[Evidence]
-    """Per image: the numbers that this rests on, and what each was compared with."""
-    steps: Tensor
-    """Per image: steps taken, the descent included."""
-    solver: str
-    """Name of the algorithm that ran."""
-    sigma: Tensor
-    """Per image: the noise level s of the prior, float64 [B]."""
-    descent: int
-    """Steps of the descent, in which the objective still changes its meaning."""
-    premises: Premises
-    """Step, noise and operator as they were known before the run."""
 
 
 def restore(
@@ -109,14 +73,15 @@ def restore(
     settings: Settings = DEFAULT,
     *,
     init: Tensor | None = None,
-    progress: bool = False,
+    progress: bool | Follower = False,
     fit: Callable[[KnownPrior, Tensor], Fitted] = as_it_is,
-) -> Restoration:
+) -> Restoration[Tensor]:
     """Estimate the images behind y = op(x) + noise; `proxlab.restore` is its door for scripts.
 
     y: measurement [B, ...]; op: a deepinv LinearPhysics; prior: what keeps the contract of
     `proxlab.priors.contract`; init: first estimate [B, C, H, W], from which the solver starts
-    without a descent; fit: what makes of the prior the one that runs, once images [B, C, H, W] of
+    without a descent; progress: whether to draw a bar, or a function as `proxlab.restore` takes it;
+    fit: what makes of the prior the one that runs, once images [B, C, H, W] of
     their size are there.
     Raises ValueError on what cannot be, an operator without a noise level and one whose A_adjoint
     is not its adjoint among them; solvers.Diverged with the step when the iterates of all images
@@ -177,8 +142,10 @@ def restore(
             "" if numbers is None else str(numbers),
         )
         job = Job(y, op, prior, settings, f, weights, before)
+        label = f"restore, {prior.name}"
         if composite:
-            return _by_gap(job, (plain, init), progress)
+            with Following(progress, steps, label) as follow:
+                return _told(_by_gap(job, (plain, init), follow))
         if algorithm is pdhg:
             raise ValueError(
                 f"pdhg solves convex priors g(K x), as tv and wavelets are; {prior.name} is none, "
@@ -186,13 +153,14 @@ def restore(
             )
         starts = [plain] if init is None else [plain, init]
         del plain, init
-        run = run_at_level(algorithm, f, fitted, sigma, settings, starts, progress)
+        with Following(progress, steps, label) as follow:
+            run = run_at_level(algorithm, f, fitted, sigma, settings, starts, follow)
         numbers = weighed(job, run)
         job = checked_again(job, run.last.x)
-        return _restoration(job, run.first, run.last, *judged(job, run, numbers))
+        return _told(_restoration(job, run.first, run.last, *judged(job, run, numbers)))
 
 
-def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], progress: bool) -> Restoration:
+def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], follow: Following) -> Restoration:
     """The run of a convex prior g(K x), certified by its duality gap."""
     assert isinstance(job.prior, HasComposite)
     settings, f, g = job.settings, job.f, job.prior.composite()
@@ -200,7 +168,7 @@ def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], progress: bool) -> R
     x = plain if own is None else own
     closed = f.tol == 0  # else its prox is an inner solve, and gradients are better
     steps = pdhg(f, g, x) if closed else condat_vu(f, g, x, lipschitz=job.before.lipschitz)
-    last = solvers.run(steps, max_steps=settings.steps or 1, tol=settings.tol, progress=progress)
+    last = follow.run(steps, max_steps=settings.steps or 1, tol=settings.tol)
     composite = composite_doubt(job.prior.name, g, job.y, x)
     job = checked_again(job, plain)
     return _restoration(job, [], last, *judged_by_gap(job, last, composite))
@@ -212,7 +180,7 @@ def _restoration(
     last: Result,
     found: list[Evidence],
     doubts: list[str],
-) -> Restoration:
+) -> Restoration[Tensor]:
     descent = sum(len(phase.trace.residual) for phase in first)
     return Restoration(
         image=last.x,
@@ -223,10 +191,18 @@ def _restoration(
         evidence=found,
         steps=last.steps + descent,
         solver=job.settings.solver or "",  # `restore` has filled it in
+        prior=job.prior.name,
         sigma=job.before.tau.sqrt(),
         descent=descent,
         premises=job.before,
+        pixels=last.x,
     )
+
+
+def _told(result: Restoration[Tensor]) -> Restoration[Tensor]:
+    """The result, told to whoever listens to the logger."""
+    LOG.info("%r", result)
+    return result
 
 
 def _joined(traces: list[Trace]) -> Trace:

@@ -48,7 +48,8 @@ class Result(NamedTuple):
     steps: Tensor
     """Steps that each image took, int64 [B]."""
     stopped: list[str]
-    """End of each image's run: "tolerance", "max_steps" or "diverged"."""
+    """End of each image's run: "tolerance", "max_steps", "diverged", or "callback" where a function
+    that followed the run ended it."""
     trace: Trace
     certified: list[bool]
     """Whether the duality gap ended below tol; of an algorithm without one, whether the objective

@@ -11,6 +11,7 @@ from proxlab.priors.contract import Capabilities
 from proxlab.restoration import Checks, Settings, default_sigma
 from proxlab.restoration.data_terms import data_term
 from proxlab.restoration.fixed_level import DESCENT, Fitted, alike, run_at_level
+from proxlab.restoration.following import Following
 from solvers import hqs
 from solvers.conditions import PROVED
 from tests.restoration.closed_forms import (
@@ -112,7 +113,8 @@ def test_a_gradient_below_the_rounding_of_the_image_over_tau_is_rest(sigma):
     flat = GREY * CHECKERED.expand(2, -1, -1, -1)
     f, level = data_term(flat, OP), torch.full((2,), sigma, dtype=torch.float64)
     start = [torch.full_like(flat, GREY)]
-    run = run_at_level(hqs, f, Fitted(Silent(CURVE)), level, Settings(steps=30), start, False)
+    nobody = Following(False, 30, "")
+    run = run_at_level(hqs, f, Fitted(Silent(CURVE)), level, Settings(steps=30), start, nobody)
     rounding = torch.finfo(flat.dtype).eps * GREY * 8 / sigma**2
     assert run.reference.tolist() == pytest.approx([100 * rounding] * 2, abs=0)
 

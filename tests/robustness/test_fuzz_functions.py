@@ -1,6 +1,7 @@
 """Every public function, called with right and odd arguments: a right answer, or a sentence."""
 
-import operator_calls  # noqa: F401  # each fills a part of the table
+import array_calls  # noqa: F401  # each fills a part of the table
+import operator_calls  # noqa: F401
 import prior_calls  # noqa: F401
 import pytest
 import solver_calls  # noqa: F401

@@ -31,6 +31,14 @@ def test_whoever_asks_sees_a_bar_in_a_notebook_too(monkeypatch):
         assert drawn(wanted, Terminal(), monkeypatch) == ""
 
 
+def test_a_notebook_with_widgets_gets_a_widget(monkeypatch):
+    from tqdm.auto import tqdm  # which is text here, and tqdm.notebook's where there are widgets
+
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with progress_bar(True, 3) as bar:
+        assert isinstance(bar, tqdm)
+
+
 def halves():
     x = torch.ones(1, 1, 2, 2)
     while True:
