@@ -10,6 +10,7 @@ from proxlab.commands.problems.options import (
     COLOR_PRIOR,
     DEFAULT_PRIOR,
     PROBLEM_OPTIONS,
+    add_photons,
     add_problem_options,
 )
 from proxlab.training.recipes.names import ALL
@@ -41,10 +42,12 @@ def check_usage(args: argparse.Namespace) -> None:
             option = "--" + attribute.replace("_", "-")
             owners = " and ".join(name for name, row in known.items() if attribute in row)
             args.usage_error(f"{option} is for {owners}, not for {args.problem}")
+    if args.photons is not None and not PROBLEM_OPTIONS[args.problem].counts:
+        args.usage_error(f"--photons is not for {args.problem}")
     lacking = PROBLEM_OPTIONS[args.problem].lacking(args)
     if lacking:
         args.usage_error(lacking)
-    if args.simulate and args.noise in (None, AUTO):
+    if args.simulate and args.photons is None and args.noise in (None, AUTO):
         args.usage_error(
             f"{args.problem} with --simulate needs --noise, a number, for that noise is added; "
             "only that of a measurement can be estimated"
@@ -79,6 +82,7 @@ def _measured(parser: argparse.ArgumentParser) -> None:
         type=noise_level,
         help="standard deviation, 0 to 1 (ct: any); default: auto, an estimate (ct: the JSON's)",
     )
+    add_photons(parser)
     parser.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
     parser.add_argument(
         "--prior",

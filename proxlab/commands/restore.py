@@ -28,6 +28,7 @@ from proxlab.images.metrics import has_ssim, psnr, ssim
 from proxlab.images.reading import READABLE
 from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
+from proxlab.operators.counts.camera import counting
 from proxlab.priors.crate.completion import Completion
 from proxlab.restoration import Restoration
 from solvers.progress import on_terminal
@@ -71,6 +72,7 @@ def restore_file(args: argparse.Namespace) -> None:
     if not args.quiet:
         lines = [
             *remarks(args, source, measured),
+            *(f"taken as {counts}" for counts in filter(None, [result.premises.counts])),
             *_scores(measured, image),
             *_verdict(result, clipped),
             out,
@@ -87,6 +89,9 @@ def _completion(name: str) -> Completion:
 
 def _filled(first: Completion, y: Tensor, op: LinearPhysics, noise: float | None) -> Tensor:
     assert isinstance(op, Inpainting)  # check_usage: --start is for inpaint alone
+    numbers = counting(op.noise_model, y)
+    if numbers is not None:
+        noise = float(numbers.mean_variance(y).sqrt())
     return first.start(y, op, noise)
 
 

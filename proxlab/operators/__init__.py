@@ -10,6 +10,8 @@ The room may import `images` (sinogram files) and `solvers`. One operator is one
 
 from proxlab.operators.arguments import check_finite, check_image
 from proxlab.operators.blur import CircularBlur, PaddedBlur, deblur
+from proxlab.operators.counts.anscombe import anscombe, inverse_anscombe
+from proxlab.operators.counts.camera import CameraNoise
 from proxlab.operators.denoising import Unchanged, denoise
 from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inpaint, random_mask
 from proxlab.operators.kernels import gaussian_kernel
@@ -24,6 +26,7 @@ from proxlab.operators.width_estimate import BlurWidth, blur_width
 
 __all__ = [
     "BlurWidth",
+    "CameraNoise",
     "CircularBlur",
     "FanBeam",
     "MaskedPixels",
@@ -34,6 +37,7 @@ __all__ = [
     "PhotonTransfer",
     "SubsampledBlur",
     "Unchanged",
+    "anscombe",
     "blur_width",
     "box_mask",
     "boxes_mask",
@@ -46,6 +50,7 @@ __all__ = [
     "estimate_noise",
     "gaussian_kernel",
     "inpaint",
+    "inverse_anscombe",
     "noise_level",
     "psf",
     "random_mask",

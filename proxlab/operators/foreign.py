@@ -17,7 +17,7 @@ from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.mask import MaskData
 from proxlab.operators.data_terms.subsampled import SubsampledData, folded_power
 from proxlab.operators.first_estimates import best_multiple, smooth_least_squares
-from proxlab.operators.inpainting import fill_missing
+from proxlab.operators.inpainting import MaskedPixels, fill_missing
 from proxlab.operators.noise import Weights
 from solvers.protocols import Image
 
@@ -37,6 +37,23 @@ def as_operator(op: LinearPhysics) -> Operator:
     if type(op) is Denoising and _keeps_products(op, Denoising):
         return _Denoising(op)
     return _Linear(op)
+
+
+def binary_mask(op: LinearPhysics, y: Tensor) -> Tensor | None:
+    """The mask of 0 and 1 with which `op` does nothing but multiply, broadcasting to y; else None.
+
+    1 for deepinv's `Denoising`, which does nothing at all.
+    """
+    if isinstance(op, Denoising) and _keeps_products(op, Denoising):
+        return torch.ones_like(y)
+    if not isinstance(op, Inpainting):
+        return None
+    # a MaskedPixels is an Inpainting with products of its own
+    kind = MaskedPixels if isinstance(op, MaskedPixels) else Inpainting
+    mask = op.mask
+    if not _keeps_products(op, kind) or not isinstance(mask, Tensor):
+        return None
+    return mask if bool(((mask == 0) | (mask == 1)).all()) else None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from deepinv.physics import MRI, Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.arguments import check_finite, check_image
+from proxlab.operators.counts.camera import counting
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import PhotonCounts
 from proxlab.operators.tomography.operator import Tomography
@@ -65,7 +66,7 @@ def neighbourly(what: str, y: Tensor, op: LinearPhysics) -> tuple[Tensor, Tensor
             f"{what} is estimated of a tensor and its operator, got "
             f"{type(y).__name__} and {type(op).__name__}; torch.from_numpy?"
         )
-    if isinstance(op.noise_model, PhotonCounts):
+    if isinstance(op.noise_model, PhotonCounts) or counting(op.noise_model, y) is not None:
         raise ValueError("the operator counts photons and so knows its noise; leave noise out")
     if y.ndim != 4 or isinstance(op, MRI):
         raise ValueError(

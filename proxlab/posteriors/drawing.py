@@ -22,7 +22,7 @@ from proxlab.posteriors.linearised import Linearised
 from proxlab.posteriors.measured import ACCURACY, EARLY, DrawNoise, observed
 from proxlab.posteriors.samples import Posterior
 from proxlab.priors.contract import Prior
-from proxlab.restoration.data_terms import checked_start, data_term, start
+from proxlab.restoration.data_terms import checked_start, counted, data_term, start
 from proxlab.sample_noise import SampleNoise
 
 HIGH, LOW = 0.65, 0.1
@@ -106,8 +106,9 @@ def prepared(
         noise = estimate_noise(y, op)
     data_term(y, op, noise=noise, assumed=None)  # refuses what `restore` refuses
     with torch.no_grad():
-        y = as_operator(op).usable(y.detach())
+        numbers, y = counted(y, op, noise), as_operator(op).usable(y.detach())
         first = start(y, op)
+        y = y if numbers is None else numbers.in_image_units(y)
         check = check_operator(op, y, first)
         first = first if init is None else checked_start(init, first)
     if check.adjoint_wrong:

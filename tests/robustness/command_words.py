@@ -105,6 +105,8 @@ def restorations(draw: st.DrawFn) -> list[str]:
     own = tables[problem]
     more = options(draw, SHARED, 2) + (options(draw, own, 1) if draw(st.booleans()) else [])
     words = ["restore", draw(file()), problem, *needed, *draw(noise())]
+    if draw(st.sampled_from(range(6))) == 0:
+        words += ["--photons", draw(number("30"))]
     clean = ["--simulate"] if draw(st.booleans()) else []
     return [*words, *clean, "--steps", draw(number("2", "3")), "--quiet", *more]
 

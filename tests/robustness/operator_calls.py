@@ -151,6 +151,26 @@ def _photon_counts(draw):
     return lambda: operators.ct(8, 4, operators.PhotonCounts(photons, attenuation))(x)
 
 
+@target("operators.CameraNoise", 12)
+def _camera_noise(draw):
+    gain, read, background = draw(numbers(0.1)), draw(numbers(0.0, 0.05)), draw(numbers(0.0, 0.1))
+    x, tau = draw(images(sizes=SQUARE)), draw(numbers(0.01))
+
+    def call():
+        op = operators.inpaint(np.eye(8), operators.CameraNoise(gain, read, background))
+        f = data_terms.data_term(op(x), op)
+        per_image(x, f.value(x))
+        return f.prox(x, tau)
+
+    return call
+
+
+@target("operators.anscombe", 8, "operators.inverse_anscombe")
+def _anscombe(draw):
+    x, gain, read = draw(images()), draw(numbers(0.1)), draw(numbers(0.0, 0.05))
+    return lambda: operators.inverse_anscombe(operators.anscombe(x, gain, read), gain, read)
+
+
 @target("operators.FanBeam")
 def _fan_beam(draw):
     near, far = draw(numbers(20.0)), draw(numbers(40.0))

@@ -33,6 +33,8 @@ class ProblemOptions:
     """Name of the prior where none is told."""
     shared: tuple[Callable[[argparse.ArgumentParser], None], ...] = ()
     """Add the options that it has in common with a problem above."""
+    counts: bool = False
+    """Whether its measurement may be counts of photons, told by `--photons`."""
 
     def defaults(self) -> dict[str, object]:
         """Its options, as attributes of the parsed arguments, and what they are when not told."""
@@ -40,6 +42,28 @@ class ProblemOptions:
         for add in (*self.shared, self.add):
             add(alone)
         return vars(alone.parse_args([]))
+
+
+def add_photons(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of all problems with `counts`: INPUT is counts of photons, N at the value 1.
+
+    --noise is then the standard deviation of the read noise besides, none if it is not told.
+    """
+    parser.add_argument(
+        "--photons",
+        type=float,
+        metavar="N",
+        help="deblur, inpaint: INPUT counts photons, N at white; --noise is then read noise alone",
+    )
+
+
+def _wrong_photons(args: argparse.Namespace) -> str:
+    """A sentence for --photons that cannot be, or that --noise contradicts."""
+    if args.photons is None:
+        return ""
+    if not 0 < args.photons < float("inf"):
+        return f"--photons is the number of photons at white, above 0, got {args.photons:g}"
+    return "with --photons, --noise is a number, that of read noise" if args.noise == AUTO else ""
 
 
 def number_or_auto(text: str) -> float | str:
@@ -83,7 +107,9 @@ def _deblur_lacks(args: argparse.Namespace) -> str:
         return "--simulate blurs: --blur-sigma is a number there, auto is for measurements"
     if args.blur_sigma == AUTO and args.noise == 0:
         return "--blur-sigma auto needs the noise: --noise above 0, or auto"
-    return ""
+    if args.blur_sigma == AUTO and args.photons is not None:
+        return "--blur-sigma auto takes --noise, not --photons; give the width as a number"
+    return _wrong_photons(args)
 
 
 def _superres(restore: argparse.ArgumentParser) -> None:
@@ -131,7 +157,7 @@ def _inpaint_lacks(args: argparse.Namespace) -> str:
         return "inpaint needs --mask, --missing or --box"
     if args.mask_is != SEEN and not args.mask:
         return "--mask-is says how --mask is meant, and there is no --mask"
-    return ""
+    return _wrong_photons(args)
 
 
 def _ct(restore: argparse.ArgumentParser) -> None:
@@ -180,8 +206,8 @@ def _ct_lacks(args: argparse.Namespace) -> str:
 
 
 PROBLEM_OPTIONS = {
-    "deblur": ProblemOptions(_kernel_options, _deblur_lacks),
-    "inpaint": ProblemOptions(_inpaint, _inpaint_lacks),
+    "deblur": ProblemOptions(_kernel_options, _deblur_lacks, counts=True),
+    "inpaint": ProblemOptions(_inpaint, _inpaint_lacks, counts=True),
     "superres": ProblemOptions(_superres, _superres_lacks, shared=(_kernel_options,)),
     "denoise": ProblemOptions(lambda restore: None, lambda args: ""),
     "ct": ProblemOptions(_ct, _ct_lacks, prior="lpn-ct"),

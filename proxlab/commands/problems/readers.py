@@ -20,6 +20,7 @@ from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.kernels import check_kernel_fits
+from proxlab.operators.noise import checked_noise
 from proxlab.operators.noise_estimate import estimate_noise
 
 Size = tuple[int, int]
@@ -41,7 +42,7 @@ def deblur(args: argparse.Namespace) -> Source:
             found.append(said)
         else:
             kernel = operators.gaussian_kernel(args.blur_sigma)
-        op = operators.deblur(kernel, known_noise(args), edges, normalize=args.normalize)
+        op = operators.deblur(kernel, told_noise(args), edges, normalize=args.normalize)
         if boundary == UNKNOWN and isinstance(op, operators.PaddedBlur):
             check_kernel_fits(op.filter, torch.empty(size))
         return op
@@ -64,7 +65,7 @@ def inpaint(args: argparse.Namespace) -> Source:
             mask = operators.box_mask(size, _four(args.box))
         else:
             mask = operators.random_mask(size, args.missing, generator)
-        return operators.inpaint(mask, known_noise(args))
+        return operators.inpaint(mask, told_noise(args))
 
     return pixels(args, operator)
 
@@ -111,8 +112,9 @@ def pixels(
 ) -> Source:
     """An image file that is measured, or the clean one with --simulate, by an operator of its size.
 
-    The noise of a measurement is estimated unless it is told; one of 0 is taken as that of 8 bits.
-    Raises ValueError as `read_image`, and as `estimate_noise` where none can be read off.
+    The noise of a measurement is estimated unless it is told; one of 0 is taken as that of 8 bits;
+    that of counts is the operator's. Raises ValueError as `read_image`, and as `estimate_noise`
+    where none can be read off.
     """
     loaded = read_image(args.input, unbounded=not args.simulate)
     x = loaded.pixels
@@ -120,13 +122,23 @@ def pixels(
     def measure(generator: torch.Generator) -> Measurement:
         op = operator((x.shape[-2], x.shape[-1]), generator)
         told = None if args.noise in (None, AUTO) else args.noise or 1 / 255
+        if args.photons is not None:
+            told = None  # the operator knows
         if args.simulate:
             y = op(x, generator=generator)
             return Measurement(y, op, x, y if y.shape == x.shape else None, noise=told)
-        estimated = float(estimate_noise(x, op)) if told is None else None
+        guess = told is None and args.photons is None
+        estimated = float(estimate_noise(x, op)) if guess else None
         return Measurement(x, op, noise=told or estimated, estimated=estimated)
 
     return Source(loaded, measure, grows)
+
+
+def told_noise(args: argparse.Namespace) -> float | operators.CameraNoise:
+    """Noise that the operator is told: that of a camera with --photons, else `known_noise`."""
+    if args.photons is None:
+        return known_noise(args)
+    return operators.CameraNoise(1 / args.photons, checked_noise(args.noise or 0.0))
 
 
 def _inside(
