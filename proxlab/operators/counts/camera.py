@@ -138,7 +138,7 @@ def counting(model: torch.nn.Module, y: Tensor) -> Counting | None:
     return Counting(each, none + _from_zero("read noise", read, y), none + background, in_photons)
 
 
-def _number(value: Tensor | float) -> float | Tensor:
+def _number(value: object) -> float | Tensor:
     """One number, or one for each image as [B]."""
     each = torch.as_tensor(value).detach()
     return each.item() if each.numel() == 1 else each.flatten()
