@@ -60,18 +60,20 @@ def pixels(
     A measurement without noise is given that of 8 bits; --noise auto estimates it. Raises
     ValueError as `read_image`.
     """
-    loaded = read_image(args.input, unbounded=not args.simulate)
+    loaded = read_image(args.input, unbounded=not args.simulate, scale=args.scale)
     x = loaded.pixels
 
     def measure(generator: torch.Generator) -> Measurement:
-        op = operator((x.shape[-2], x.shape[-1]), generator)
+        return again(operator((x.shape[-2], x.shape[-1]), generator), generator)
+
+    def again(op: LinearPhysics, generator: torch.Generator) -> Measurement:
         noise = float(estimate_noise(x, op)) if args.noise == AUTO else args.noise or 1 / 255
         if not args.simulate:
             return Measurement(x, op, noise=noise)
         y = op(x, generator=generator)
         return Measurement(y, op, x, y if y.shape == x.shape else None, noise=noise)
 
-    return Source(loaded, measure, grows)
+    return Source(loaded, measure, grows, again=again)
 
 
 def known_noise(args: argparse.Namespace) -> float:
