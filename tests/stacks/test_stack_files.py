@@ -29,7 +29,7 @@ def test_every_page_is_found_and_read(tmp_path, kind):
     stack = write_stack(tmp_path / "a.tif", kind)
     layout = tiff_layout(tmp_path / "a.tif")
     assert [page.number for page in layout.pages] == list(range(1, 13))
-    along = ("TZC", (2, 3, 2)) if kind != "plain" else ("", ())
+    along = ("TZC", (2, 3, 2)) if kind != "plain" else ("I", (12,))
     assert (layout.axes, layout.lengths) == along
     white = 1 if kind == "imagej-float" else 65535
     for page, array in zip(list_pages(tmp_path / "a.tif"), stack, strict=True):
@@ -71,7 +71,7 @@ def test_the_comparison_catches_planted_mistakes(tmp_path):
     assert "axes" in planted(stack[:, :, 0], "TZYX")
     assert "shape" in planted(stack.swapaxes(0, 1))
     assert "dtype" in planted(np.float32(stack))
-    assert "differ by" in planted(stack // 2 * 2 - stack // 20)
+    assert "differ by" in planted(stack + 700)
     assert "tag 282" in planted(stack, resolution=(4.1, 5.0))
     assert "ImageJ metadata" in planted(stack, metadata={"axes": "TZCYX"})
     assert "kind" in planted(stack, imagej=False, metadata={"axes": "TZCYX"})

@@ -22,6 +22,10 @@ from proxlab.images.metrics import has_ssim, psnr, ssim
 from proxlab.images.shards import ImageFile
 
 
+UNNAMED = {"I", "Q"}
+"""Axes of which tifffile knows no more than that they are there."""
+
+
 class Scores(NamedTuple):
     """PSNR and SSIM of an image and of its measurement; None where there is none."""
 
@@ -131,7 +135,7 @@ def _input(args: argparse.Namespace, found: Survey) -> Iterator[str]:
     each = " x ".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else f"{len(sizes)} sizes"
     layouts = [t.document.layout for t in found.targets if t.document.layout is not None]
     along = ""
-    if len(found.targets) == 1 and layouts and layouts[0].axes:
+    if len(found.targets) == 1 and layouts and set(layouts[0].axes) - UNNAMED:
         pairs = zip(layouts[0].axes, layouts[0].lengths, strict=True)
         along = " (" + " x ".join(f"{axis} {length}" for axis, length in pairs) + ")"
     files = f" of {len(found.targets)} files" if args.input.is_dir() else ""

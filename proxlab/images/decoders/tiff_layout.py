@@ -68,10 +68,16 @@ def behind_one_header(path: object, tiff: Any) -> int:
     if not known or len(tiff.pages) > 1 or not tiff.series:
         return 1
     series = tiff.series[0]
-    count = series.size // max(first.size, 1)
-    if count > 1 and series.dataoffset is None:
+    count = told = series.size // max(first.size, 1)
+    if first.is_imagej and count == 1 and first.is_final:
+        # tifffile takes a stack that is cut short for its first page; a page that was copied out of
+        # a stack may say the same, and nothing follows it
+        more = tiff.filehandle.size - first.dataoffsets[0] >= 2 * first.nbytes
+        told = int((tiff.imagej_metadata or {}).get("images", 1)) if more else 1
+    if told > count or (count > 1 and series.dataoffset is None):
         raise Unreadable(
-            f"{path} says that it holds {count} pages, and only one can be found; save it anew"
+            f"{path} says that it holds {told} pages, which are not all there; copy it again, or "
+            "save it anew"
         )
     return count
 
