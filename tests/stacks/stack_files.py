@@ -7,6 +7,9 @@ import tifffile
 from skimage.data import camera
 
 UNIT = {"unit": "um", "spacing": 0.5, "finterval": 2.0, "Info": "Gain=3", "min": 0.0, "max": 200.0}
+GRAY = {"photometric": "minisblack"}
+ZYX = {**GRAY, "metadata": {"axes": "ZYX"}}
+"""What tifffile is told so that three pages do not become the planes of a coloured one."""
 KINDS = ("imagej", "imagej-float", "imagej-big-endian", "one-header", "ome", "shaped", "plain")
 """Kinds of stacks that `write_stack` writes."""
 
@@ -14,8 +17,7 @@ KINDS = ("imagej", "imagej-float", "imagej-big-endian", "one-header", "ome", "sh
 def pages(count: int, dtype="uint8", size=(24, 20)) -> np.ndarray:
     """Parts of a photograph, each with a brightness of its own, [count, H, W]."""
     h, w = size
-    shift = 24 if count * 24 + h < 500 else 5
-    whole = np.stack([camera()[60 : 60 + h, shift * k : shift * k + w] for k in range(count)])
+    whole = np.stack([camera()[96 : 96 + h, 180 + 9 * k : 180 + 9 * k + w] for k in range(count)])
     bright = np.linspace(0.4, 1, count)[:, None, None]
     levels = whole / 255 * bright
     if np.dtype(dtype).kind == "f":

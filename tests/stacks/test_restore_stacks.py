@@ -15,7 +15,7 @@ from proxlab.commands.stacks import measuring, restoring
 from proxlab.images import read_image
 from proxlab.priors.tiles import within_memory
 from solvers import Diverged
-from tests.stacks.stack_files import KINDS, faults, pages, write_stack
+from tests.stacks.stack_files import GRAY, KINDS, ZYX, faults, pages, write_stack
 
 BLUR = "deblur --blur-sigma 0.6 --noise 0.02 --prior tv --steps 40 --device cpu"
 FAST = "deblur --blur-sigma 0.6 --noise 0.02 --prior none --steps 2 --device cpu"
@@ -86,7 +86,7 @@ def test_a_folder_comes_back_under_the_same_names(here, capsys):
     Image.fromarray(np.stack(gray, 2)).save("in/a.jpg")
     Image.fromarray(deep).save("in/b.png")
     tifffile.imwrite("in/c.tif", real)
-    tifffile.imwrite("in/d.tif", gray, metadata={"axes": "ZYX"})
+    tifffile.imwrite("in/d.tif", gray, **ZYX)
     run(f"in {FAST}")
     names = ["a.jpg", "b.png", "c.tif", "d.tif"]
     assert sorted(path.name for path in Path("in-restored").iterdir()) == names
@@ -126,14 +126,14 @@ def test_the_verdict_names_what_is_not_certified(here, monkeypatch, capsys):
 
 
 def test_all_certified_is_one_line(here, capsys):
-    tifffile.imwrite("a.tif", pages(3), metadata={"axes": "ZYX"})
+    tifffile.imwrite("a.tif", pages(3), **ZYX)
     run(f"a.tif {BLUR} --steps 600")
     assert "\ncertified: all 3 pages\n" in capsys.readouterr().out
 
 
 def test_a_page_that_diverges_is_told_and_the_others_are_kept(here, monkeypatch, capsys):
     stack = pages(4, "float32")
-    tifffile.imwrite("a.tif", stack, metadata={"axes": "ZYX"})
+    tifffile.imwrite("a.tif", stack, **ZYX)
     restore = restoring.restore
 
     def one_blows_up(y, *args, **told):
@@ -179,8 +179,8 @@ REFUSED = [
 def test_what_cannot_be_is_refused_before_the_work(here, words, sentence, monkeypatch, capsys):
     spoilt = pages(10, "float32")
     spoilt[6, 2, 3] = np.nan
-    tifffile.imwrite("bad.tif", spoilt)
-    tifffile.imwrite("ok.tif", pages(3))
+    tifffile.imwrite("bad.tif", spoilt, **GRAY)
+    tifffile.imwrite("ok.tif", pages(3), **GRAY)
     with tifffile.TiffWriter("mixed.tif") as tiff:
         tiff.write(pages(1)[0], metadata=None)
         tiff.write(pages(1, "uint16")[0], metadata=None)
@@ -201,14 +201,14 @@ def test_what_cannot_be_is_refused_before_the_work(here, words, sentence, monkey
 
 
 def test_the_bar_counts_pages(here, monkeypatch, capsys):
-    tifffile.imwrite("a.tif", pages(3))
+    tifffile.imwrite("a.tif", pages(3), **GRAY)
     monkeypatch.setattr(restoring, "on_terminal", lambda: True)
     run(f"a.tif {FAST}")
     assert "3/3" in capsys.readouterr().err
 
 
 def test_simulated_pages_are_scored_together(here, capsys):
-    tifffile.imwrite("a.tif", pages(3))
+    tifffile.imwrite("a.tif", pages(3), **GRAY)
     run(f"a.tif {BLUR} --simulate --seed 3")
     said = capsys.readouterr().out
     mean, least = re.search(
@@ -221,7 +221,7 @@ def test_pages_have_noise_of_their_own(here, capsys):
     generator = np.random.default_rng(0)
     stack = pages(3, "float32", (64, 64)) / 2 + 0.2
     stack += np.array([0.02, 0.05, 0.1])[:, None, None] * generator.standard_normal(stack.shape)
-    tifffile.imwrite("a.tif", stack.astype(np.float32))
+    tifffile.imwrite("a.tif", stack.astype(np.float32), **GRAY)
     run(f"a.tif {FAST.replace('0.02', 'auto')}")
     low, high = map(
         float, re.search(r"at ([\d.]+) to ([\d.]+), of each", capsys.readouterr().out).groups()

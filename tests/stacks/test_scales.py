@@ -11,10 +11,12 @@ from PIL import Image
 from proxlab.commands import arguments
 from proxlab.commands.main import main
 from proxlab.images import read_image, write_image
-from tests.stacks.stack_files import pages
+from tests.stacks.stack_files import ZYX, pages
 
 FAST = "deblur --blur-sigma 0.6 --noise 0.02 --prior tv --steps 30 --device cpu"
-FEW = pages(1, "float32")[0]
+PAGE = pages(1, "float32")[0]
+FULL = 0.05 + 0.9 * (PAGE - PAGE.min()) / np.ptp(PAGE)
+"""A photograph that fills the range."""
 
 
 def run(words, status=0):
@@ -28,16 +30,16 @@ def here(tmp_path, monkeypatch):
 
 
 def test_a_scale_is_read_and_written_back(here):
-    levels = np.rint(FEW * 4095).astype(np.uint16)
+    levels = np.rint(FULL * 4095).astype(np.uint16)
     Image.fromarray(levels).save("a.png")
     image = read_image("a.png", scale=(0, 4095))
     assert image.scale == (0, 4095) and image.bits == 16
     torch.testing.assert_close(image.pixels[0, 0], torch.from_numpy(levels / 4095).float())
     assert write_image("b.png", image.pixels, 16, scale=(0, 4095)) == 0
     assert np.array_equal(np.asarray(Image.open("b.png")), levels)
-    np.save("c.npy", FEW * 300 - 1000)
+    np.save("c.npy", FULL * 300 - 1000)
     image = read_image("c.npy", scale=(-1000, -700))
-    torch.testing.assert_close(image.pixels[0, 0], torch.from_numpy(FEW))
+    torch.testing.assert_close(image.pixels[0, 0], torch.from_numpy(FULL))
     write_image("d.npy", image.pixels, 32, scale=(-1000, -700))
     np.testing.assert_allclose(np.load("d.npy"), np.load("c.npy"), atol=1e-3)
 
@@ -51,14 +53,14 @@ def test_a_scale_is_read_and_written_back(here):
     ],
 )
 def test_a_scale_that_cannot_be_is_refused(here, scale, sentence):
-    np.save("a.npy", FEW)
+    np.save("a.npy", FULL)
     with pytest.raises(ValueError, match=sentence):
         read_image("a.npy", scale=scale)
 
 
 def test_12_bits_of_16_are_restored_as_themselves(here, capsys):
     """Noise is a part of the scale: the result is that of the image that fills its 16 bits."""
-    levels = np.rint(FEW * 4095).astype(np.uint16)
+    levels = np.rint(FULL * 4095).astype(np.uint16)
     Image.fromarray(levels).save("a.png")
     tifffile.imwrite("b.tif", (levels / 4095).astype(np.float32))
     run(f"a.png {FAST} --scale 0,4095")
@@ -68,7 +70,7 @@ def test_12_bits_of_16_are_restored_as_themselves(here, capsys):
     run(f"b.tif {FAST} --quiet")
     scaled = np.asarray(Image.open("a-restored.png")).astype(float) / 4095
     plain = tifffile.imread("b-restored.tif")
-    np.testing.assert_allclose(scaled, plain, atol=2e-4)
+    np.testing.assert_allclose(scaled, plain.clip(0), atol=2e-4)
     run(f"a.png {FAST} --out dark.png")  # without a scale noise is 16 times what was meant
     said = capsys.readouterr().out
     assert re.search(
@@ -81,12 +83,12 @@ def test_12_bits_of_16_are_restored_as_themselves(here, capsys):
 @pytest.mark.parametrize(
     "array, hint",
     [
-        (FEW * 0.02, "to 0.0.*, a small part of 0 to 1"),
-        (FEW * 0.05 + 0.7, "from 0.7.* to 0.7"),
-        (np.rint(FEW * 20).astype(np.uint8), r"from \d+ to \d+, a small part of 0 to 255"),
-        (np.rint(FEW * 4000 + 30000).astype(np.uint16), "a small part of 0 to 65535"),
-        (FEW, None),
-        (np.rint(FEW * 255).astype(np.uint8), None),
+        (FULL * 0.02, "to 0.0.*, a small part of 0 to 1"),
+        (FULL * 0.05 + 0.7, "from 0.7.* to 0.7"),
+        (np.rint(FULL * 20).astype(np.uint8), r"from \d+ to \d+, a small part of 0 to 255"),
+        (np.rint(FULL * 4000 + 30000).astype(np.uint16), "a small part of 0 to 65535"),
+        (FULL, None),
+        (np.rint(FULL * 255).astype(np.uint8), None),
     ],
 )
 def test_a_small_part_of_the_range_is_said(here, array, hint, capsys):
@@ -107,7 +109,7 @@ def test_a_small_part_of_the_range_is_said(here, array, hint, capsys):
 
 def test_floats_are_clipped_only_if_told(here, capsys):
     rng = np.random.default_rng(0)
-    noisy = np.where(FEW > 0.3, 1, 0) + 0.2 * rng.standard_normal(FEW.shape)
+    noisy = np.where(FULL > 0.3, 1, 0) + 0.2 * rng.standard_normal(FULL.shape)
     tifffile.imwrite("a.tif", noisy.astype(np.float32))
     words = "deblur --blur-sigma 0.4 --noise 0.05 --prior none --steps 5 --device cpu"
     run(f"a.tif {words}")
@@ -121,16 +123,16 @@ def test_floats_are_clipped_only_if_told(here, capsys):
 
 
 def test_scaled_floats_fill_a_file_of_whole_numbers(here):
-    tifffile.imwrite("a.tif", FEW * 3 + 5)
+    tifffile.imwrite("a.tif", FULL * 3 + 5)
     run(f"a.tif {FAST} --scale 5,8 --out b.png --quiet")
     levels = np.asarray(Image.open("b.png"))
     assert levels.dtype == np.uint16 and len(np.unique(levels)) > 200
-    assert abs(levels.mean() / 65535 - FEW.mean()) < 0.02
+    assert abs(levels.mean() / 65535 - FULL.mean()) < 0.02
 
 
 def test_a_stack_has_one_scale(here, capsys):
     stack = np.rint(pages(4, "float32") * 1000).astype(np.uint16)
-    tifffile.imwrite("a.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    tifffile.imwrite("a.tif", stack, imagej=True, **ZYX)
     run(f"a.tif {FAST}")
     said = capsys.readouterr().out
     assert said.count("if they are 10 bits") == 1 and "say --scale 0,1023" in said

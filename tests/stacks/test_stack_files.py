@@ -134,3 +134,16 @@ def test_a_stack_that_is_cut_short_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(ValueError, match=r"a\.tif"):
         [read_image(page) for page in list_pages(path)]
+
+
+@pytest.mark.parametrize("planar", ["separate", "contig"])
+def test_colours_stay_in_planes_or_pixels(tmp_path, planar):
+    """As tifffile writes three pages if nobody says what they are."""
+    stack = pages(6, "uint16").reshape(2, 3, 24, 20)
+    stack = stack if planar == "separate" else stack.transpose(0, 2, 3, 1)
+    told = {"photometric": "rgb", "planarconfig": planar}
+    tifffile.imwrite(tmp_path / "a.tif", stack, metadata={}, **told)
+    copied(tmp_path / "a.tif", tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as tiff:
+        assert tiff.series[0].axes == ("QSYX" if planar == "separate" else "QYXS")
+        assert np.array_equal(tiff.asarray(), stack)

@@ -42,9 +42,11 @@ class TiffPages(contextlib.AbstractContextManager):
     def add(self, array: np.ndarray, tags: TiffTags) -> None:
         """Write [H, W] or [H, W, 3] with these tags."""
         photometric = "rgb" if array.ndim == 3 else "minisblack"
+        planes = tags.planes and array.ndim == 3
         coloured = tags.colours is not None and array.dtype == np.uint8 and array.ndim == 2
         self._writer.write(
-            array,
+            array.transpose(2, 0, 1) if planes else array,
+            planarconfig=("separate" if planes else "contig") if array.ndim == 3 else None,
             photometric="palette" if coloured else photometric,
             colormap=tags.colours if coloured else None,
             metadata=None,

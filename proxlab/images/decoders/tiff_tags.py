@@ -51,6 +51,8 @@ class TiffTags(NamedTuple):
     """ICC profile."""
     colours: np.ndarray | None = None
     """Lookup table uint16 [3, 256] by which ImageJ shows gray in colours."""
+    planes: bool = False
+    """Whether colours lie in a plane each."""
     others: tuple[tuple[int, int, int, bytes, bool], ...] = ()
     """Further tags: number, type, count, bytes."""
     order: str = "<"
@@ -99,6 +101,7 @@ def read_tags(path: ImageFile, size: tuple[int, int], whole: bool = False) -> Ti
             unit=unit if resolution and unit in _UNITS else 1,
             profile=profile,
             colours=_colours(page) if first.is_imagej else None,
+            planes=page.axes == "SYX",
             others=tuple((code, *value) for code, value in raw.items()),
             order=str(tiff.byteorder),
         )
@@ -162,6 +165,8 @@ def _adapted(description: bytes, page: Any, size: tuple[int, int], alone: bool) 
 
 def _told_shape(description: bytes, page: Any, size: tuple[int, int]) -> bytes | None:
     """tifffile's description, {"shape": [...]} in JSON, of pages of another size."""
+    if page.samplesperpixel not in (1, 3):
+        return None  # of the alpha channel that is dropped
     try:
         told = json.loads(description)
         shape, inner = list(told["shape"]), len(page.axes)
