@@ -21,7 +21,6 @@ from proxlab.images.hounsfield import HOUNSFIELD
 from proxlab.images.metrics import has_ssim, psnr, ssim
 from proxlab.images.shards import ImageFile
 
-
 UNNAMED = {"I", "Q"}
 """Axes of which tifffile knows no more than that they are there."""
 

@@ -83,11 +83,12 @@ def _of_picture(path: ImageFile, kind: str, size: tuple[int, int]) -> Metadata:
             exif = _upright(exif, turned, size)
         if dpi is not None and turned:
             dpi = dpi[::-1]
-        known = dpi is not None and all(float(value) > 0 for value in dpi)
+        if dpi is not None and not all(float(value) > 0 for value in dpi):
+            dpi = None
         return Metadata(
             profile if isinstance(profile, bytes) and profile else None,
             exif if isinstance(exif, bytes) else None,
-            (float(dpi[0]), float(dpi[1])) if known else None,
+            (float(dpi[0]), float(dpi[1])) if dpi else None,
         )
 
 

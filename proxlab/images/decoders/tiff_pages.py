@@ -34,7 +34,9 @@ class TiffPages(contextlib.AbstractContextManager):
     def __init__(self, file: BinaryIO, order: str = "<", big: bool = False):
         import tifffile
 
-        self._writer: Any = tifffile.TiffWriter(file, bigtiff=big, byteorder=order, shaped=False)
+        self._writer: Any = tifffile.TiffWriter(
+            file, bigtiff=big, byteorder=">" if order == ">" else "<", shaped=False
+        )
 
     def __exit__(self, *error: object) -> None:
         self._writer.close()
