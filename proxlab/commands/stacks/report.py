@@ -52,6 +52,8 @@ class Outcome:
     """None where the clean image is not known."""
     clipped: float = 0.0
     """Fraction of its pixels that its file does not hold."""
+    notes: tuple[str, ...] = ()
+    """What was estimated or assumed of its operator."""
 
 
 def scored(measured: Measurement, image: Tensor) -> Scores | None:
@@ -73,6 +75,12 @@ def report(
 ) -> Iterator[str]:
     """The sentences on a run, one a line; the last is where the results are."""
     yield from _input(args, found)
+    told: dict[str, list[ImageFile]] = {}
+    for one in outcomes:
+        for note in one.notes:
+            told.setdefault(note, []).append(one.page)
+    for note, pages in told.items():
+        yield note if len(pages) == len(outcomes) else f"{listing(pages, found)}: {note}"
     if isinstance(op, Inpainting):
         yield from seen(args, op)
     yield from _scores(found, outcomes)

@@ -66,6 +66,7 @@ def restore_pages(args: argparse.Namespace, documents: list[Document]) -> None:
                 raise ValueError(f"all {len(outcomes)} pages of {args.input} diverged")
             for b, outcome in enumerate(told):
                 image, outside = clipped_if_told(args, images[b : b + 1])
+                outcome.notes = batch.measured[b].notes
                 outcome.scores = scored(batch.measured[b], image) if outcome.restored else None
                 if outcome.restored or batch.pages[b].page != holder(batch.pages[b].page):
                     outcome.clipped = results.add(batch.pages[b], image) + outside
