@@ -181,7 +181,9 @@ def _list_pages(draw):
             path = Path(folder) / name
             if name != "none":
                 data = io.BytesIO()
-                tifffile.imwrite(data, stack, metadata={} if byte % 2 else None)
+                colours = "rgb" if stack.shape[-1] == 3 else "minisblack"
+                told = {} if byte % 2 else None
+                tifffile.imwrite(data, stack, photometric=colours, metadata=told)
                 written = bytearray(data.getvalue())
                 if byte % 3 == 0:
                     written[byte] ^= 255
