@@ -27,7 +27,7 @@ class Values(NamedTuple):
     bits: int
     """8, 16, or 32 for floats."""
     scale: Scale
-    """Those that are taken for 0 and 1."""
+    """Values that are taken for 0 and 1."""
     low: float
     high: float
 
@@ -54,7 +54,7 @@ def values(name: str, loaded: LoadedImage) -> Values:
 
 
 def reading(name: str, scale: Scale, clipped: float, padded: float) -> Iterator[str]:
-    """What of a file of that name was lost; clipped and padded: fractions of its pixels."""
+    """Sentences on what of a file was lost; clipped and padded: fractions of its pixels."""
     if clipped:
         yield (
             f"{100 * clipped:.2f} % of the pixels of {name} were outside "
@@ -99,7 +99,7 @@ def _round(found: Values) -> str:
 
 
 def seen(args: argparse.Namespace, op: Inpainting) -> Iterator[str]:
-    """How much of an image is seen, and whether the mask may be the wrong way round."""
+    """Share of an image that is seen, and whether the mask may be the wrong way round."""
     share = float(torch.as_tensor(op.mask).bool().double().mean())
     yield f"{100 * share:.1f} % of the pixels are seen, the others missing"
     if args.mask and share < FEW:

@@ -48,5 +48,5 @@ class Source(NamedTuple):
     keep: Callable[[Measurement], None] = _nothing
     """Writes them."""
     again: Callable[[LinearPhysics, torch.Generator], Measurement] | None = None
-    """As `measure`, by an operator that is there already, that of an earlier page of a stack; None
-    for a problem that takes one image alone."""
+    """Function like `measure`, by an operator that is there already, that of an earlier page of a
+    stack; None for a problem that takes one image alone."""

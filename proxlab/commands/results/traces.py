@@ -10,7 +10,7 @@ from proxlab.restoration import Restoration
 
 
 def trace(result: Restoration, b: int = 0) -> dict[str, Any]:
-    """What is known of the run of image b of the batch."""
+    """Numbers of the run of image b of the batch."""
 
     def column(values: Tensor | None) -> list[float | None] | None:
         if values is None:

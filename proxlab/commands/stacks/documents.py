@@ -20,7 +20,7 @@ class Document(NamedTuple):
     pages: list[ImageFile]
     """Its images: the file itself, or pages of a TIFF."""
     layout: Layout | None
-    """How a TIFF of several pages is laid out; None for one image."""
+    """Layout of a TIFF of several pages; None for one image."""
 
 
 def one_page(args: argparse.Namespace) -> argparse.Namespace:

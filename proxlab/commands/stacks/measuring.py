@@ -74,7 +74,7 @@ class Measuring:
             yield Batch(now, measured, self.operator(now[0]))
 
     def _at_once(self, pages: list[PageSeen], prior: Prior) -> int:
-        """How many of the first pages are taken together, at least one."""
+        """Number of the first pages that are taken together, at least one."""
         shape = pages[0].shape
         alike = next((k for k, seen in enumerate(pages) if seen.shape != shape), len(pages))
         if self._args.tile is not None:

@@ -53,11 +53,11 @@ class Outcome:
     clipped: float = 0.0
     """Fraction of its pixels that its file does not hold."""
     notes: tuple[str, ...] = ()
-    """What was estimated or assumed of its operator."""
+    """Sentences on what was estimated or assumed of its operator."""
 
 
 def scored(measured: Measurement, image: Tensor) -> Scores | None:
-    """How near an image came to the clean one, if that is known."""
+    """Scores of an image against the clean one, if that is known."""
     x, before = measured.clean, measured.plain
     if x is None:
         return None
@@ -95,7 +95,7 @@ def report(
 
 
 def verdict(found: Survey, outcomes: list[Outcome]) -> str:
-    """How many pages are certified, and which are not and why.
+    """Sentence on how many pages are certified, and on which are not and why.
 
     Those that have one reason, but for its numbers, are named together with that of the first.
     """
@@ -137,7 +137,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def _input(args: argparse.Namespace, found: Survey) -> Iterator[str]:
-    """What was read, what of it was not, and what its values were taken for."""
+    """Sentences on what was read, what was not, and what its values were taken for."""
     sizes = {page.shape[1:]: None for page in found.pages}
     each = " x ".join(map(str, next(iter(sizes)))) if len(sizes) == 1 else f"{len(sizes)} sizes"
     layouts = [t.document.layout for t in found.targets if t.document.layout is not None]
@@ -219,7 +219,7 @@ def _between(levels: list[float]) -> str:
 
 
 def _ends(outcomes: list[Outcome]) -> Iterator[str]:
-    """How many steps the pages took, and how they stopped."""
+    """Sentence on how many steps the pages took, and how they stopped."""
     steps = [one.steps for one in outcomes if one.restored]
     if not steps:
         return

@@ -124,7 +124,7 @@ def _never(generator: object):
 
 
 def _beside(path: Path, document: Document, folder: bool) -> Path:
-    """Where results go if nobody says: FOLDER-restored, or INPUT-restored.tif."""
+    """Place of the results if nobody says: FOLDER-restored, or INPUT-restored.tif."""
     if folder:
         path = path.resolve() if path.name in ("", "..") else path
         return path.with_name(f"{path.name}-restored")

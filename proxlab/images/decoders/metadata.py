@@ -1,4 +1,4 @@
-"""What an image file says besides its pixels, and what of it stays true of a restored image.
+"""Remarks of an image file besides its pixels, as far as they stay true of a restored image.
 
 That is the colour profile, the size of a pixel, EXIF, and of a TIFF who made it and its
 description. The orientation is not among it: images are turned upright as they are read, and what
@@ -26,7 +26,7 @@ _SPACES = {b"GRAY": 1, b"RGB ": 3}
 
 
 class Metadata(NamedTuple):
-    """What an image file says besides its pixels."""
+    """Remarks of an image file besides its pixels."""
 
     profile: bytes | None = None
     """ICC profile."""
@@ -55,7 +55,7 @@ NOTHING = Metadata()
 
 
 def read_metadata(path: ImageFile, size: tuple[int, int]) -> Metadata:
-    """What an image file says that is true of an image [H, W] made of it too.
+    """Remarks of an image file that are true of an image [H, W] made of it too.
 
     Of npy and DICOM that is nothing. What cannot be parsed is left out: nobody's image is lost for
     a broken remark in it. Raises ValueError for a file that cannot be opened at all, as `kind_of`

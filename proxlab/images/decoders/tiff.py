@@ -18,7 +18,7 @@ _DEFLATE = (8, 32946, 50013)
 _LZMA = 34925
 """Numbers of compressions in a TIFF, as of those in `_unpacked`."""
 _AT_HAND = (1, *_DEFLATE, _LZMA)
-"""Those that tifffile undoes without another package."""
+"""Compressions that tifffile undoes without another package."""
 
 
 class DeepTiff(NamedTuple):

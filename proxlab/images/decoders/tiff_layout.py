@@ -16,9 +16,9 @@ class Layout(NamedTuple):
     """Pages of a TIFF."""
 
     pages: list[Page]
-    """Those that are images of their own, in the order of the file."""
+    """Pages that are images of their own, in the order of the file."""
     axes: str
-    """What the pages are along, a letter each, as tifffile calls them: "TZC"; empty where they are
+    """Axes that the pages are along, a letter each, tifffile's: "TZC"; empty where the pages are
     no array."""
     lengths: tuple[int, ...]
     """Pages along each of the axes."""
