@@ -16,7 +16,7 @@ from proxlab.images.decoders.npy import read_npy, write_npy
 from proxlab.images.decoders.pages import Page
 from proxlab.images.decoders.pictures import open_picture
 from proxlab.images.decoders.tiff import read_deep_tiff
-from proxlab.images.decoders.tiff_pages import TiffPages
+from proxlab.images.decoders.tiff_writing import TiffPages
 from proxlab.images.shards import ImageFile
 
 _MOST_EXIF = 65533

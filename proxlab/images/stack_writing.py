@@ -10,8 +10,8 @@ from torch import Tensor
 from proxlab.images.decoders.metadata import Metadata
 from proxlab.images.decoders.pages import Page
 from proxlab.images.decoders.tiff_layout import Layout
-from proxlab.images.decoders.tiff_pages import TiffPages, tiff_file
 from proxlab.images.decoders.tiff_tags import read_tags
+from proxlab.images.decoders.tiff_writing import TiffPages, tiff_file
 from proxlab.images.files import writing
 from proxlab.images.image_writing import stored_as
 from proxlab.images.reading import Scale
