@@ -27,6 +27,7 @@ __all__ = [
     "Recorder",
     "Restoration",
     "Tiled",
+    "blur_width",
     "calibrate",
     "checkpoints",
     "classical",
@@ -59,6 +60,7 @@ _HOMES = {
     "Recorder": "priors.recorder",
     "Restoration": "restoration",
     "Tiled": "tiled",
+    "blur_width": "operators.width_estimate",
     "calibrate": "calibration",
     "compare": "comparison.comparing",
     "estimate_noise": "operators.noise_estimate",
@@ -91,6 +93,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.images import metrics
     from proxlab.jobs import laplace_spread, posterior, restore
     from proxlab.operators.noise_estimate import estimate_noise
+    from proxlab.operators.width_estimate import blur_width
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical

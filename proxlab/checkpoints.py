@@ -20,7 +20,8 @@ from torch import nn
 
 from proxlab.diffusion.digit_classifier import DigitClassifier
 from proxlab.diffusion.models import DiffusionModel
-from proxlab.images.files import write_json, writing
+from proxlab.diffusion_prior import DiffusionPrior
+from proxlab.images.files import as_json, writing
 from proxlab.model_kinds import KINDS, USES, Use
 from proxlab.priors.classical import CLASSICAL
 from proxlab.priors.contract import Prior
@@ -35,7 +36,8 @@ FOREIGN = "deepinv"
 def save(path: str | Path, model: nn.Module, about: dict, overwrite: bool = False) -> Path:
     """Write `path`.safetensors and `path`.json; `about` is added to the JSON. Returns the former.
 
-    The JSON comes last: weights without one are not a model, so an interrupt leaves no half of one.
+    Both are written before either is put in its place, the JSON last: weights without one are not
+    a model, so an interrupt leaves no half of one.
     Raises TypeError for a model of no kind in `KINDS`, FileExistsError for files that are there
     already unless told to `overwrite` them.
 
@@ -55,8 +57,6 @@ def save(path: str | Path, model: nn.Module, about: dict, overwrite: bool = Fals
     path = Path(path).with_suffix(".safetensors")
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     weights = to_bytes(tensors)
-    with writing(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(weights)
     card = {
         "kind": kind,
         "architecture": asdict(part.config),
@@ -64,7 +64,11 @@ def save(path: str | Path, model: nn.Module, about: dict, overwrite: bool = Fals
         "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
-    write_json(path.with_suffix(".json"), card | about, overwrite=overwrite)
+    told = path.with_suffix(".json")
+    text = as_json(told, card | about)
+    with writing(told, overwrite) as second, writing(path, overwrite) as first:
+        first.write_bytes(weights)
+        second.write_text(text, encoding="utf-8")
     return path
 
 
@@ -75,7 +79,8 @@ def load(name: str | Path, sha256: str | Collection[str] = ()) -> Prior:
         load("tv")                  # classical: also "wavelets", "none"; "bm3d" with its package
         load("deepinv:DnCNN")       # a pretrained network of deepinv, DnCNN-color for colour
 
-    An unconstrained network (`UNetDenoiser`, `CrateDenoiser`) is a denoiser without a value.
+    An unconstrained network (`UNetDenoiser`, `CrateDenoiser`) is a denoiser without a value, and
+    so is a diffusion model, which takes images of its own size alone (`DiffusionPrior`).
     sha256: of a file of weights that is let in although others wrote it; for networks of deepinv
     whose own sha256 is not known here (`proxlab.priors.deepinv_denoisers`).
 
@@ -97,7 +102,9 @@ def load(name: str | Path, sha256: str | Collection[str] = ()) -> Prior:
     if name == "bm3d" or (place == FOREIGN and colon):
         allowed = [sha256] if isinstance(sha256, str) else sha256
         return pretrained(rest, allowed) if colon else bm3d()
-    prior = _load(name, "prior", tuple(CLASSICAL))
+    prior = _load(name, ("prior", "diffusion model"), tuple(CLASSICAL))
+    if isinstance(prior, DiffusionModel):
+        return DiffusionPrior(prior)
     assert isinstance(prior, Prior)  # as all models of that use are
     return prior
 
@@ -108,7 +115,7 @@ def load_diffusion(name: str | Path) -> DiffusionModel:
     >>> proxlab.checkpoints.load_diffusion("proxdm-mnist").shape
     (1, 28, 28)
     """
-    model = _load(name, "diffusion model")
+    model = _load(name, ("diffusion model",))
     assert isinstance(model, DiffusionModel)
     return model
 
@@ -120,7 +127,7 @@ def load_classifier(name: str | Path = "digit-classifier") -> DigitClassifier:
     >>> classifier(torch.rand(4, 1, 28, 28)).shape   # a logit for each digit
     torch.Size([4, 10])
     """
-    model = _load(name, "classifier")
+    model = _load(name, ("classifier",))
     assert isinstance(model, DigitClassifier)
     return model
 
@@ -135,16 +142,17 @@ def models() -> dict[str, dict]:
     return {p.stem: json.loads(p.read_text()) for p in sorted(SHIPPED.glob("*.json"))}
 
 
-def _load(name: str | Path, use: Use, others: tuple[str, ...] = ()) -> nn.Module:
-    """The model of that name or file, if it has that use; `others` are known names beside it."""
+def _load(name: str | Path, uses: tuple[Use, ...], others: tuple[str, ...] = ()) -> nn.Module:
+    """The model of that name or file, if it has one of the uses; `others` are known names too."""
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
+    use = uses[0]
     kinds = [kind for kind, row in KINDS.items() if row.use == use]
     path = _path_of(name, use, kinds, others)
     card = _read_card(path)
     row = KINDS[card["kind"]]
-    if row.use != use:
+    if row.use not in uses:
         raise ValueError(
             f"{path.stem} holds a model of kind {card['kind']}, not a {use} "
             f"({' or '.join(kinds)}); {USES[row.use]}"

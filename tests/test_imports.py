@@ -45,8 +45,10 @@ ROOMS = {
         "solvers",
     ),
     "proxlab.model_kinds": ("proxlab.priors", "proxlab.diffusion"),
+    "proxlab.diffusion_prior": ("proxlab.priors", "proxlab.diffusion"),
     "proxlab.checkpoints": (
         "proxlab.model_kinds",
+        "proxlab.diffusion_prior",
         "proxlab.priors",
         "proxlab.diffusion",
         "proxlab.images",

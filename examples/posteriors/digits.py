@@ -31,6 +31,7 @@ from examples.posteriors.digit_judge import behind, judged, said
 from examples.posteriors.rivals import DAPS, DiffPIR, PiGDM, PnPDM, falling, plain
 from proxlab.checkpoints import load_diffusion
 from proxlab.diffusion.models import ProxDM, ScoreModel
+from proxlab.diffusion.prox_mean import ProxMean
 from proxlab.images.data_sets import load_digits
 
 NOISE, BLUR = 0.1, 1.6
@@ -86,35 +87,8 @@ def annealed(covariance: ResidualCovariance, high: float = 2.0, low: float = 0.0
 
 
 def denoiser(model: ProxDM | ScoreModel) -> Denoise:
-    """D(x, sigma) of a score; or what its prox makes of it, see `by_prox`."""
-    return model.denoise if isinstance(model, ScoreModel) else by_prox(model)
-
-
-def by_prox(model: ProxDM) -> Denoise:
-    """The denoiser that a learned prox of -lam log p_t makes: the whole noise, not its share lam.
-
-    It is asked at the (t, lam) of 100 uniform hybrid steps whose noise together is sigma: where
-    lam is little of it, the prox is the posterior mean to first order. Below the last of these
-    steps t = 0 and lam = sigma^2, the prox of -log p_0 itself, or the least lam that it knows.
-    """
-    schedule, step = model.schedule, 0.01
-
-    def total(t: float) -> float:
-        return (schedule.noise(t) + schedule.integral(t, t + step)) / schedule.signal(t)
-
-    def denoise(x: Tensor, sigma: float) -> Tensor:
-        t, lam = 0.0, max(sigma**2, model.lambda_range[0])
-        if total(0.0) < sigma**2:
-            low, high = 0.0, 1.0
-            for _ in range(50):
-                t = (low + high) / 2
-                low, high = (t, high) if total(t) < sigma**2 else (low, t)
-            lam = schedule.integral(t, t + step)
-        root, noise = schedule.signal(t) ** 0.5, schedule.noise(t) + lam
-        y = root * x
-        return x + (model.prox(y, t, lam) - y) * (noise / lam / root)
-
-    return denoise
+    """D(x, sigma) of a score; or what a prox makes of it, see `ProxMean`."""
+    return model.denoise if isinstance(model, ScoreModel) else ProxMean(model).denoise
 
 
 def measure(problem: str, truth: Tensor, seeds: Sequence[int]) -> Measured:

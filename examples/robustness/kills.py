@@ -6,7 +6,8 @@ Each job runs in a process forked from this one, is ended by SIGKILL, SIGTERM or
 drawn with a seed, and is begun again, as a person would, until it comes to its end. Survived is a
 kill after which
 
-- no file under a name of its own is half of one: it is absent, or that of a run left in peace;
+- no file under a name of its own is half of one: it is absent, or that of a run left in peace, or
+  a model of a training that goes on, which loads;
 - SIGTERM and SIGINT ended the command in one sentence and left no temporary file;
 - and in the end all files equal those of a run left in peace, bit by bit.
 
@@ -29,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from proxlab.checkpoints import load
 from proxlab.commands.main import main as command
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.training.config import Run, TrainConfig
@@ -89,6 +91,13 @@ def _files(*patterns: str) -> Callable[[Path], dict[str, bytes]]:
     return made
 
 
+def _models(out: Path) -> dict[str, bytes]:
+    """Models whose training is over; those of one that goes on must load, and may be any."""
+    found = {p: load(p) for p in out.glob("run/*.safetensors") if p.with_suffix(".json").exists()}
+    over = [p for p in found if "unfinished" not in p.with_suffix(".json").read_text()]
+    return {str(p.relative_to(out)): p.read_bytes() for p in over}
+
+
 def _rows(out: Path) -> dict[str, bytes]:
     """Rows of a comparison in any order, without what they cost."""
     rows: dict[str, bytes] = {}
@@ -119,7 +128,7 @@ JOBS = {
         _unless_there("x.npy", "sample proxdm-mnist --n 3 --batch 1 --quiet --out {o}/x.npy"),
         _files("x.npy"),
     ),
-    "train": Job(_train, _files("run/*.safetensors")),
+    "train": Job(_train, _models),
     "compare": Job(_compare, _rows),
 }
 

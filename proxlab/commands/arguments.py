@@ -182,8 +182,11 @@ def _train(train: argparse.ArgumentParser) -> None:
         "one .tar or 'a-*.tar' (CIFAR-10: zip)",
     )
     train.add_argument("--out", type=Path, help="folder for the run (default: the recipe's name)")
-    train.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
-    train.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    length = train.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, help="train for so long, in place of steps")
+    length.add_argument("--steps", type=int, help="training steps (default: the recipe's)")
+    train.add_argument("--size", type=int, metavar="SIDE", help="of proxdm's images (default: 32)")
+    train.add_argument("--color", action="store_true", help="proxdm in colour, not in gray")
     train.add_argument("--batch", type=int, help="patches or images a step (default: the recipe's)")
     train.add_argument("--start", help="model that lpn-gray-pm or crate-gray-step starts from")
     train.add_argument("--resume", action="store_true")

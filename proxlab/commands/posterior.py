@@ -59,6 +59,7 @@ def posterior_files(args: argparse.Namespace) -> None:
         if processes.rank() > 0:
             return
         source.keep(measured)
+        post = replace(post, samples=measured.kept(post.samples))
         quality, clipped = _write(args, drawing, post, measured)
     if not args.quiet:
         lines = [*remarks(args, source, measured), *_said(args, drawing, post, quality)]
@@ -144,7 +145,7 @@ def _write(
             whole = array.float().numpy()
             write_npy_parts(path, whole.shape, whole.dtype, [whole])
     clipped = write_image(out / "mean.png", post.mean, bits=16, overwrite=args.overwrite)
-    y, first = drawing.y.cpu(), drawing.first.cpu()  # of y what was seen
+    y, first = drawing.y.cpu(), measured.kept(drawing.first.cpu())  # of y what was seen
     if _restored_first(args):
         shown = ("restored", first)
     else:

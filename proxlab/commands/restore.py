@@ -76,8 +76,7 @@ def restore_file(args: argparse.Namespace) -> None:
         noise=measured.noise,
         init=None if first is None else _filled(first.to(where), y, op, measured.noise),
     )
-    image = result.image.cpu()
-    image, outside = clipped_if_told(args, image)
+    image, outside = clipped_if_told(args, measured.kept(result.image.cpu()))
     clipped = _write(args, out, image, bits, source.image) + outside
     if args.trace:
         write_json(args.trace, trace(result), overwrite=args.overwrite)

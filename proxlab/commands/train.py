@@ -4,6 +4,7 @@ Started by torchrun it trains data-parallel: `torchrun --nproc-per-node 2 -m pro
 """
 
 import logging
+import math
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,11 +25,13 @@ def train_recipe(args: Namespace) -> None:
     """Raises ValueError for arguments that do not go together, and as the recipe."""
     out = args.out or Path(args.recipe)
     check_folder(out)
-    if not args.minutes >= 0:
+    if args.minutes is not None and not 0 < args.minutes < math.inf:
         raise ValueError(f"--minutes is a positive number, got {args.minutes}")
     recipe = _recipe(args.recipe)
     if args.start and not recipe.goes_on:
         raise ValueError(f"{args.recipe} is trained from scratch; leave out --start")
+    if args.size is not None or args.color:
+        recipe = _sized(recipe, args)
     told = {"steps": args.steps, "batch": args.batch}
     config = replace(
         recipe.config, **{name: value for name, value in told.items() if value is not None}
@@ -40,7 +43,7 @@ def train_recipe(args: Namespace) -> None:
             path = recipe(args.data, out, config=config, start=args.start, run=run)
         first = processes.rank() == 0
     if first and not args.quiet:
-        print(path or f"stopped after {args.minutes} minutes; go on with --resume")
+        print(path)
 
 
 @contextmanager
@@ -60,3 +63,14 @@ def _heard() -> Iterator[None]:
 def _recipe(name: str) -> Recipe:
     """The recipe of that name; its file is imported here, and no other."""
     return resolve_name(f"proxlab.training.recipes.{RECIPES[name]}")
+
+
+def _sized(recipe: Recipe, args: Namespace) -> Recipe:
+    """The recipe for images of the side and channels that are asked for."""
+    if recipe.sizing is None:
+        raise ValueError(
+            f"--size and --color are for proxdm, not for {recipe.name}; leave them out"
+        )
+    side = recipe.start.side if args.size is None else args.size
+    start, config = recipe.sizing.sized(side, args.color)
+    return replace(recipe, start=start, config=config)

@@ -59,7 +59,7 @@ class Crops:
     """
 
     def __init__(self, images: Sequence[Tensor], side: int):
-        """Crops of `side` pixels of images [C, H, W], uint8 or floats in [0, 1].
+        """Crops of `side` pixels of images, gray [H, W] or [C, H, W], uint8 or floats in [0, 1].
 
         Raises ValueError for no images, and for one that is smaller than a crop.
         """
@@ -94,4 +94,5 @@ class Crops:
             int(torch.randint(n - self.side + 1, (1,), generator=generator)) for n in x.shape[-2:]
         )
         x = as_floats(x[..., top : top + self.side, left : left + self.side])
+        x = x[None] if x.ndim == 2 else x
         return x.flip(-1) if int(torch.randint(2, (1,), generator=generator)) else x

@@ -6,6 +6,9 @@ count for little beside the noise, but their mean and their widest directions do
 N(sqrt(a) m, a S + (1 - a) I), with S of the leading principal axes of the training images.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +18,9 @@ AXES = 16
 """Principal axes that are kept. Of digits they hold 59 % of the variance; with 48 or all of them
 samples in 5 steps are no better."""
 MOST_IMAGES = 20_000
-"""Images that the law is found from at most, the first of them."""
+"""Images that the law is found from at most, the first of them, and of large images fewer."""
+MOST_PIXELS, MOST_VALUES = 3 * 32**2, 2**25
+"""Numbers in an image up to which its covariance is kept whole, and in all images beyond that."""
 HIGH = 3.0
 """Noise at the start over the largest deviation that is in no axis."""
 LOW, FALL, POWER = 2.9, 0.5, 3.0
@@ -57,13 +62,17 @@ class StartLaw(nn.Module):
 
     def fit(self, images: Tensor) -> None:
         """Find mean and axes of images, uint8 [N, C, H, W]."""
-        x = (images[:MOST_IMAGES].double() / 127.5 - 1).flatten(1)
+        x = (images[: images_for(images[0].shape)].double() / 127.5 - 1).flatten(1)
         mean = x.mean(0)
         x = x - mean
-        variances, axes = torch.linalg.eigh(x.mT @ x / len(x))
         kept = len(self.axes)
+        if x.shape[1] > MOST_PIXELS:
+            variances, axes = _by_images(x, kept + 1)
+        else:
+            variances, axes = torch.linalg.eigh(x.mT @ x / len(x))
         self.mean.copy_(mean.view_as(self.mean))
-        self.axes.copy_(axes.flip(1)[:, :kept].mT)
+        leading = axes.flip(1)[:, :kept].mT
+        self.axes.zero_()[: len(leading)] = leading.to(self.axes)
         found = variances.flip(0)[: kept + 1].clamp(min=0)
         self.variances.zero_()[: len(found)] = found.to(self.variances)
 
@@ -83,6 +92,28 @@ class StartLaw(nn.Module):
         wider = (a * self.variances[:-1] + rest).sqrt() - rest**0.5
         along = noise.flatten(1) @ self.axes.mT * wider
         return a**0.5 * self.mean + rest**0.5 * noise + (along @ self.axes).view_as(noise)
+
+
+def images_for(shape: Sequence[int]) -> int:
+    """Images of that shape, (C, H, W), that the law is found from at most.
+
+    >>> images_for((3, 32, 32)), images_for((3, 64, 64))
+    (20000, 2000)
+    """
+    pixels = math.prod(shape)
+    return MOST_IMAGES if pixels <= MOST_PIXELS else min(2000, max(200, MOST_VALUES // pixels))
+
+
+def _by_images(x: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The largest variances [K], rising, and their axes [P, K], of images x [N, P], centred.
+
+    They are those of x^T x / N, found from x x^T / N, which is smaller where images are few.
+    """
+    variances, parts = torch.linalg.eigh(x @ x.mT / len(x))
+    variances, parts = variances[-most:], parts[:, -most:]
+    told = variances > 1e-12 * variances[-1]  # an image less than there are, as the mean is gone
+    axes = x.mT @ parts[:, told]
+    return variances[told], axes / axes.norm(dim=0)
 
 
 def _older_files(module: nn.Module, keys) -> None:

@@ -66,15 +66,20 @@ def write_json(path: str | Path, obj: object, overwrite: bool = False) -> None:
 
     Raises what `writing` raises, and ValueError for what JSON cannot hold: NaN, infinity, tensors.
     """
+    text = as_json(path, obj)
+    with writing(path, overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def as_json(path: str | Path, obj: object) -> str:
+    """The text of a file of indented JSON, for `path`. Raises ValueError as `write_json`."""
     try:
-        text = json.dumps(obj, indent=2, allow_nan=False)
+        return json.dumps(obj, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"cannot write {path} as JSON: {error}; pass numbers, strings, lists and dicts, "
             "and None in place of NaN or infinity"
         ) from None
-    with writing(path, overwrite) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _try(path: str | Path, folder: Path) -> None:

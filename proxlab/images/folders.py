@@ -46,6 +46,29 @@ def hold_out(
     return [images[i] for i in kept], images[::every]
 
 
+def hold_out_part(image: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The only image there is, [H, W] or [3, H, W], without its end, and that end, held out.
+
+    The end is a fifth of the longer side, at least `side` pixels, and no patch of that side lies in
+    both. Raises ValueError for an image of which too little would be left.
+
+    >>> from proxlab.images.folders import hold_out_part
+    >>> kept, end = hold_out_part(torch.zeros(64, 200), 16)
+    >>> kept.shape, end.shape
+    (torch.Size([64, 160]), torch.Size([64, 40]))
+    """
+    height, width = image.shape[-2:]
+    along, longer = (-2, height) if height > width else (-1, width)
+    end = max(longer // 5, side)
+    if min(height, width) < side or longer - end < side:
+        raise ValueError(
+            f"a single image of {height} x {width} pixels is too small to be trained on and judged "
+            f"by, each in patches of {side}: one side has to have {2 * side} and the other {side}; "
+            "add images, or take a larger one"
+        )
+    return image.narrow(along, 0, longer - end), image.narrow(along, longer - end, end)
+
+
 def as_floats(image: Tensor) -> Tensor:
     """The image in [0, 1]: levels 0 .. 255 over 255, floats as they are."""
     return image / 255 if image.dtype == torch.uint8 else image

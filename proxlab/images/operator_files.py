@@ -1,4 +1,4 @@
-"""Blur kernels, masks and angles of views from files: what a measurement was made with."""
+"""Blur kernels, PSFs, masks and angles of views from files: what a measurement was made with."""
 
 import warnings
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from proxlab.images.admission import MOST_TEXT, check_bytes, in_words
-from proxlab.images.decoders.kinds import READABLE
+from proxlab.images.decoders.kinds import READABLE, kind_of
 from proxlab.images.decoders.npy import read_npy, read_npz
+from proxlab.images.decoders.tiff_pages import read_tiff_pages
 from proxlab.images.formats import check_numbers, stored_pixels
 from proxlab.images.reading import existing
 
@@ -21,20 +22,7 @@ def read_kernel(path: str | Path) -> np.ndarray:
     Raises ValueError if there is no such file or array, and for an array that is not [h, w], holds
     NaN or infinity, or is all zero.
     """
-    text, name = str(path), None
-    if ".npz:" in text:
-        text, _, name = text.partition(".npz:")
-        text += ".npz"
-    file = existing(text, (".npy", ".npz", ".png", ".tif", ".tiff", ".txt", ".csv"))
-    kind = file.suffix.lower()
-    if kind in (".txt", ".csv"):
-        kernel = _read_table(file)
-    elif kind == ".npz":
-        kernel = read_npz(file, name)
-    elif kind == ".npy":
-        kernel = read_npy(file)
-    else:
-        kernel = _one_plane(file, stored_pixels(file))
+    kernel = _stored(path, (".npy", ".npz", ".png", ".tif", ".tiff", ".txt", ".csv"))
     if kernel.ndim != 2 or kernel.size == 0:
         raise ValueError(f"{path} has shape {kernel.shape}; a kernel is [h, w], not empty")
     check_numbers(path, kernel)
@@ -42,6 +30,22 @@ def read_kernel(path: str | Path) -> np.ndarray:
     if not kernel.any() or (kernel.dtype.kind != "f" and total <= 0):
         raise ValueError(f"{path} sums to {total}, no blur kernel; save one that sums to 1")
     return kernel.astype(np.float64) / (1 if kernel.dtype.kind == "f" else total)
+
+
+def read_psf(path: str | Path) -> np.ndarray:
+    """A measured point-spread function, [h, w], or frames of it, [n, h, w], as the file has them.
+
+    From npy, npz ("beads.npz:name" picks one array of several), gray PNG, TIFF of one page or of
+    several. `operators.psf` makes a kernel of it. Raises ValueError if there is no such file or
+    array, and for colours, another number of axes, NaN or infinity.
+    """
+    frames = _stored(path, (".npy", ".npz", ".png", ".tif", ".tiff"), pages=True)
+    if frames.ndim not in (2, 3) or frames.size == 0:
+        raise ValueError(
+            f"{path} has shape {frames.shape}; a PSF is [h, w], or frames [n, h, w], not empty"
+        )
+    check_numbers(path, frames)
+    return frames
 
 
 def read_mask(path: str | Path) -> np.ndarray:
@@ -79,6 +83,27 @@ def read_angles(path: str | Path) -> np.ndarray:
         raise ValueError(f"{path} has shape {angles.shape}; angles are one row of degrees")
     check_numbers(path, angles)
     return angles.astype(np.float64)
+
+
+def _stored(path: str | Path, suffixes: tuple[str, ...], pages: bool = False) -> np.ndarray:
+    """The array of a file with one of the suffixes, "FILE.npz:NAME" for one of several.
+
+    pages: whether a TIFF may have several, which come as [n, h, w].
+    """
+    text, name = str(path), None
+    if ".npz:" in text:
+        text, _, name = text.partition(".npz:")
+        text += ".npz"
+    file = existing(text, suffixes)
+    kind = file.suffix.lower()
+    if kind in (".txt", ".csv"):
+        return _read_table(file)
+    if kind == ".npz":
+        return read_npz(file, name)
+    if kind == ".npy":
+        return read_npy(file)
+    several = read_tiff_pages(file) if pages and kind_of(file) in (".tif", ".tiff") else None
+    return _one_plane(file, stored_pixels(file)) if several is None else several
 
 
 def _read_table(path: Path) -> np.ndarray:

@@ -202,8 +202,7 @@ def list_images(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         fault = "is a file" if folder.exists() else "does not exist"
         raise ValueError(f"{folder} {fault}; give a folder of images")
-    found = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    images = sorted(p for p in found if p.suffix.lower() in READABLE or is_unnamed_image(p))
+    images = images_in(folder)
     if not images:
         raise ValueError(f"{folder} holds no image; looked for {', '.join(READABLE)}")
     return images
@@ -228,6 +227,12 @@ def list_pages(path: str | Path) -> list[Page]:
     if kind_of(path) not in (".tif", ".tiff"):
         raise ValueError(f"{path} is no TIFF, and has no pages; read it as it is")
     return tiff_layout(path).pages
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder that there is, as `list_images`; none if it holds none."""
+    found = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    return sorted(p for p in found if p.suffix.lower() in READABLE or is_unnamed_image(p))
 
 
 def existing(path: str | Path, suffixes: tuple[str, ...]) -> Path:

@@ -2,7 +2,7 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import overload
@@ -10,7 +10,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from proxlab.images.reading import READABLE, list_images, read_image, read_shape
+from proxlab.images.reading import READABLE, images_in, list_images, read_image, read_shape
 from proxlab.images.shards import ImageFile, find_shards, list_members
 
 IN_MEMORY = 2 * 2**30
@@ -131,7 +131,7 @@ def open_gray(place: str | Path) -> Sequence[Tensor]:
     training; beyond that they are `StoredImages`. Which of the two it is changes no training by a
     bit. Raises ValueError for another place, and as `list_images`, `list_members`, `read_image`.
     """
-    return _open(place, gray=True)
+    return _open(find_photographs(place), gray=True)
 
 
 def open_color(place: str | Path) -> Sequence[Tensor]:
@@ -139,7 +139,34 @@ def open_color(place: str | Path) -> Sequence[Tensor]:
 
     Raises ValueError for a gray image too.
     """
-    return _open(place, gray=False)
+    return _open(find_photographs(place), gray=False)
+
+
+def open_tree(gray: bool) -> Callable[[str | Path], Sequence[Tensor]]:
+    """The door to photographs of a folder with all its subfolders, else as `open_gray`.
+
+    Subfolders may be classes; what they are called is nowhere kept.
+    """
+    return lambda place: _open(find_tree(place), gray)
+
+
+def find_tree(place: str | Path) -> Sequence[ImageFile]:
+    """The image files of a folder and of its subfolders, by path; of tar shards as they lie there.
+
+    Hidden folders are left out. Raises as `find_photographs`, and ValueError for a folder without
+    an image in it or below it.
+    """
+    place = Path(place)
+    if not place.is_dir() or find_shards(place):
+        return find_photographs(place)
+    folders = [place, *sorted(p for p in place.rglob("*") if p.is_dir())]
+    shown = [p for p in folders if not any(n.startswith(".") for n in p.relative_to(place).parts)]
+    found = [path for folder in shown for path in images_in(folder)]
+    if not found:
+        raise ValueError(
+            f"{place} and its subfolders hold no image; looked for {', '.join(READABLE)}"
+        )
+    return sorted(found)
 
 
 def find_photographs(place: str | Path) -> Sequence[ImageFile]:
@@ -156,8 +183,8 @@ def find_photographs(place: str | Path) -> Sequence[ImageFile]:
     return [member for shard in shards for member in list_members(shard, IN_SHARDS)]
 
 
-def _open(place: str | Path, gray: bool) -> Sequence[Tensor]:
-    images = StoredImages(find_photographs(place), gray, IN_MEMORY)
+def _open(files: Iterable[ImageFile], gray: bool) -> Sequence[Tensor]:
+    images = StoredImages(files, gray, IN_MEMORY)
     if images.nbytes > IN_MEMORY:
         return images
     return [read_levels(path, gray) for path in images.files]

@@ -11,18 +11,23 @@ from proxlab.operators.arguments import check_finite, check_image
 from proxlab.operators.blur import CircularBlur, PaddedBlur, deblur
 from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inpaint, random_mask
 from proxlab.operators.kernels import gaussian_kernel
+from proxlab.operators.measured_psf import MeasuredPsf, psf
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
 from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
+from proxlab.operators.width_estimate import BlurWidth, blur_width
 
 __all__ = [
+    "BlurWidth",
     "CircularBlur",
     "FanBeam",
     "MaskedPixels",
+    "MeasuredPsf",
     "Noise",
     "PaddedBlur",
     "PhotonCounts",
+    "blur_width",
     "box_mask",
     "boxes_mask",
     "check_finite",
@@ -33,5 +38,6 @@ __all__ = [
     "gaussian_kernel",
     "inpaint",
     "noise_level",
+    "psf",
     "random_mask",
 ]

@@ -20,6 +20,7 @@ from proxlab.operators.arguments import (
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.circular import CircularData
 from proxlab.operators.data_terms.linear import LinearData
+from proxlab.operators.data_terms.valid import ValidData
 from proxlab.operators.kernels import check_kernel_fits, checked_kernel
 from proxlab.operators.noise import Noise, Weights, checked_noise
 from solvers.protocols import Image
@@ -35,11 +36,13 @@ def deblur(
     noise: float = 0.0,
     boundary: Boundary = "circular",
     normalize: bool = False,
-) -> LinearPhysics:
+) -> "CircularBlur | PaddedBlur":
     """Blur by `kernel` [h, w], h and w odd, then Gaussian noise of std `noise` (image units).
 
     boundary: "circular" wraps around, and its prox is a closed form; "reflect" mirrors the image at
-    its edges; "valid" keeps only pixels whose neighbourhood was seen, [H - h + 1, W - w + 1].
+    its edges; "valid" keeps only pixels whose neighbourhood is in the image, [H - h + 1,
+    W - w + 1]. A photograph is "valid": behind it lies a larger image, which `restore` finds, and
+    `op.inside(result.image)` has the size of the photograph. With "circular" its edges ring.
     A kernel that sums to 1 within 1e-3 is used exactly as given, in float64; `normalize` divides
     by the sum. Raises ValueError or TypeError on any other kernel, noise or boundary; the operator
     itself refuses images that are smaller than the kernel.
@@ -143,6 +146,10 @@ class CircularBlur(LinearPhysics):
         check_kernel_fits(self.kernel, check_image(y))
         return y
 
+    def inside(self, x: Tensor) -> Tensor:
+        """x: every pixel of an image has one of y beside it. `PaddedBlur.inside` may cut."""
+        return x
+
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
         """A product in Fourier, unless entries have weights of their own."""
         if weights.entry is not None:
@@ -161,8 +168,12 @@ class PaddedBlur(Blur):
 
     >>> kernel = proxlab.operators.gaussian_kernel(1.0)
     >>> op = proxlab.operators.deblur(kernel, noise=0.01, boundary="valid")
-    >>> op(torch.rand(1, 1, 16, 20)).shape, kernel.shape
+    >>> y = op(torch.rand(1, 1, 16, 20))
+    >>> y.shape, kernel.shape
     (torch.Size([1, 1, 8, 12]), torch.Size([9, 9]))
+    >>> result = proxlab.restore(y, op, "tv")   # the image is larger than what was seen of it
+    >>> result.image.shape, op.inside(result.image).shape
+    (torch.Size([1, 1, 16, 20]), torch.Size([1, 1, 8, 12]))
     """
 
     filter: Tensor
@@ -197,8 +208,17 @@ class PaddedBlur(Blur):
             check_kernel_fits(self.filter, check_image(y))
         return check_image(y)
 
+    def inside(self, x: Tensor) -> Tensor:
+        """The pixels of x [..., H, W] where y has some: all but the frame of a "valid" blur."""
+        if self.padding != "valid":
+            return x
+        top, left = (n // 2 for n in self.filter.shape[-2:])
+        return x[..., top : x.shape[-2] - top, left : x.shape[-1] - left]
+
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:
-        """Conjugate gradients."""
+        """Conjugate gradients, where edges are "valid" in the space of y."""
+        if self.padding == "valid":
+            return ValidData(y, self.filter, weights, accuracy)
         positive = bool((self.filter >= 0).all())
         return LinearData(y, self, weights, accuracy, non_negative=positive)
 

@@ -4,7 +4,8 @@
     x = start(y, op)          # a plain estimate of the image
 
 An operator of ours brings both: a product in Fourier for circular blur, one per pixel for masks,
-preconditioned conjugate gradients for tomography (`proxlab.operators.contract`). Any other linear
+preconditioned conjugate gradients for tomography and for blur whose borders are unknown
+(`proxlab.operators.contract`). Any other linear
 physics of deepinv is lent both (`proxlab.operators.foreign`). All data terms have `value`, `grad`,
 `prox`, `lipschitz` and `select`, batched, every image with a weight w of its own.
 """
@@ -17,11 +18,12 @@ from proxlab.operators.contract import Accuracy, QuadraticDataTerm
 from proxlab.operators.data_terms.circular import CircularData
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.mask import MaskData
+from proxlab.operators.data_terms.valid import ValidData
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
 from solvers.protocols import Image, PerImage
 
-__all__ = ["CircularData", "LinearData", "MaskData", "data_term", "start"]
+__all__ = ["CircularData", "LinearData", "MaskData", "ValidData", "data_term", "start"]
 
 
 def data_term(

@@ -1,7 +1,8 @@
 """Settings of a training: how long and how hard, which decides the weights, and how it is run.
 
 A run is resumed with the configuration it began with alone. Its `Run` may be another each time:
-minutes, progress and device change the weights by rounding at most.
+pauses, progress and device change the weights by rounding at most. Minutes take the place of the
+steps of the configuration, and may be more when it is resumed.
 """
 
 import math
@@ -96,13 +97,20 @@ class TrainConfig:
 class Run:
     """Circumstances of a training; by default the whole of it, in silence, on the CPU."""
 
-    minutes: float = math.inf
-    """Time after which it stops, its state saved."""
+    minutes: float | None = None
+    """Minutes that it takes in all, resumptions included, which its learning rate follows; None to
+    take the steps of its configuration."""
     resume: bool = False
     """Whether to go on from the state in its folder, if there is one."""
     progress: bool = False
     """Whether to show a bar on stderr."""
     device: str = "cpu"
+    pause: float = math.inf
+    """Minutes after which it stops unfinished, its state saved, to be resumed."""
+
+    def __post_init__(self):
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise ValueError(f"minutes are positive and finite, got {self.minutes}")
 
 
 DEFAULT_RUN = Run()

@@ -21,16 +21,19 @@ class Stage:
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"a learning rate is positive, got {self.learning_rate}")
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step of this stage, as a share of `learning_rate`."""
-        left = 2 * (1 - step / self.steps)
-        return min(1.0, (step + 1) / 50, max(0.02, left))
+    def rate(self, step: int, share: float) -> float:
+        """The learning rate of a step of this stage, as a share of `learning_rate`.
+
+        step: its number within the stage, for the warm-up; share: how much of the stage is over, 0
+        to 1, for the decline in its second half.
+        """
+        return min(1.0, (step + 1) / 50, max(0.02, 2 * (1 - share)))
 
 
-def stage_at(stages: list[Stage], step: int) -> tuple[Stage, int]:
-    """The stage that a step of the whole training is in, and its number within the stage."""
-    for stage in stages:
+def stage_at(stages: list[Stage], step: int) -> tuple[int, int]:
+    """The number of the stage that a step of the whole training is in, and the step's within it."""
+    for index, stage in enumerate(stages):
         if step < stage.steps:
-            return stage, step
+            return index, step
         step -= stage.steps
     raise AssertionError("steps end with the stages")

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from proxlab.images.admission import regular_file
 from proxlab.images.files import writing
+from proxlab.training.held_out import Judged
 
 ENTRIES = {"config", "step", "minutes", "model", "average", "optimiser"}
-"""Names of what the file holds."""
+"""Names of what every such file holds; those of older versions hold nothing else."""
 
 
 class Done(NamedTuple):
@@ -23,6 +24,10 @@ class Done(NamedTuple):
     """Steps taken."""
     minutes: float
     """Minutes that they took."""
+    stage: tuple[int, int] = (0, 0)
+    """The stage that it is in and the step this began with, of a run by the clock."""
+    best: Judged | None = None
+    """The best weights so far."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class StateFile:
             "model": self.model.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
+            "stage": list(done.stage),
+            "best": None if done.best is None else tuple(done.best),
         }
         with writing(self.path, overwrite=True) as temporary:
             # In memory first: torch's own writer tells nobody that a disk is full.
@@ -68,7 +75,10 @@ class StateFile:
         self.optimiser.load_state_dict(state["optimiser"])
         for name, value in state["average"].items():
             self.average[name].copy_(value)
-        return Done(state["step"], state["minutes"])
+        best = state.get("best")
+        index, since = state.get("stage", (0, 0))
+        kept = None if best is None else Judged(*best)
+        return Done(state["step"], state["minutes"], (index, since), kept)
 
 
 def _read(path: Path) -> dict:

@@ -131,6 +131,7 @@ def test_restore_refuses_in_a_sentence(here, words, sentence, capsys):
 
 
 TRAIN = "train lpn-gray --quiet --device cpu --steps 1 --out new"
+BY_MINUTES = "train lpn-gray --quiet --device cpu --out new --data photos --minutes"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,9 @@ TRAIN = "train lpn-gray --quiet --device cpu --steps 1 --out new"
         (f"{TRAIN} --data nowhere", r"nowhere does not exist; give a folder"),
         (f"{TRAIN} --data photos --steps 0", r"steps is at least 1, got 0"),
         (f"{TRAIN} --data photos --batch {10**39}", r"batch is at most 2147483647, got 10{39}"),
-        (f"{TRAIN} --data photos --minutes nan", r"--minutes is a positive number, got nan"),
+        (f"{BY_MINUTES} nan", r"--minutes is a positive number, got nan"),
+        (f"{BY_MINUTES} 0", r"--minutes is a positive number, got 0"),
+        (f"{TRAIN} --data photos --size 64", r"for proxdm, not for lpn-gray; leave them out"),
         (f"{TRAIN} --data photos --out file", r"into file: .* is a file; choose another folder"),
         (f"{TRAIN} --data photos --out run", r"run already holds a training run; resume it or"),
         (f"{TRAIN} --data photos --out run --resume", r"run/state\.pt is damaged or not .*remove"),

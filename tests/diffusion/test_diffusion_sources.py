@@ -48,3 +48,10 @@ def test_what_cannot_be_cut_is_refused():
         Crops([], 32)
     with pytest.raises(ValueError, match="got one of 31 x 50; enlarge it or leave it out"):
         Crops([ramp(), ramp(31)], 32)
+
+
+def test_gray_crops_have_a_channel():
+    images = [torch.arange(20 * 30, dtype=torch.float32).view(20, 30) / 600]
+    drawn = Crops(images, 8).draw(3, torch.Generator().manual_seed(0))
+    assert drawn.shape == (3, 1, 8, 8)
+    assert torch.equal(drawn, Crops([images[0][None]], 8).draw(3, torch.Generator().manual_seed(0)))

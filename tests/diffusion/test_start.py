@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from proxlab.diffusion import start
 from proxlab.diffusion.start import AXES, HIGH, StartLaw, few_step_grid
 from solvers import VP
 from tests.tiny_diffusion import tiny_prox, tiny_score
@@ -81,3 +82,46 @@ def test_grids_have_so_many_steps_and_begin_where_they_should(steps, high):
     for wrong in (0, -1, 2.5):
         with pytest.raises(ValueError, match="steps is a whole number, at least 1"):
             few_step_grid(wrong, high, SCHEDULE)
+
+
+@pytest.mark.parametrize("n", [8, 20, 1500])
+def test_of_large_images_the_law_is_found_by_images(n, monkeypatch):
+    """Leading axes and variances are those of the covariance, which is not kept whole."""
+    whole, found = StartLaw(SHAPE), StartLaw(SHAPE)
+    whole.fit(images(n))
+    monkeypatch.setattr(start, "MOST_PIXELS", 24)
+    monkeypatch.setattr(start, "MOST_VALUES", 25 * n)
+    monkeypatch.setattr(start, "_by_images", seen := Seen(start._by_images))
+    found.fit(images(n))
+    assert seen.shapes == [(min(n, 2000), 25)]
+    if n <= 2000:
+        torch.testing.assert_close(found.mean, whole.mean)
+        torch.testing.assert_close(found.variances, whole.variances, atol=1e-6, rtol=1e-4)
+        spread = [(law.axes.mT * law.variances[:-1]) @ law.axes for law in (found, whole)]
+        torch.testing.assert_close(*spread, atol=1e-6, rtol=1e-4)
+    kept = found.axes[found.axes.norm(dim=1) > 0]
+    assert len(kept) == min(AXES, n - 1)
+    torch.testing.assert_close(kept @ kept.mT, torch.eye(len(kept)), atol=1e-5, rtol=0)
+    assert found.begin(torch.randn(2, *SHAPE), 0.5, SCHEDULE).isfinite().all()
+
+
+class Seen:
+    """A function, and the shapes that it was asked about."""
+
+    def __init__(self, function):
+        self.function, self.shapes = function, []
+
+    def __call__(self, x, most):
+        self.shapes.append(tuple(x.shape))
+        return self.function(x, most)
+
+
+def test_fewer_large_images_are_asked_for():
+    assert start.images_for((3, 32, 32)) == start.images_for((1, 28, 28)) == 20_000
+    assert [start.images_for((3, n, n)) for n in (64, 128, 256)] == [2000, 682, 200]
+
+
+def test_black_images_have_no_axes():
+    law = StartLaw((1, 60, 60))
+    law.fit(torch.zeros(30, 1, 60, 60, dtype=torch.uint8))
+    assert not law.known and float(law.axes.abs().max()) == 0

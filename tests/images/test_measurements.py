@@ -1,4 +1,4 @@
-"""Kernels, masks and angles from every kind of file, and files that are none of these."""
+"""Kernels, PSFs, masks and angles from every kind of file, and files that are none of these."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from proxlab.images import write_image
-from proxlab.images.operator_files import read_kernel, read_mask
+from proxlab.images.operator_files import read_kernel, read_mask, read_psf
 from tests.images.pictures import as_tensor, whole
 
 
@@ -62,6 +62,62 @@ def test_bad_kernels_are_refused(tmp_path, rng):
     }.items():
         with pytest.raises(ValueError, match=match):
             read_kernel(f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(
+    "how", [{}, {"compression": "zlib", "predictor": True}, {"tile": (16, 16)}]
+)
+def test_psfs_come_as_they_are_stored_frames_too(tmp_path, rng, kind, how):
+    frames = rng.integers(0, 200, (3, 20, 22)).astype(kind)
+    np.save(tmp_path / "one.npy", frames[0])
+    np.save(tmp_path / "all.npy", frames)
+    np.savez(tmp_path / "two.npz", a=frames, b=frames[1])
+    if kind == np.float32:
+        how = {key: value for key, value in how.items() if key != "predictor"}
+    tifffile.imwrite(tmp_path / "all.tif", frames, photometric="minisblack", **how)
+    tifffile.imwrite(tmp_path / "one.tif", frames[0], photometric="minisblack")
+    for name, right in {
+        "one.npy": frames[0],
+        "all.npy": frames,
+        "two.npz:a": frames,
+        "two.npz:b": frames[1],
+        "all.tif": frames,
+        "one.tif": frames[0],
+    }.items():
+        back = read_psf(f"{tmp_path}/{name}")
+        assert back.dtype == kind and np.array_equal(back, right), name
+    with pytest.raises(ValueError, match="holds 3 pages, and one image is read"):
+        read_kernel(tmp_path / "all.tif")
+
+
+def test_pages_that_are_no_frames_are_refused(tmp_path, rng):
+    frames = rng.integers(0, 200, (3, 20, 22)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "sizes.tif") as tiff:
+        tiff.write(frames[0])
+        tiff.write(frames[0, :10])
+    with tifffile.TiffWriter(tmp_path / "types.tif") as tiff:
+        tiff.write(frames[0])
+        tiff.write(frames[0].astype(np.float32))
+    tifffile.imwrite(tmp_path / "signed.tif", frames.astype(np.int16), photometric="minisblack")
+    tifffile.imwrite(tmp_path / "white.tif", frames, photometric="miniswhite")
+    rgb = np.stack([frames] * 3, 3).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "colours.tif", rgb, photometric="rgb")
+    tifffile.imwrite(tmp_path / "nan.tif", frames * np.float32("nan"), photometric="minisblack")
+    whole = tmp_path / "whole.tif"
+    tifffile.imwrite(whole, frames, photometric="minisblack", compression="zlib")
+    (tmp_path / "cut.tif").write_bytes(whole.read_bytes()[:-900])
+    for name, match in {
+        "sizes.tif": r"page 2 of .*sizes.tif is \(10, 22\) of uint16, the first \(20, 22\)",
+        "types.tif": "page 2 of .* float32",
+        "signed.tif": "page 1 of .* int16",
+        "white.tif": "TIFF kind 0, not gray with 0 black",
+        "colours.tif": "page 1 of .* is YXS data of TIFF kind 2",
+        "nan.tif": "NaN",
+        "cut.tif": "cut.tif",
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            read_psf(tmp_path / name)
 
 
 def test_masks(tmp_path, rng):

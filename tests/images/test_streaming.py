@@ -107,9 +107,9 @@ def test_completion_too(album, tmp_path, request):
 
 def test_streamed_and_resumed_is_uninterrupted_to_the_bit(album, tmp_path, streamed):
     whole = trained(album[1], tmp_path / "a")
-    pieces, path = 1, trained(album[1], tmp_path / "b", minutes=0)
+    pieces, path = 1, trained(album[1], tmp_path / "b", pause=0)
     while path is None:
-        path = trained(album[1], tmp_path / "b", minutes=0, resume=True)
+        path = trained(album[1], tmp_path / "b", pause=0, resume=True)
         pieces += 1
     assert pieces == 3 and same(weights(whole), weights(path))
 
@@ -121,7 +121,7 @@ def test_held_out_images_are_not_read_to_train_on(album, tmp_path, streamed, rea
     Patches(images, 16).draw(200, torch.Generator().manual_seed(0))
     assert len(set(read)) == 21 and not kept & set(read)
     read.clear()
-    assert trained(album[1], tmp_path / "a", minutes=0) is None
+    assert trained(album[1], tmp_path / "a", pause=0) is None
     assert read and not kept & set(read)
     read.clear()
     assert list(held_out) and set(read) == kept
@@ -139,7 +139,7 @@ def test_what_fits_is_in_memory_and_the_command_says_what_does_not(
     found = open_gray(album[0])
     assert isinstance(found, StoredImages) and isinstance(found[2:9:3], StoredImages)
     assert torch.equal(found[2:9:3][1], gray[5]) and torch.equal(found[-1], gray[-1])
-    words = f"train lpn-gray-small --device cpu --minutes 0 --data {album[0]} --out"
+    words = f"train lpn-gray-small --device cpu --steps 1 --data {album[0]} --out"
     assert main([*words.split(), str(tmp_path / "a")]) == 1
     said = f"23 images are {sum(x.nbytes for x in gray) / 2**30:.3g} GiB decoded: they are read"
     assert said in capsys.readouterr().err
@@ -198,7 +198,7 @@ def test_training_on_what_is_drawn_ahead_ends_the_same(album, tmp_path):
         task = Task(model, groups, pairs, balanced_squared_error, ahead=ahead)
         out, finished = tmp_path / str(ahead), False
         while not finished:
-            finished, _ = train(task, CONFIG, out, Run(minutes=0, resume=True))
+            finished = train(task, CONFIG, out, Run(pause=0, resume=True)).finished
         ends.append(model.state_dict())
     assert same(*ends)
 

@@ -57,8 +57,9 @@ SHARED = {
 }
 BLUR = {
     "--blur-sigma": number("0.3"),
+    "--psf": mostly(("psf.npy",), ("nan.npy", "photo.png", "none.npy", "cut.png", "row.npy")),
     "--kernel": mostly(("kernel.npy",), ("nan.npy", "photo.png", "none.npy")),
-    "--boundary": mostly(("circular", "valid", "reflect"), ("x",)),
+    "--boundary": mostly(("unknown", "circular", "valid", "reflect"), ("x",)),
 }
 HOLES = {
     "--missing": number("0.5"),
@@ -84,8 +85,9 @@ def options(draw: st.DrawFn, table: dict[str, st.SearchStrategy[str]], most: int
 def restorations(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab restore`."""
     problem = draw(st.sampled_from(["deblur", "inpaint", "ct"]))
+    blur = draw(mostly(("--blur-sigma",), ("--psf",)))
     needed = {
-        "deblur": ["--blur-sigma", draw(BLUR["--blur-sigma"])],
+        "deblur": [blur, draw(BLUR[blur])],
         "inpaint": ["--missing", draw(HOLES["--missing"])],
         "ct": ["--angles", draw(SCAN["--angles"]), "--size", draw(SCAN["--size"])],
     }[problem]
@@ -134,10 +136,16 @@ def samplings(draw: st.DrawFn) -> list[str]:
 @st.composite
 def trainings(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab train`, of runs that are over at once."""
-    recipe = draw(mostly(("lpn-gray", "dncnn-gray"), ("x", "tv", "")))
+    recipe = draw(mostly(("lpn-gray", "dncnn-gray", "proxdm"), ("x", "tv", "")))
     words = ["train", recipe, "--data", draw(mostly(("photos",), ("empty", "file", "none"), 4))]
-    words += ["--steps", draw(mostly(("2",), ("0", "-1", "x"))), "--batch", draw(number("1"))]
-    words += ["--minutes", draw(mostly(("0",), ("-1", "nan", "x"), 3))]
+    steps = ["--steps", draw(mostly(("4",), ("0", "-1", "x")))]
+    minutes = ["--minutes", draw(mostly(("1e-9",), ("0", "-1", "nan", "inf", "x"), 3))]
+    words += [*draw(st.sampled_from([steps, minutes])), "--batch", draw(number("1"))]
+    if draw(st.sampled_from(range(10))) == 0:  # which usage does not allow
+        words += [*steps, *minutes]
+    if (recipe == "proxdm") != (draw(st.sampled_from(range(10))) == 0):
+        words += ["--size", draw(mostly(("8", "12"), ("0", "-1", "14", "30", "512", "x")))]
+        words += ["--color"] if draw(st.booleans()) else []
     start = ["--start", "tv"] if draw(st.sampled_from(range(5))) == 0 else []
     resume = ["--resume"] if draw(st.booleans()) else []
     return [*words, "--out", draw(mostly(("run",), ("file", "photos", ""))), *resume, *start]

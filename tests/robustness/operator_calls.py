@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from odd import INF, NAN, arrays, counts, images, measured, mostly, numbers, pairs, words
 from targets import keeps, per_image, target
 
+import proxlab
 from proxlab import calibrate, data_terms, metrics, operators
 from proxlab import images as files
 
@@ -21,7 +22,14 @@ def _deblur(draw):
     kernel = draw(arrays(np.ones((3, 3)) / 9, np.ones((1, 3)) / 3, np.eye(5) / 5))
     noise, x = draw(numbers(0.05)), draw(images(right=9))
     boundary, normalize = draw(words("circular", "valid", "reflect")), draw(st.booleans())
-    return lambda: operators.deblur(kernel, noise, boundary, normalize)(x)
+
+    def call():
+        op = operators.deblur(kernel, noise, boundary, normalize)
+        y = op(x)
+        assert op.inside(x).shape == y.shape
+        return y
+
+    return call
 
 
 @target("operators.inpaint", 16, "operators.MaskedPixels")
@@ -64,6 +72,26 @@ def _calibrate(draw):
 def _gaussian_kernel(draw):
     sigma = draw(numbers(0.5, 1.0))
     return lambda: operators.gaussian_kernel(sigma)
+
+
+@target("operators.psf", 20, "operators.MeasuredPsf")
+def _psf(draw):
+    spot = np.exp(-((np.arange(14) - 6.3) ** 2)[:, None] / 3 - (np.arange(12) - 5.8) ** 2 / 3)
+    array = draw(arrays(spot, spot + 0.05, np.stack([spot, 2 * spot]), np.ones((9, 9)), spot[:6]))
+
+    def call():
+        found = operators.psf(array)
+        assert bool((found.kernel >= 0).all()) and abs(float(found.kernel.sum()) - 1) < 1e-9
+        return str(found)
+
+    return call
+
+
+@target("blur_width", 10, "operators.blur_width operators.BlurWidth")
+def _blur_width(draw):
+    x, noise = draw(images(sizes=((40, 33), (40, 33), (8, 8)))), draw(numbers(0.01, 0.3))
+    told = draw(st.sampled_from([noise, None]))
+    return lambda: per_image(x, proxlab.blur_width(x, told).width)
 
 
 @target("operators.random_mask")

@@ -64,6 +64,9 @@ def folder(tmp_path_factory):
         np.save("row.npy", pixels[0] / 255)
         np.save("nan.npy", pixels / 255 * np.nan)
         np.save("kernel.npy", np.ones((3, 3)) / 9)
+        np.save(
+            "psf.npy", np.exp(-(np.linspace(-4, 4, 9) ** 2)[:, None] - np.linspace(-4, 4, 9) ** 2)
+        )
         np.save("mask.npy", np.eye(9, 11))
         np.save("pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
         yield here

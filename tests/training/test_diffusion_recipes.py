@@ -44,9 +44,9 @@ def tiny(recipe):
 @pytest.mark.parametrize("recipe", [tiny(proxdm_mnist), tiny(score_mnist)], ids=lambda r: r.name)
 def test_resumed_equals_uninterrupted_to_the_bit(tmp_path, recipe):
     whole = checkpoints.load_diffusion(recipe(out=tmp_path / "a"))
-    path, pieces = recipe(out=tmp_path / "b", run=Run(minutes=0)), 1
+    path, pieces = recipe(out=tmp_path / "b", run=Run(pause=0)), 1
     while path is None:
-        run = Run(minutes=0, resume=True)
+        run = Run(pause=0, resume=True)
         path, pieces = recipe(out=tmp_path / "b", run=run), pieces + 1
     assert pieces == 10
     resumed = checkpoints.load_diffusion(path)

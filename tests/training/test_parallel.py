@@ -49,7 +49,7 @@ def run(out, batch, loss=STAGES, minutes=math.inf, resume=False, mistake=None):
         groups = [{"params": list(model.parameters()), "lr": rate}]
         task = Task(model, groups, pairs, loss, lambda: {"rank": processes.rank()})
         minutes = minutes if processes.rank() == 0 else max(minutes, 1e6)
-        finished, _ = train(task, config, out, Run(minutes, resume))
+        finished = train(task, config, out, Run(pause=minutes, resume=resume)).finished
         return finished, {k: v.tolist() for k, v in model.state_dict().items()}
 
 

@@ -31,12 +31,13 @@ IMAGES = [
 CONFIG = TrainConfig(steps=5, batch=2, patch=16, checkpoint_every=2)
 
 
-def run(out, config=CONFIG, minutes=float("inf"), resume=False, loss=balanced_squared_error):
+def run(out, config=CONFIG, pause=float("inf"), resume=False, loss=balanced_squared_error):
     model = LPN(MixturePotential(MixtureConfig(4, 2, context=1)))
     groups = model.potential.parameter_groups(config.learning_rate)
     pairs = NoisyPatches(Patches(IMAGES, config.patch), config.sigma_range).draw
-    finished, _ = train(Task(model, groups, pairs, loss), config, out, Run(minutes, resume))
-    return finished, model.state_dict()
+    how = Run(pause=pause, resume=resume)
+    trained = train(Task(model, groups, pairs, loss), config, out, how)
+    return trained.finished, model.state_dict()
 
 
 def same(a, b):
@@ -46,9 +47,9 @@ def same(a, b):
 def test_resumed_equals_uninterrupted_to_the_bit(tmp_path):
     _, whole = run(tmp_path / "a")
     pieces = 1
-    finished, state = run(tmp_path / "b", minutes=0)
+    finished, state = run(tmp_path / "b", pause=0)
     while not finished:
-        finished, state = run(tmp_path / "b", minutes=0, resume=True)
+        finished, state = run(tmp_path / "b", pause=0, resume=True)
         pieces += 1
     assert pieces == 5
     assert same(whole, state)
@@ -62,9 +63,9 @@ STAGES = [Stage(balanced_absolute_error, 1e-3, 2), Stage(ProximalMatching(0.05),
 
 def test_stages_resume_to_the_bit_across_their_borders(tmp_path):
     _, whole = run(tmp_path / "a", loss=STAGES)
-    finished, state = run(tmp_path / "b", minutes=0, loss=STAGES)
+    finished, state = run(tmp_path / "b", pause=0, loss=STAGES)
     while not finished:
-        finished, state = run(tmp_path / "b", minutes=0, resume=True, loss=STAGES)
+        finished, state = run(tmp_path / "b", pause=0, resume=True, loss=STAGES)
     assert same(whole, state)
     assert not same(whole, run(tmp_path / "c", loss=balanced_absolute_error)[1])
 
@@ -75,7 +76,7 @@ def test_one_stage_is_the_plain_loss(tmp_path):
 
 
 def test_other_stages_are_another_run(tmp_path):
-    run(tmp_path, minutes=0, loss=STAGES)
+    run(tmp_path, pause=0, loss=STAGES)
     for other in ([STAGES[0], Stage(ProximalMatching(0.04), 1e-4, 3)], balanced_squared_error):
         with pytest.raises(ValueError, match="another configuration"):
             run(tmp_path, resume=True, loss=other)
@@ -84,7 +85,7 @@ def test_other_stages_are_another_run(tmp_path):
 
 
 def test_a_single_loss_is_saved_as_before(tmp_path):
-    run(tmp_path, minutes=0)
+    run(tmp_path, pause=0)
     assert "stages" not in torch.load(tmp_path / "state.pt", weights_only=True)["config"]
 
 
@@ -117,7 +118,7 @@ def test_gamma_is_halved_to_well_below_the_error():
 
 
 def test_a_run_is_not_overwritten_or_mixed(tmp_path):
-    run(tmp_path, minutes=0)
+    run(tmp_path, pause=0)
     with pytest.raises(ValueError, match="already holds a training run"):
         run(tmp_path)
     with pytest.raises(ValueError, match="another configuration"):

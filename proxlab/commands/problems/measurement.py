@@ -11,6 +11,11 @@ from torch import Tensor
 from proxlab.images import LoadedImage
 
 
+def _whole(x: Tensor) -> Tensor:
+    """x itself."""
+    return x
+
+
 class Measurement(NamedTuple):
     """y = op(x) + noise."""
 
@@ -26,6 +31,8 @@ class Measurement(NamedTuple):
     """Standard deviation of y, if the operator's own is not to be taken."""
     notes: tuple[str, ...] = ()
     """Sentences on what was estimated or assumed of the operator."""
+    kept: Callable[[Tensor], Tensor] = _whole
+    """Part of a restored image [..., H, W] that is shown and written: what y saw of it."""
 
 
 def _nothing(measurement: Measurement) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 DEFAULT_PRIOR = "lpn-gray"
 """The prior of problems that name no other."""
+UNKNOWN = "unknown"
+"""Word for pixels beyond the borders of a photograph, which blurred into it."""
 AUTO = "auto"
 """Word for a number that is to be estimated."""
 
@@ -33,18 +35,39 @@ class ProblemOptions:
         return vars(alone.parse_args([]))
 
 
+def width_or_auto(text: str) -> float | str:
+    """A number, or the word auto. Raises ValueError for anything else, as `argparse` wants it."""
+    return text if text == AUTO else float(text)
+
+
 def _deblur(restore: argparse.ArgumentParser) -> None:
     deblur = restore.add_argument_group("deblur")
     kernel = deblur.add_mutually_exclusive_group()
     kernel.add_argument("--kernel", help="file with the blur kernel (npy, npz[:name], png, txt)")
-    kernel.add_argument("--blur-sigma", type=float, help="Gaussian blur of this width, pixels")
+    kernel.add_argument(
+        "--psf", help="picture of a point (npy, npz, png, tif; frames are averaged), made a kernel"
+    )
+    kernel.add_argument(
+        "--blur-sigma",
+        type=width_or_auto,
+        help="Gaussian blur of this width, pixels; auto: estimated from INPUT",
+    )
     deblur.add_argument("--normalize", action="store_true", help="divide the kernel by its sum")
-    deblur.add_argument("--boundary", default="circular", choices=["circular", "reflect", "valid"])
+    deblur.add_argument(
+        "--boundary",
+        choices=[UNKNOWN, "circular", "reflect", "valid"],
+        help=f"beyond INPUT: {UNKNOWN}, so estimated and cut off (default), circular (default of "
+        "--simulate) or mirrored; valid: estimated and kept",
+    )
 
 
 def _deblur_lacks(args: argparse.Namespace) -> str:
-    if not args.kernel and args.blur_sigma is None:
-        return "deblur needs --kernel or --blur-sigma"
+    if not args.kernel and not args.psf and args.blur_sigma is None:
+        return "deblur needs --kernel, --psf or --blur-sigma"
+    if args.blur_sigma == AUTO and args.simulate:
+        return "--simulate blurs: --blur-sigma is a number there, auto is for measurements"
+    if args.blur_sigma == AUTO and args.noise == 0:
+        return "--blur-sigma auto needs the noise: --noise above 0, or auto"
     return "" if args.noise is not None else "deblur needs --noise"
 
 

@@ -6,16 +6,19 @@ A problem is a row of `READERS` here and one of
 
 import argparse
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from deepinv.physics import LinearPhysics
 
 from proxlab import operators
 from proxlab.commands.problems import ct
+from proxlab.commands.problems.measured_blur import measured_kernel
 from proxlab.commands.problems.measurement import Measurement, Source
-from proxlab.commands.problems.options import AUTO
+from proxlab.commands.problems.options import AUTO, UNKNOWN
 from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
+from proxlab.operators.kernels import check_kernel_fits
 from proxlab.operators.noise_estimate import estimate_noise
 
 Size = tuple[int, int]
@@ -23,16 +26,31 @@ Size = tuple[int, int]
 
 
 def deblur(args: argparse.Namespace) -> Source:
-    """A blurred image; with --boundary valid, it lacks the edges of what it is restored to."""
+    """A blurred image; it lacks the edges of what it is restored to, or is said to have them."""
+    boundary = args.boundary or ("circular" if args.simulate else UNKNOWN)
+    edges = "valid" if boundary == UNKNOWN else boundary
+    found: list[str] = []
 
     def operator(size: Size, generator: torch.Generator) -> LinearPhysics:
         if args.kernel:
             kernel = read_kernel(args.kernel)
+        elif args.psf or args.blur_sigma == AUTO:
+            assert source.image is not None
+            kernel, said = measured_kernel(args, source.image.pixels)
+            found.append(said)
         else:
             kernel = operators.gaussian_kernel(args.blur_sigma)
-        return operators.deblur(kernel, known_noise(args), args.boundary, normalize=args.normalize)
+        op = operators.deblur(kernel, known_noise(args), edges, normalize=args.normalize)
+        if boundary == UNKNOWN and isinstance(op, operators.PaddedBlur):
+            check_kernel_fits(op.filter, torch.empty(size))
+        return op
 
-    return pixels(args, operator, grows=args.boundary == "valid" and not args.simulate)
+    source = pixels(args, operator, grows=boundary == "valid" and not args.simulate)
+
+    def measure(generator: torch.Generator) -> Measurement:
+        return source.measure(generator)._replace(notes=tuple(found))
+
+    return source._replace(measure=_inside(measure) if boundary == UNKNOWN else measure)
 
 
 def inpaint(args: argparse.Namespace) -> Source:
@@ -74,6 +92,26 @@ def pixels(
         return Measurement(y, op, x, y if y.shape == x.shape else None, noise=noise)
 
     return Source(loaded, measure, grows, again=again)
+
+
+def _inside(
+    measure: Callable[[torch.Generator], Measurement],
+) -> Callable[[torch.Generator], Measurement]:
+    """`measure`, of whose images that part is kept which was measured."""
+
+    def cut(generator: torch.Generator) -> Measurement:
+        made = measure(generator)
+        assert isinstance(made.op, operators.PaddedBlur)
+        if made.clean is not None:
+            made = made._replace(clean=made.op.inside(made.clean), plain=made.y)
+        h, w = cast(torch.Tensor, made.op.filter).shape[-2:]
+        note = (
+            f"{h // 2} rows and {w // 2} columns beyond each edge had blurred into the image; they "
+            "were estimated with it and cut off (--boundary circular wraps around instead)"
+        )
+        return made._replace(kept=made.op.inside, notes=(*made.notes, note))
+
+    return cut
 
 
 def known_noise(args: argparse.Namespace) -> float:

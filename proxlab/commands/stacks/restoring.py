@@ -65,7 +65,8 @@ def restore_pages(args: argparse.Namespace, documents: list[Document]) -> None:
             if len(outcomes) == len(found.pages) and not any(one.restored for one in outcomes):
                 raise ValueError(f"all {len(outcomes)} pages of {args.input} diverged")
             for b, outcome in enumerate(told):
-                image, outside = clipped_if_told(args, images[b : b + 1])
+                one = batch.measured[b].kept(images[b : b + 1])
+                image, outside = clipped_if_told(args, one)
                 outcome.notes = batch.measured[b].notes
                 outcome.scores = scored(batch.measured[b], image) if outcome.restored else None
                 if outcome.restored or batch.pages[b].page != holder(batch.pages[b].page):

@@ -115,7 +115,7 @@ def _pixels(path: ImageFile, file: Any, page: Any, turn: int) -> tuple[np.ndarra
         raise ValueError(f"{lacking or 'some'} of its strips or tiles are not there")
     known = page.compression in tifffile.TIFF.DECOMPRESSORS
     if known and page.predictor in tifffile.TIFF.UNPREDICTORS:
-        _check_unpacked(path, file, page)
+        check_unpacked(path, file, page)
         with contextlib.suppress(ImportError):  # of a module of a later Python
             return page.asarray(), turn
         known = False
@@ -147,7 +147,7 @@ def _by_pillow(path: ImageFile, page: Any) -> np.ndarray | None:
     return stored if whole else None
 
 
-def _check_unpacked(path: ImageFile, file: Any, page: Any) -> None:
+def check_unpacked(path: ImageFile, file: Any, page: Any) -> None:
     """Raise ValueError if a strip or tile unpacks to more than it is to hold.
 
     tifffile would unpack all of it: a thousand times the size of the file.

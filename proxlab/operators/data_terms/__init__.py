@@ -1,4 +1,5 @@
-"""Data terms of operators: closed forms for circular blur and for masks, and one for all others.
+"""Data terms of operators: closed forms for circular blur and for masks, one for blur whose borders
+are unknown, and one for all others.
 
 A wing of `operators`; it may import `solvers`.
 """

@@ -1,7 +1,6 @@
 """The data term of any linear operator, its prox by conjugate gradients up to a tolerance."""
 
 import copy
-import warnings
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from proxlab.operators.contract import Accuracy, Missed
 from proxlab.operators.data_terms.arguments import checked, scaled, squares
+from proxlab.operators.data_terms.missed import reported
 from proxlab.operators.draws import Draws
 from proxlab.operators.noise import Weights
 from solvers.linear_systems import conjugate_gradient
@@ -124,7 +124,8 @@ class LinearData:
         d = torch.where(per_image(size.isfinite(), v).bool(), solution.x, torch.nan)
         self.inner_steps += int(solution.steps.max())
         self._slow = self._slow | helped & (solution.steps > PRECONDITIONER_PATIENCE)
-        self._report(solution.residual.detach().cpu(), int(solution.steps.max()))
+        taken, missed = int(solution.steps.max()), solution.residual.detach().cpu()
+        reported(self.stopped_short, missed, self._images, self.tol, (taken, self.max_steps), v)
         sizes, values = (torch.stack(one) for one in zip(*seen, strict=True))
         return v + d, values.gather(0, sizes.argmin(0, keepdim=True))[0]
 
@@ -186,18 +187,3 @@ class LinearData:
             return linear(x)
         whole = x.new_zeros(self._batch, *x.shape[1:])
         return linear(whole.index_copy(0, self._rows, x))[self._rows]
-
-    def _report(self, residual: PerImage, steps: int) -> None:
-        missed = residual > self.tol  # NaN is no miss: the driver sets its image aside
-        if not missed.any():
-            return
-        most = float(residual[missed].max())
-        if not self.stopped_short:
-            why = "max_steps" if steps >= self.max_steps else f"rounding in {self.y.dtype}"
-            warnings.warn(
-                f"the prox of the data term stopped short of tol = {self.tol:g} at a relative "
-                f"residual of {most:.1e} after {steps} steps, because of {why}; raise max_steps"
-                " or tol, or take a smaller tau (said once, all are counted in stopped_short)",
-                stacklevel=1,
-            )
-        self.stopped_short.append(Missed(most, tuple(self._images[missed].tolist())))

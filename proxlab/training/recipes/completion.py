@@ -15,11 +15,13 @@ from proxlab.operators.inpainting import boxes_mask, fill_missing
 from proxlab.priors.crate.completion import Completion
 from proxlab.priors.crate.denoiser import CrateConfig
 from proxlab.training.config import Run, TrainConfig
-from proxlab.training.draws import Drawn
+from proxlab.training.draws import Drawn, Pairs
+from proxlab.training.held_out import HeldOut, once
 from proxlab.training.loop import Task
 from proxlab.training.patches import NoisyPatches, Patches
 from proxlab.training.recipe import Prepared, Recipe
-from proxlab.training.recipes.denoising import open_split
+from proxlab.training.recipes.denoising import JUDGED_PATCHES, matched
+from proxlab.training.split import middles, open_split
 
 SEEN_ERROR, MISSING_ERROR = 0.02, 0.006
 """Squared error of a seen pixel over sigma^1.2, and of a missing one, about (measured)."""
@@ -30,7 +32,7 @@ BOXES = (8, 40)
 HELD_OUT_BOX = 32
 """Side of the holes that its figures are of, pixels."""
 LOGGED_IMAGES = 4
-"""Held-out images that the log has figures of; the card has them of all."""
+"""Held-out images that the log has figures of."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,24 @@ def prepare_completion(
 ) -> Prepared:
     """The training of a completion on the photographs at `data`, see `Recipe.prepare`."""
     model = Completion(start, config.sigma_range)
-    images, held_out, in_words, ahead = open_split(open_gray, data or find_data("bsds400"), run)
-    noisy = NoisyPatches(Patches(images, config.patch), config.sigma_range)
+    split = open_split(open_gray, data or find_data("bsds400"), config.patch, run)
+    held_out = split.held_out
 
     def logged() -> dict:
-        return held_out_figures(model, held_out[:LOGGED_IMAGES])
+        return held_out_figures(model, middles(held_out[:LOGGED_IMAGES]))
 
     def figures() -> dict:
-        return {"held_out_completed": held_out_figures(model, held_out)}
+        return {"held_out_completed": held_out_figures(model, middles(held_out))}
+
+    def pairs(images: Sequence[Tensor]) -> Pairs:
+        return MaskedPatches(NoisyPatches(Patches(images, config.patch), config.sigma_range)).draw
 
     groups = model.parameter_groups(config.learning_rate)
-    pairs = MaskedPatches(noisy).draw
-    task = Task(Refining(model), groups, pairs, completion_error, logged, ahead)
-    return Prepared(task, model, in_words, figures)
+    judged = HeldOut(once(pairs(held_out), JUDGED_PATCHES), matched)
+    task = Task(
+        Refining(model), groups, pairs(split.images), completion_error, logged, split.ahead, judged
+    )
+    return Prepared(task, model, split.in_words, figures, split.held_out_in_words)
 
 
 crate_completion = Recipe(

@@ -1,39 +1,38 @@
 """Denoisers trained on noisy patches of a folder of images: what most recipes prepare.
 
-One image in 20 is held out, for the figures on the card.
+One image in 20 is held out, to choose the best weights by and for the figures on the card.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from proxlab import checkpoints
 from proxlab.images.data_sets import find_data
-from proxlab.images.folders import hold_out
-from proxlab.images.metrics import NOISE_LEVELS, denoising_psnr
-from proxlab.images.stored import StoredImages
+from proxlab.images.metrics import NOISE_LEVELS, denoising_psnr, psnr
 from proxlab.priors.lpn.mixture_config import MixtureConfig
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from proxlab.priors.lpn.network import LPN
 from proxlab.training.config import Run, TrainConfig
-from proxlab.training.draws import spare_threads
+from proxlab.training.draws import Pairs
+from proxlab.training.held_out import HeldOut, once
 from proxlab.training.loop import Task
 from proxlab.training.losses import Loss, balanced_squared_error
 from proxlab.training.patches import CleanPatches, NoisyPatches, Patches
 from proxlab.training.recipe import Prepared
+from proxlab.training.split import middles, open_split
 from proxlab.training.stages import Stage
 
-LOG = logging.getLogger(__name__)
 S = TypeVar("S")
 Built = tuple[nn.Module, list[dict]]
 """A model, and its parameters as an optimiser takes them."""
 LOGGED_IMAGES = 10
-"""Held-out images that the log has figures of; the card has them of all."""
+"""Held-out images that the log has figures of."""
+JUDGED_PATCHES = 64
+"""Held-out patches that the best weights are chosen by."""
 
 
 def squared(model: nn.Module, config: TrainConfig) -> Loss:
@@ -68,7 +67,8 @@ class Denoising(Generic[S]):
         Raises ValueError for data that cannot be read or are too small, and as `build`.
         """
         model, groups = self.build(start, config)
-        images, held_out, in_words, ahead = open_split(self.load, data or find_data(self.data), run)
+        split = open_split(self.load, data or find_data(self.data), config.patch, run)
+        held_out = split.held_out
 
         def logged() -> dict:
             return {"held_out_psnr": self._psnr(model, held_out[:LOGGED_IMAGES])}
@@ -78,12 +78,16 @@ class Denoising(Generic[S]):
             scale = {} if self.hounsfield is None else {"hounsfield": self.hounsfield}
             return {"held_out_psnr": self._psnr(model, held_out), **found, **scale}
 
-        pairs = NoisyPatches(self.patches(images, config.patch), config.sigma_range).draw
-        task = Task(model, groups, pairs, self.loss(model, config), logged, ahead)
-        return Prepared(task, model, in_words, figures)
+        def pairs(images: Sequence[Tensor]) -> Pairs:
+            return NoisyPatches(self.patches(images, config.patch), config.sigma_range).draw
+
+        judged = HeldOut(once(pairs(held_out), JUDGED_PATCHES), matched)
+        loss = self.loss(model, config)
+        task = Task(model, groups, pairs(split.images), loss, logged, split.ahead, judged)
+        return Prepared(task, model, split.in_words, figures, split.held_out_in_words)
 
     def _psnr(self, model: nn.Module, images: Sequence[Tensor]) -> dict[str, float]:
-        return denoising_psnr(model, images, levels=self.levels)
+        return denoising_psnr(model, middles(images), levels=self.levels)
 
 
 def untrained(network: Callable[..., Any]) -> Callable[[Any, TrainConfig], Built]:
@@ -114,37 +118,6 @@ def trained_lpn(start: str | Path, config: TrainConfig) -> Built:
     return model, model.potential.parameter_groups(config.learning_rate)
 
 
-class Split(NamedTuple):
-    """Images to train on, and those that are held out."""
-
-    images: Sequence[Tensor]
-    held_out: Sequence[Tensor]
-    in_words: str
-    """The former, for the card: "380 images of bsds400"."""
-    ahead: int
-    """Steps to draw in advance."""
-
-
-def open_split(load: Callable[[Path], Sequence[Tensor]], data: Path, run: Run) -> Split:
-    """The images that `load` finds at `data`, divided.
-
-    Those that stay on disk are decoded ahead where a GPU trains; elsewhere training has the cores
-    already. The logger is told of them.
-    """
-    found = load(data)
-    images, held_out = hold_out(found)
-    place = Path(data)
-    # Of a part of a data set, "train" or "shard-0000.tar", the name alone says little.
-    part = place.name == "train" or not place.is_dir()
-    in_words = f"{len(images)} images of {'/'.join(place.parts[-2:]) if part else place.name}"
-    if not isinstance(found, StoredImages):
-        return Split(images, held_out, in_words, 0)
-    LOG.info(
-        "%d images are %.3g GiB decoded: they are read as they are drawn, and the last %.3g GiB "
-        "kept",
-        len(found),
-        found.nbytes / 2**30,
-        found.cache.most / 2**30,
-    )
-    on_gpu = torch.device(run.device).type == "cuda"
-    return Split(images, held_out, in_words, spare_threads() if on_gpu else 0)
+def matched(estimates: Tensor, clean: Tensor) -> dict[str, float]:
+    """Mean PSNR in dB of held-out patches of all noise levels, for the log and the card."""
+    return {"held_out_patches_psnr": round(float(psnr(estimates, clean).mean()), 3)}

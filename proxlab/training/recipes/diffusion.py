@@ -22,14 +22,16 @@ from proxlab.diffusion.pairs import (
     squared_noise_error,
 )
 from proxlab.diffusion.sources import Crops, Source, Whole
-from proxlab.diffusion.start import MOST_IMAGES
+from proxlab.diffusion.start import images_for
 from proxlab.images.data_sets import find_data, load_cifar10, load_digits
-from proxlab.images.stored import open_color
-from proxlab.training.config import Run, check_counts
+from proxlab.images.stored import find_tree, open_tree
+from proxlab.training.config import Run
+from proxlab.training.diffusion_training import DiffusionTraining, of_size, size_words
 from proxlab.training.draws import Drawn, Pairs
+from proxlab.training.held_out import HeldOut, once
 from proxlab.training.loop import Task
-from proxlab.training.recipe import Prepared, Recipe
-from proxlab.training.recipes.denoising import open_split
+from proxlab.training.recipe import Prepared, Recipe, Sizing
+from proxlab.training.split import open_split
 from proxlab.training.stages import Stage
 
 MOST_HELD_OUT_PAIRS = 1000
@@ -38,36 +40,6 @@ CHUNK = 100
 ZETAS = (0.25, 0.125)
 """Widths of proximal matching, one a stage. A network of digits misses the noise by 0.15, root mean
 square: the 1 and 0.5 of [Fang25] would be the squared error there."""
-
-
-@dataclass(frozen=True)
-class DiffusionTraining:
-    """Length and pace of the training of a diffusion network."""
-
-    steps: int = 8_000
-    batch: int = 128
-    learning_rate: float = 1e-3
-    """Learning rate of Adam in the first stage; half of it in the second, a third in the third."""
-    ema: float = 0.999
-    """Decay of the exponential moving average of the weights, which is what is shipped."""
-    clip: float = 1.0
-    """Largest norm of a gradient, taken over all parameters; a longer one is shortened."""
-    candidates: tuple[int, ...] = (5, 10, 20, 50, 100)
-    """Numbers of sampling steps whose uniform grids a prox is trained for."""
-    few: tuple[int, ...] = (3, 5, 10, 20, 50)
-    """Numbers of restricted steps whose grids it is trained for beside them; () for none."""
-    seed: int = 0
-    checkpoint_every: int = 250
-    evaluate_every: int = 1000
-
-    def __post_init__(self):
-        check_counts(self)
-        if self.steps < 4:
-            raise ValueError(f"proximal matching needs at least 4 steps, got {self.steps}")
-        if not self.candidates or min(self.candidates) < 1:
-            raise ValueError(f"candidates are numbers of steps, at least 1, got {self.candidates}")
-        if self.few and min(self.few) < 1:
-            raise ValueError(f"few are numbers of steps, at least 1, got {self.few}")
 
 
 def proximal_stages(config: DiffusionTraining) -> list[Stage]:
@@ -120,6 +92,8 @@ class Data(NamedTuple):
     held_out: Source
     in_words: str
     """The former, for the card."""
+    held_out_in_words: str = ""
+    """The latter, where they are not a part that every reader knows."""
 
 
 @dataclass(frozen=True)
@@ -127,57 +101,70 @@ class Diffusing:
     """Prepares the training of a diffusion network; a `Recipe` calls it."""
 
     aim: Aim
-    load: Callable[[Path | None, int, Run], Data]
-    """(place, side of the images, run) -> its images; None is the place in PROXLAB_DATA."""
+    load: Callable[[Path | None, DiffusionNetConfig, Run], Data]
+    """(place, shape of the images, run) -> its images; None is the place in PROXLAB_DATA."""
 
     def __call__(
         self, start: DiffusionNetConfig, config: DiffusionTraining, data: Path | None, run: Run
     ) -> Prepared:
         """The training of a network on that data, see `Recipe.prepare`. Raises as `load`."""
-        images, held_out, in_words = self.load(data, start.side, run)
+        given = self.load(data, start, run)
         model = self.aim.build(start, config)
-        model.start.fit(images.levels(MOST_IMAGES))
-        count = min(MOST_HELD_OUT_PAIRS, 10 * len(held_out))
-        held_out_pairs = self.aim.pairs(held_out, model, config)
-        drawn = held_out_pairs(count, torch.Generator().manual_seed(1))
+        model.start.fit(given.images.levels(images_for(start.shape)))
+        count = min(MOST_HELD_OUT_PAIRS, 10 * len(given.held_out), 8 * config.batch)
+        drawn = once(self.aim.pairs(given.held_out, model, config), count)
         task = Task(
             model,
             [{"params": list(model.parameters()), "lr": config.learning_rate}],
-            self.aim.pairs(images, model, config),
+            self.aim.pairs(given.images, model, config),
             self.aim.stages(config),
-            lambda: noise_error(model, drawn),
+            held_out=HeldOut(drawn, missed),
         )
         return Prepared(
-            task, model, in_words, lambda: {"held_out_noise_error": noise_error(model, drawn)}
+            task,
+            model,
+            given.in_words,
+            lambda: {"held_out_noise_error": noise_error(model, drawn())},
+            given.held_out_in_words,
         )
 
 
 def noise_error(model: DiffusionModel, drawn: Drawn) -> dict[str, float]:
     """Mean square and mean absolute value of the network's error n_theta - n over given pairs."""
     device = next(model.parameters()).device
-    errors = []
+    estimates = []
     with torch.no_grad():
-        for noise, y, condition in zip(*(x.split(CHUNK) for x in drawn), strict=True):
-            errors.append(model(y.to(device), condition.to(device)).cpu() - noise)
-    error = torch.cat(errors)
+        for _, y, condition in zip(*(x.split(CHUNK) for x in drawn), strict=True):
+            estimates.append(model(y.to(device), condition.to(device)).cpu())
+    return _errors(torch.cat(estimates) - drawn[0])
+
+
+def missed(estimates: Tensor, noise: Tensor) -> dict[str, dict]:
+    """The noise error of held-out pairs, for the log and the card."""
+    return {"held_out_noise_error": _errors(estimates - noise)}
+
+
+def _errors(error: Tensor) -> dict[str, float]:
     return {"squared": error.square().mean().item(), "absolute": error.abs().mean().item()}
 
 
 def _whole(load: Callable[[Literal["train", "held-out"], Path | None], Tensor], name: str):
     """The `Diffusing.load` of a data set, whose parts `load` has as uint8 [N, C, S, S]."""
 
-    def loaded(place: Path | None, side: int, run: Run) -> Data:
+    def loaded(place: Path | None, start: DiffusionNetConfig, run: Run) -> Data:
         images, held_out = load("train", place), load("held-out", place)
         return Data(Whole(images), Whole(held_out), f"{len(images):,} images of {name}")
 
     return loaded
 
 
-def _crops(place: Path | None, side: int, run: Run) -> Data:
-    """Crops of the colour photographs of a folder, every 20th of which is held out."""
-    images, held_out, in_words, _ = open_split(open_color, place or find_data("bsds400"), run)
-    words = f"crops of {side} x {side} pixels of {in_words}"
-    return Data(Crops(images, side), Crops(held_out, side), words)
+def _crops(place: Path | None, start: DiffusionNetConfig, run: Run) -> Data:
+    """Crops of the photographs of a folder and its subfolders, every 20th of which is held out."""
+    side, load = start.side, open_tree(gray=start.channels == 1)
+    split = open_split(load, place or find_data("bsds400"), side, run, find_tree)
+    words = f"crops of {side} x {side} pixels of {split.in_words}"
+    images, held_out = Crops(split.images, side), Crops(split.held_out, side)
+    return Data(images, held_out, words, split.held_out_in_words)
 
 
 DIGITS = _whole(lambda part, root: load_digits(part, root).images, "MNIST")
@@ -195,6 +182,13 @@ score_mnist = Recipe(
     Diffusing(SCORE, DIGITS),
     DiffusionNetConfig(),
     DiffusionTraining(),
+)
+proxdm = Recipe(
+    "proxdm",
+    "crops of one's own pictures, learned prox of a diffusion, l1 then proximal matching",
+    Diffusing(PROX, _crops),
+    *of_size(32, False),
+    Sizing(of_size, size_words),
 )
 proxdm_color = Recipe(
     "proxdm-color",
