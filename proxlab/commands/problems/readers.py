@@ -47,10 +47,18 @@ def deblur(args: argparse.Namespace) -> Source:
 
     source = pixels(args, operator, grows=boundary == "valid" and not args.simulate)
 
-    def measure(generator: torch.Generator) -> Measurement:
-        return source.measure(generator)._replace(notes=tuple(found))
+    def told(made: Measurement) -> Measurement:
+        made = made._replace(notes=tuple(found))
+        return _inside(made) if boundary == UNKNOWN else made
 
-    return source._replace(measure=_inside(measure) if boundary == UNKNOWN else measure)
+    def measure(generator: torch.Generator) -> Measurement:
+        return told(source.measure(generator))
+
+    def again(op: LinearPhysics, generator: torch.Generator) -> Measurement:
+        assert source.again is not None
+        return told(source.again(op, generator))
+
+    return source._replace(measure=measure, again=again)
 
 
 def inpaint(args: argparse.Namespace) -> Source:
@@ -94,24 +102,17 @@ def pixels(
     return Source(loaded, measure, grows, again=again)
 
 
-def _inside(
-    measure: Callable[[torch.Generator], Measurement],
-) -> Callable[[torch.Generator], Measurement]:
-    """`measure`, of whose images that part is kept which was measured."""
-
-    def cut(generator: torch.Generator) -> Measurement:
-        made = measure(generator)
-        assert isinstance(made.op, operators.PaddedBlur)
-        if made.clean is not None:
-            made = made._replace(clean=made.op.inside(made.clean), plain=made.y)
-        h, w = cast(torch.Tensor, made.op.filter).shape[-2:]
-        note = (
-            f"{h // 2} rows and {w // 2} columns beyond each edge had blurred into the image; they "
-            "were estimated with it and cut off (--boundary circular wraps around instead)"
-        )
-        return made._replace(kept=made.op.inside, notes=(*made.notes, note))
-
-    return cut
+def _inside(made: Measurement) -> Measurement:
+    """The measurement, of whose restored image that part is kept which was measured."""
+    assert isinstance(made.op, operators.PaddedBlur)
+    if made.clean is not None:
+        made = made._replace(clean=made.op.inside(made.clean), plain=made.y)
+    h, w = cast(torch.Tensor, made.op.filter).shape[-2:]
+    note = (
+        f"{h // 2} rows and {w // 2} columns beyond each edge had blurred into the image; they "
+        "were estimated with it and cut off (--boundary circular wraps around instead)"
+    )
+    return made._replace(kept=made.op.inside, notes=(*made.notes, note))
 
 
 def known_noise(args: argparse.Namespace) -> float:
