@@ -22,6 +22,7 @@ __all__ = [
     "DenoiserPrior",
     "Evidence",
     "ExplicitPrior",
+    "Luminance",
     "Posterior",
     "PosteriorQuality",
     "Recorder",
@@ -33,6 +34,7 @@ __all__ = [
     "classical",
     "compare",
     "data_terms",
+    "estimate_gain",
     "estimate_noise",
     "images",
     "laplace_spread",
@@ -55,6 +57,7 @@ _HOMES = {
     "Evidence": "restoration",
     "ExplicitPrior": "priors.explicit_prior",
     "LPN": "priors.lpn.network",
+    "Luminance": "priors.color.luminance",
     "Posterior": "posteriors.samples",
     "PosteriorQuality": "posteriors.quality",
     "Recorder": "priors.recorder",
@@ -63,6 +66,7 @@ _HOMES = {
     "blur_width": "operators.width_estimate",
     "calibrate": "calibration",
     "compare": "comparison.comparing",
+    "estimate_gain": "operators.photon_transfer",
     "estimate_noise": "operators.noise_estimate",
     "laplace_spread": "jobs",
     "load": "checkpoints",
@@ -93,10 +97,12 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.images import metrics
     from proxlab.jobs import laplace_spread, posterior, restore
     from proxlab.operators.noise_estimate import estimate_noise
+    from proxlab.operators.photon_transfer import estimate_gain
     from proxlab.operators.width_estimate import blur_width
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical
+    from proxlab.priors.color.luminance import Luminance
     from proxlab.priors.denoiser_prior import DenoiserPrior
     from proxlab.priors.explicit_prior import ExplicitPrior
     from proxlab.priors.lpn.network import LPN

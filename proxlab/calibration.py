@@ -7,11 +7,14 @@ For each offset c of the detector the best smooth image explains the sinogram to
 L the squared differences of neighbours, and c is where F is least: variable projection [Golub73],
 an unknown transformation found by optimisation [Buchanan22]. A_c is built for each c: a sinogram
 that is interpolated instead draws c to the grid on which it was interpolated. F counts in units of
-the noise, so its curvature tells the error that the noise leaves.
+the noise, so its curvature tells the error that the noise leaves. Of parallel beams that see all of
+the object the centres of mass of the views tell c as well, without any assumption on the image:
+both are averaged, each by its variance.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import hypot
 from typing import Literal
 
 import torch
@@ -22,7 +25,13 @@ from torch import Tensor
 from proxlab.operators.arguments import check_finite
 from proxlab.operators.noise import Weights, measurement_weights
 from proxlab.operators.tomography import footprints
-from proxlab.operators.tomography.moments import OUTSIDE, moment_offset, rim
+from proxlab.operators.tomography.moments import (
+    OUTSIDE,
+    Moment,
+    averaged,
+    moment_offset,
+    rim,
+)
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.preconditioner import Circulant
 from solvers.linear_systems import conjugate_gradient
@@ -40,6 +49,9 @@ NEAR = 2.0
 """Detectors around the offset of the moments among which it is looked for first."""
 STEP = 0.25
 """Detectors to either side by which the curvature of F is measured."""
+BIAS = 0.06
+"""Error of a fit in detectors, by how far slices of patients are from smooth: rms on 14 slices of
+ct/train at 256 x 256 with hardly any noise."""
 FLAT = 8.0
 """Rise of F, to either side, that tells an offset from none: four standard deviations."""
 TOL, MOST = 1e-3, 200
@@ -66,8 +78,8 @@ class Calibration:
     value: float
     """The number, a length."""
     sd: float
-    """Standard deviation that the noise leaves, a length; that the image is not as smooth as was
-    assumed may cost as much again, and four times that on slices of patients."""
+    """Standard deviation, a length: of noise and, as slices of patients have it, of the image not
+    being as smooth as was assumed."""
     image: Tensor
     """The smooth image of that fit, [B, C, H, W], which no learned prior has seen."""
     trace: tuple[tuple[float, float], ...]
@@ -154,7 +166,8 @@ class _Search:
             )
         moment = self._moment()
         if moment is not None:
-            low, high = max(low, moment - NEAR * spacing), min(high, moment + NEAR * spacing)
+            near = NEAR * spacing
+            low, high = max(low, moment.value - near), min(high, moment.value + near)
         if low >= high:  # the moments lie beyond what may be
             low, high = -within, within
         found = self._least(low, high, tol)
@@ -170,8 +183,11 @@ class _Search:
             doubts.append("the sinogram hardly tells the offset: every other explains it as well")
         if here.residual > TOL:
             doubts.append(f"the fit stopped at a relative residual of {here.residual:.1e}")
-        sd = curvature**-0.5 if curvature > 0 else float("inf")
-        return Calibration(self._at(found), found, sd, here.image, tuple(self.trace), tuple(doubts))
+        by_fit = Moment(found, hypot(_deviation(curvature), BIAS * spacing))
+        told, apart = (by_fit, "") if moment is None else averaged(by_fit, moment)
+        doubts += filter(None, [apart])
+        image = here.image if told.value == found else self.fit(told.value).image
+        return Calibration(self._at(told.value), *told, image, tuple(self.trace), tuple(doubts))
 
     def fit(self, offset: float) -> _Fit:
         """F at an offset."""
@@ -208,7 +224,7 @@ class _Search:
         )
         return float(found.x)
 
-    def _moment(self) -> float | None:
+    def _moment(self) -> Moment | None:
         try:
             return moment_offset(self.y, self.op.scan, self.weights)
         except ValueError:
@@ -226,6 +242,10 @@ class _Search:
         near = Circulant(lambda x: normal(x.expand(len(like), 1, -1, -1))[:1], like[:1, :1])
         s = PRECONDITIONED / near.spectrum.max()
         return lambda r: near.solve(s, r)
+
+
+def _deviation(curvature: float) -> float:
+    return curvature**-0.5 if curvature > 0 else float("inf")
 
 
 def _roughness(x: Tensor) -> Tensor:

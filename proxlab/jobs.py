@@ -46,24 +46,24 @@ def restore(
 ) -> Restoration[Kind]:
     """Estimate the images behind y = op(x) + noise.
 
-    y: measurement [B, ...], a tensor or an array; an array may also be one image, [H, W] or
-    [H, W, 3], and `image` of the result is an array of the same layout and type. An array of uint8
-    is taken as y / 255, in whose units noise is told; one of float64 is computed in the precision
-    of a network's weights. op: an operator of `proxlab.operators` or any LinearPhysics of deepinv;
+    y: measurement [B, ...], a tensor or an array; an array may also be one image, [H, W] or [H, W,
+    3], and `image` of the result is an array of the same layout and type. An array of uint8 is
+    taken as y / 255, in whose units noise is told; one of float64 is computed in the precision of a
+    network's weights. op: an operator of `proxlab.operators` or any LinearPhysics of deepinv;
     prior: a name, a prior, a denoiser of deepinv, or an nn.Module called as net(v, sigma) or
     net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default "pdhg" for tv and
-    wavelets and "admm" for others; noise: standard deviation of the measurement
-    in its own units, that of the operator if None, or "auto" for an estimate, which
-    `premises.noise` of the result tells; weight: of the prior, its own default if None; sigma:
-    noise level of the prior at the end, image units, by `default_sigma` of each image if None;
-    pdhg asks for no prox, and there it changes nothing; steps: at most so many, those of
-    the descent included, 400 if None and 3000 of pdhg; tol: relative residual at which an image
-    stops, for pdhg the duality gap over the objective. noise, weight, sigma and tol are numbers, or
-    one for each image. init: first estimate [B, C, H, W], or an array as y may be, from which the
-    solver starts without a descent; checks: what the evidence rests on; progress: whether to draw a
-    bar, or a function called after each step as progress(k, x, residual): the number of the step,
-    the images as `image` has them, but floats, and the residual of each, [B]. It ends the run by
-    returning True: the images are then as they are, and the evidence is of the run up to there.
+    wavelets and "admm" for others; noise: standard deviation of the measurement in its own units,
+    that of the operator if None, or "auto" for an estimate, which `premises.noise` of the result
+    tells; weight: of the prior, its own default if None, 1 against noise alone; sigma: noise level
+    of the prior at the end, image units, by `default_sigma` of each image if None; pdhg asks for no
+    prox, and there it changes nothing; steps: at most so many, those of the descent included, 400
+    if None and 3000 of pdhg; tol: relative residual at which an image stops, for pdhg the duality
+    gap over the objective. noise, weight, sigma and tol are numbers, or one for each image. init:
+    first estimate [B, C, H, W], or an array as y may be, from which the solver starts without a
+    descent; checks: what the evidence rests on; progress: whether to draw a bar, or a function
+    called after each step as progress(k, x, residual): the number of the step, the images as
+    `image` has them, but floats, and the residual of each, [B]. It ends the run by returning True:
+    the images are then as they are, and the evidence is of the run up to there.
     An image comes out as it does alone, whatever the others of its batch; one that diverges is NaN
     in every pixel, `stopped` and `doubts` say so, and the others are restored.
     Raises ValueError or TypeError on what cannot be, an operator that knows no noise level and an

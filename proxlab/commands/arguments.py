@@ -5,7 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxlab import __version__
-from proxlab.commands.problems.options import AUTO, DEFAULT_PRIOR, PROBLEM_OPTIONS
+from proxlab.commands.problems.options import (
+    AUTO,
+    COLOR_PRIOR,
+    DEFAULT_PRIOR,
+    PROBLEM_OPTIONS,
+    add_photons,
+    add_problem_options,
+)
 from proxlab.training.recipes.names import ALL
 
 ALLOW = "of files of foreign weights that you trust, by commas"
@@ -29,12 +36,14 @@ def parser() -> argparse.ArgumentParser:
 
 def check_usage(args: argparse.Namespace) -> None:
     """End with a usage error for options that are missing, or of another problem."""
-    mine = PROBLEM_OPTIONS[args.problem].defaults()
-    for name, row in PROBLEM_OPTIONS.items():
-        for attribute, untold in row.defaults().items():
-            if attribute not in mine and vars(args)[attribute] != untold:
-                option = "--" + attribute.replace("_", "-")
-                args.usage_error(f"{option} is for {name}, not for {args.problem}")
+    known = {name: row.defaults() for name, row in PROBLEM_OPTIONS.items()}
+    for attribute, untold in {a: u for row in known.values() for a, u in row.items()}.items():
+        if attribute not in known[args.problem] and vars(args)[attribute] != untold:
+            option = "--" + attribute.replace("_", "-")
+            owners = " and ".join(name for name, row in known.items() if attribute in row)
+            args.usage_error(f"{option} is for {owners}, not for {args.problem}")
+    if args.photons is not None and not PROBLEM_OPTIONS[args.problem].counts:
+        args.usage_error(f"--photons is not for {args.problem}")
     lacking = PROBLEM_OPTIONS[args.problem].lacking(args)
     if lacking:
         args.usage_error(lacking)
@@ -42,9 +51,10 @@ def check_usage(args: argparse.Namespace) -> None:
         args.usage_error("--scale is for photographs and stacks; of ct, see --hounsfield")
     if args.problem == "ct" and args.page is not None and not args.simulate:
         args.usage_error("--page is for images, and INPUT is a sinogram; with --simulate it is one")
-    if args.simulate and args.noise == AUTO:
+    if args.simulate and args.photons is None and args.noise in (None, AUTO):
         args.usage_error(
-            "--simulate adds noise: --noise is a number there, auto is for measurements"
+            f"{args.problem} with --simulate needs --noise, a number, for that noise is added; "
+            "only that of a measurement can be estimated"
         )
 
 
@@ -72,13 +82,16 @@ def _measured(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path)
     parser.add_argument("problem", choices=list(PROBLEM_OPTIONS))
     parser.add_argument(
-        "--noise", type=noise_level, help="standard deviation, 0 to 1 (ct: any), or auto"
+        "--noise",
+        type=noise_level,
+        help="standard deviation, 0 to 1 (ct: any); default: auto, an estimate (ct: the JSON's)",
     )
+    add_photons(parser)
     parser.add_argument("--simulate", action="store_true", help="INPUT is clean: degrade it first")
     parser.add_argument(
         "--prior",
         help="of `proxlab models`, a file or MODULE:ATTRIBUTE (default: "
-        + ", ".join([DEFAULT_PRIOR, *others])
+        + ", ".join([DEFAULT_PRIOR, f"for colour {COLOR_PRIOR}", *others])
         + ")",
     )
     parser.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)
@@ -116,8 +129,7 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     restore.add_argument("--tol", type=float, default=1e-4)
     restore.add_argument("--out", type=Path, help="default: INPUT with -restored before its suffix")
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")
-    for row in PROBLEM_OPTIONS.values():
-        row.add(restore)
+    add_problem_options(restore)
 
 
 def _posterior(posterior: argparse.ArgumentParser) -> None:
@@ -131,8 +143,7 @@ def _posterior(posterior: argparse.ArgumentParser) -> None:
     posterior.add_argument("--batch", type=int, help="samples at once; changes no sample")
     posterior.add_argument("--out", type=Path, required=True, help="folder of the samples")
     posterior.set_defaults(scale=None)
-    for row in PROBLEM_OPTIONS.values():
-        row.add(posterior)
+    add_problem_options(posterior)
 
 
 def noise_level(text: str) -> float | str:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
+from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.posterior_figure import draw_posterior
 from proxlab.commands.problems.measurement import Measurement
-from proxlab.commands.problems.options import AUTO, PROBLEM_OPTIONS
 from proxlab.commands.problems.readers import READERS
 from proxlab.commands.remarks import remarks
 from proxlab.foreign_weights import listed
@@ -54,15 +54,16 @@ def posterior_files(args: argparse.Namespace) -> None:
         if processes.rank() == 0:
             _check_folder(args)
         measured = source.measure(torch.Generator().manual_seed(args.seed))
-        drawing = _prepared(args, measured, place)
+        name = prior_name(args, source)
+        drawing = _prepared(args, name, measured, place)
         post = _drawn(drawing, not args.quiet and on_terminal())
         if processes.rank() > 0:
             return
         source.keep(measured)
         post = replace(post, samples=measured.kept(post.samples))
-        quality, clipped = _write(args, drawing, post, measured)
+        quality, clipped = _write(args, name, drawing, post, measured)
     if not args.quiet:
-        lines = [*remarks(args, source, measured), *_said(args, drawing, post, quality)]
+        lines = [*remarks(args, source, measured), *_said(args, post, quality)]
         if clipped:
             lines.append(
                 f"{100 * clipped:.2f} % of the mean was outside [0, 1] and clipped in its PNG"
@@ -78,8 +79,8 @@ def _check_folder(args: argparse.Namespace) -> None:
         check_writable(args.out / name, args.overwrite)
 
 
-def _prepared(args: argparse.Namespace, measured: Measurement, place: str) -> Drawing:
-    prior = named_prior(_prior(args), listed(args.allow_weights))
+def _prepared(args: argparse.Namespace, name: str, measured: Measurement, place: str) -> Drawing:
+    prior = named_prior(name, listed(args.allow_weights))
     if isinstance(prior, torch.nn.Module):
         prior.to(place)
     wanted = Wanted(args.samples, args.steps, measured.noise, args.seed, args.batch)
@@ -118,7 +119,9 @@ def _drawn(drawing: Drawing, progress: bool) -> Posterior:
             if mine == 0 and part is not None:
                 parts.append(part.cpu())
     if mine > 0:
-        return own[-1] if own else Posterior(torch.empty(0), drawing.levels, 0, 0, ())
+        return (
+            own[-1] if own else Posterior(torch.empty(0), drawing.levels, 0, 0, (), drawing.level)
+        )
     return replace(
         own[0],
         samples=torch.cat(parts),
@@ -135,7 +138,7 @@ def _quality(post: Posterior, measured: Measurement) -> PosteriorQuality | None:
 
 
 def _write(
-    args: argparse.Namespace, drawing: Drawing, post: Posterior, measured: Measurement
+    args: argparse.Namespace, prior: str, drawing: Drawing, post: Posterior, measured: Measurement
 ) -> tuple[PosteriorQuality | None, float]:
     """Write all files; the quality, and the share of the mean's pixels that were clipped."""
     out: Path = args.out
@@ -152,10 +155,11 @@ def _write(
         shown = ("measured", y) if y.shape == first.shape else ("first estimate", first)
     draw_posterior(out / "figure.png", post, shown, measured.clean, args.overwrite)
     told = {
-        "prior": _prior(args),
+        "prior": prior,
         "samples": len(post.samples),
         "seed": args.seed,
         "began_at": "restored image" if _restored_first(args) else "plain first estimate",
+        "noise": float(post.noise[0]),
         "levels": list(post.levels),
         "evaluations": post.evaluations,
         "products": post.products,
@@ -172,17 +176,10 @@ def _write(
     return quality, clipped
 
 
-def _prior(args: argparse.Namespace) -> str:
-    return args.prior or PROBLEM_OPTIONS[args.problem].prior
-
-
 def _said(
-    args: argparse.Namespace, drawing: Drawing, post: Posterior, quality: PosteriorQuality | None
+    args: argparse.Namespace, post: Posterior, quality: PosteriorQuality | None
 ) -> Iterator[str]:
     """Sentences on what was drawn and how far it may be trusted."""
-    if args.noise == AUTO:
-        noise = torch.as_tensor(drawing.wanted.noise).flatten()
-        yield f"noise estimated at {float(noise[0]):.3g}"
     yield (
         f"{len(post.samples)} samples, each of {post.evaluations} evaluations of the prior and "
         f"{post.products} products with its Jacobian"

@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 import torch
 from deepinv.physics import Inpainting
+from torch import Tensor
 
+from proxlab.commands.default_prior import chosen
 from proxlab.commands.problems.measurement import Measurement, Source
+from proxlab.commands.problems.options import MISSING, SEEN
 from proxlab.images import LoadedImage
 from proxlab.images.reading import Scale
 
@@ -18,6 +21,9 @@ FILLED = 1 / 8
 """Share of the scale below which values are likely meant for another one."""
 FEW = 0.2
 """Share of seen pixels below which a mask from a file may be of the other convention."""
+ONE, MANY = 0.9, 0.5
+"""Shares of pixels that have the commonest colour: of seen ones at least, of missing ones at most,
+where a mask was read the wrong way round. Holes are mostly filled with one colour."""
 
 
 class Values(NamedTuple):
@@ -42,8 +48,14 @@ def remarks(args: argparse.Namespace, source: Source, measured: Measurement) -> 
     elif image is not None and args.problem != "ct" and image.kind != ".dcm":
         yield from of_values(values(str(args.input), image), measured.noise)
     yield from measured.notes
+    if words := chosen(args, source):
+        yield words
     if isinstance(measured.op, Inpainting):
-        yield from seen(args, measured.op)
+        yield from seen(args, source, measured.op)
+    if measured.estimated is not None:
+        yield f"noise estimated at {measured.estimated:.3g}"
+    elif measured.noise and args.noise == 0:
+        yield f"noise taken as {measured.noise:.3g}, that of 8 bits"
 
 
 def values(name: str, loaded: LoadedImage) -> Values:
@@ -98,12 +110,37 @@ def _round(found: Values) -> str:
     return f"{low:.6g},{max(high, low + step):.6g}"
 
 
-def seen(args: argparse.Namespace, op: Inpainting) -> Iterator[str]:
-    """Share of an image that is seen, and whether the mask may be the wrong way round."""
-    share = float(torch.as_tensor(op.mask).bool().double().mean())
-    yield f"{100 * share:.1f} % of the pixels are seen, the others missing"
-    if args.mask and share < FEW:
+def seen(args: argparse.Namespace, source: Source, op: Inpainting) -> Iterator[str]:
+    """Sentences on how much is seen, and on a mask that may be the wrong way round."""
+    mask = torch.as_tensor(op.mask).bool().cpu()
+    share = float(mask.double().mean())
+    yield f"seen: {100 * share:.1f} % of the pixels, the others are missing"
+    if not args.mask:
+        return
+    other = MISSING if args.mask_is == SEEN else SEEN
+    turned = f"with --mask-is {other} it would be read the other way round"
+    if source.image is not None and not args.simulate and _inverted(source.image.pixels, mask):
         yield (
-            f"in {args.mask} 0 is missing and the other value seen; where it is the reverse (as in "
-            "OpenCV and scikit-image), invert it"
+            f"{args.mask} looks inverted: nearly all pixels of {args.input} that it calls seen "
+            f"have one colour, and those that it calls missing have many; {turned}"
         )
+    elif share < FEW:
+        habit = " (OpenCV and scikit-image have masks so)" if other == MISSING else ""
+        yield f"in {args.mask} 0 was taken for {other}, the other value for {args.mask_is}; " + (
+            turned + habit
+        )
+
+
+def _inverted(pixels: Tensor, mask: Tensor) -> bool:
+    """Whether an image [1, C, H, W] has its holes where the mask [1, 1, H, W] says seen."""
+    there = mask[0, 0]
+    if pixels.shape[2:] != there.shape or there.all() or not there.any():
+        return False
+    colours = (255 * pixels[0]).round().movedim(0, -1)
+    return _commonest(colours[there]) >= ONE and _commonest(colours[~there]) <= MANY
+
+
+def _commonest(colours: Tensor) -> float:
+    """Share of the pixels [n, C] that have the colour most have."""
+    _, counts = colours.unique(dim=0, return_counts=True)
+    return float(counts.max()) / len(colours)

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
+from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.large_image import prepared
 from proxlab.commands.problems.measurement import Measurement
-from proxlab.commands.problems.options import AUTO, PROBLEM_OPTIONS
 from proxlab.commands.problems.readers import READERS
 from proxlab.commands.remarks import remarks
 from proxlab.commands.results.places import (
@@ -24,7 +23,7 @@ from proxlab.commands.results.places import (
 )
 from proxlab.commands.results.traces import trace
 from proxlab.commands.stacks.documents import find_documents, one_page
-from proxlab.commands.stacks.restoring import completion, restore_pages
+from proxlab.commands.stacks.restoring import completion, filled, restore_pages
 from proxlab.foreign_weights import listed
 from proxlab.images import LoadedImage, write_image
 from proxlab.images.files import write_json
@@ -32,7 +31,6 @@ from proxlab.images.hounsfield import SCALED, write_slice
 from proxlab.images.metrics import has_ssim, psnr, ssim
 from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
-from proxlab.priors.crate.completion import Completion
 from proxlab.restoration import Restoration
 from solvers.progress import on_terminal
 
@@ -55,8 +53,7 @@ def restore_file(args: argparse.Namespace) -> None:
     bits = depth(source, out)
     check_outputs(args, source, out, bits)
     measured = source.measure(generator)
-    name = args.prior or PROBLEM_OPTIONS[args.problem].prior
-    prior = named_prior(name, listed(args.allow_weights))
+    prior = named_prior(prior_name(args, source), listed(args.allow_weights))
     first = completion(args.start) if args.start else None
     where = device(args.device)
     if isinstance(prior, torch.nn.Module):
@@ -74,7 +71,7 @@ def restore_file(args: argparse.Namespace) -> None:
         progress=not args.quiet and on_terminal(),
         weight=args.weight,
         noise=measured.noise,
-        init=None if first is None else _filled(first.to(where), y, op, measured.noise),
+        init=None if first is None else filled(first.to(where), y, op, measured.noise),
     )
     image, outside = clipped_if_told(args, measured.kept(result.image.cpu()))
     clipped = _write(args, out, image, bits, source.image) + outside
@@ -84,18 +81,13 @@ def restore_file(args: argparse.Namespace) -> None:
     if not args.quiet:
         lines = [
             *remarks(args, source, measured),
+            *(f"taken as {counts}" for counts in filter(None, [result.premises.counts])),
             *_scores(measured, image),
-            *_noise(args, result),
             *_verdict(result),
             *clipped_words(args, clipped),
             out,
         ]
         print(*lines, sep="\n")
-
-
-def _filled(first: Completion, y: Tensor, op: LinearPhysics, noise: float | None) -> Tensor:
-    assert isinstance(op, Inpainting)  # check_usage: --start is for inpaint alone
-    return first.start(y, op, noise)
 
 
 def _write(
@@ -125,14 +117,6 @@ def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
         yield f"PSNR {told}, SSIM {float(ssim(before, x)):.3f} -> {float(ssim(image, x)):.3f}"
     if measured.plain_is and before is not None:
         yield f"before: {measured.plain_is}"
-
-
-def _noise(args: argparse.Namespace, result: Restoration) -> Iterator[str]:
-    """Sentence on a noise level that nobody told."""
-    if args.noise == AUTO:
-        yield f"noise estimated at {float(result.premises.noise[0]):.3g}"
-    elif args.noise == 0 and args.problem != "ct":
-        yield f"noise taken as {float(result.premises.noise[0]):.3g}, that of 8 bits"
 
 
 def _verdict(result: Restoration) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from deepinv.physics import Blur, GaussianNoise, LinearPhysics
+from deepinv.physics import Blur, LinearPhysics, NoiseModel
 from torch import Tensor
 
 from proxlab.operators.arguments import (
@@ -18,11 +18,12 @@ from proxlab.operators.arguments import (
     unchanged,
 )
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
+from proxlab.operators.counts.camera import CameraNoise
 from proxlab.operators.data_terms.circular import CircularData
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.valid import ValidData
 from proxlab.operators.kernels import check_kernel_fits, checked_kernel
-from proxlab.operators.noise import Noise, Weights, checked_noise
+from proxlab.operators.noise import Weights, noise_model
 from solvers.protocols import Image
 
 PSEUDO_INVERSE_CUTOFF = 1e-5
@@ -33,11 +34,12 @@ Boundary = Literal["circular", "valid", "reflect"]
 
 def deblur(
     kernel: np.ndarray | Tensor,
-    noise: float = 0.0,
+    noise: float | CameraNoise = 0.0,
     boundary: Boundary = "circular",
     normalize: bool = False,
 ) -> "CircularBlur | PaddedBlur":
-    """Blur by `kernel` [h, w], h and w odd, then Gaussian noise of std `noise` (image units).
+    """Blur by `kernel` [h, w], h and w odd, then Gaussian noise of std `noise` (image units), or
+    that of a camera.
 
     boundary: "circular" wraps around, and its prox is a closed form; "reflect" mirrors the image at
     its edges; "valid" keeps only pixels whose neighbourhood is in the image, [H - h + 1,
@@ -57,16 +59,16 @@ def deblur(
     ValueError: an even-sized kernel has no centre, got 2 x 2; pad it with a zero row or column
     """
     kernel = checked_kernel(kernel, normalize)
-    noise_model = Noise(checked_noise(noise))
+    model = noise_model(noise)
     if isinstance(boundary, str) and boundary == "circular":
-        return CircularBlur(kernel, noise_model=noise_model)
+        return CircularBlur(kernel, noise_model=model)
     if not isinstance(boundary, str) or boundary not in ("valid", "reflect"):
         raise ValueError(f"boundary is 'circular', 'valid' or 'reflect', got {said(boundary)!r}")
     if boundary == "reflect":
         # deepinv 0.5 has no adjoint for a mirrored kernel of one row or column
         rows, columns = (int(n == 1) for n in kernel.shape)
         kernel = F.pad(kernel, (columns, columns, rows, rows))
-    return PaddedBlur(kernel[None, None], boundary, noise_model)
+    return PaddedBlur(kernel[None, None], boundary, model)
 
 
 class CircularBlur(LinearPhysics):
@@ -87,7 +89,7 @@ class CircularBlur(LinearPhysics):
 
     kernel: Tensor
 
-    def __init__(self, kernel: Tensor, noise_model: GaussianNoise):
+    def __init__(self, kernel: Tensor, noise_model: NoiseModel):
         super().__init__()
         self.set_noise_model(noise_model)
         self.forw = self.sensor_model = unchanged
@@ -178,7 +180,7 @@ class PaddedBlur(Blur):
 
     filter: Tensor
 
-    def __init__(self, kernel: Tensor, boundary: str, noise_model: GaussianNoise):
+    def __init__(self, kernel: Tensor, boundary: str, noise_model: NoiseModel):
         """`kernel` is [1, 1, h, w]."""
         # by FFT: faster from 9 x 9 on, and the direct adjoint of one channel is ten times slower
         super().__init__(kernel, padding=boundary, use_fft=True, noise_model=noise_model)

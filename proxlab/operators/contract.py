@@ -138,3 +138,19 @@ class Operator(Protocol):
         Each image by itself, in y's dtype and on its device. Raises as `usable`.
         """
         ...
+
+
+@runtime_checkable
+class HasPriorWeight(Protocol):
+    """An operator with a weight of its own for priors, where nobody tells another.
+
+    >>> from proxlab.operators.contract import HasPriorWeight
+    >>> op = proxlab.operators.denoise(noise=0.1)
+    >>> isinstance(op, HasPriorWeight), op.prior_weight
+    (True, 1.0)
+    """
+
+    @property
+    def prior_weight(self) -> float:
+        """Factor of the prior, in place of its `default_weight`."""
+        ...

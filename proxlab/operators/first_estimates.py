@@ -16,6 +16,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from proxlab.operators.counts.camera import counting
 from proxlab.operators.noise import noise_level
 from solvers.least_squares import cgls
 from solvers.protocols import Image, PerImage, dot, float_for_sums, per_image
@@ -90,6 +91,9 @@ class Smoothing:
 
 def _noise_energy(y: Tensor, op: LinearPhysics) -> PerImage:
     """The mean of |A x - y|^2 at the true x, [B]; 0 where the noise is not known."""
+    numbers = counting(op.noise_model, y)
+    if numbers is not None:
+        return numbers.mean_variance(y) * y[0].numel()
     known = noise_level(op)
     told = 0.0 if known is None else known
     level = torch.as_tensor(told, dtype=float_for_sums(y), device=y.device)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from deepinv.physics import GaussianNoise, Inpainting, LinearPhysics
+from deepinv.physics import Inpainting, LinearPhysics, NoiseModel
 from torch import Tensor
 
 from proxlab.operators.arguments import (
@@ -22,9 +22,10 @@ from proxlab.operators.arguments import (
     whole,
 )
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
+from proxlab.operators.counts.camera import CameraNoise
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.mask import MaskData
-from proxlab.operators.noise import Noise, Weights, checked_noise
+from proxlab.operators.noise import Weights, noise_model
 from solvers.protocols import Image, per_image
 
 MOST_PIXELS = 10**9
@@ -133,10 +134,11 @@ def _sides(shape: Sequence[int]) -> tuple[int, ...]:
     return sides
 
 
-def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
+def inpaint(mask: np.ndarray | Tensor, noise: float | CameraNoise = 0.0) -> LinearPhysics:
     """Keep the pixels where `mask` [H, W] or [C, H, W] is 1, zero where it is 0.
 
-    Gaussian noise of std `noise` (image units) falls on the kept pixels only. [H, W] serves any
+    Gaussian noise of std `noise` (image units), or that of a camera, falls on the kept pixels only.
+    [H, W] serves any
     number of channels. Raises ValueError or TypeError on other values or shapes, on a mask without
     a single 1, on a bad noise; the operator itself refuses images of another size than the mask.
 
@@ -147,7 +149,7 @@ def inpaint(mask: np.ndarray | Tensor, noise: float = 0.0) -> LinearPhysics:
     (torch.Size([1, 1, 32, 32]), tensor(512))
     """
     mask = checked_mask(mask)
-    return MaskedPixels(mask, Noise(checked_noise(noise)))
+    return MaskedPixels(mask, noise_model(noise))
 
 
 class MaskedPixels(Inpainting):
@@ -163,7 +165,7 @@ class MaskedPixels(Inpainting):
 
     mask: Tensor
 
-    def __init__(self, mask: Tensor, noise_model: GaussianNoise):
+    def __init__(self, mask: Tensor, noise_model: NoiseModel):
         """`mask` is [1 or C, H, W]."""
         size: Any = tuple(mask.shape)  # deepinv takes [C, H, W] and says tuple[int]
         super().__init__(size, mask[None], noise_model=noise_model)

@@ -14,6 +14,8 @@ from deepinv.physics import GaussianNoise, LinearPhysics, NoiseModel, ZeroNoise
 from torch import Tensor
 
 from proxlab.operators.arguments import exact_or_there, positive, real, said, unchanged
+from proxlab.operators.counts.camera import CameraNoise, counting
+from proxlab.operators.counts.local_variance import local_variance
 from solvers.protocols import PerImage, doubles, per_image
 
 LEAST_COUNT = 0.5
@@ -134,6 +136,14 @@ def noise_level(op: LinearPhysics) -> float | Tensor | None:
     return sigma.item() if sigma.numel() == 1 else sigma.flatten()
 
 
+def noise_model(noise: float | CameraNoise) -> NoiseModel:
+    """The noise model that an operator is told: Gaussian of that standard deviation, or a camera's.
+
+    Raises ValueError as `checked_noise`.
+    """
+    return noise if isinstance(noise, CameraNoise) else Noise(checked_noise(noise))
+
+
 def checked_noise(noise: float) -> float:
     """The standard deviation as a float; ValueError unless 0 <= noise <= 1, image units."""
     if not 0 <= real(noise) <= 1:
@@ -155,13 +165,18 @@ def measurement_weights(
 
     noise: standard deviation in the units of y, a float or [B]. If None, that of the operator's
     Gaussian noise; with photon counts, w is the mean precision of an image's entries and W each
-    one's share. Where the operator knows no noise, or one of no known level, `assumed`.
+    one's share, for a camera by its local variance. Where the operator knows no noise, or one of no
+    known level, `assumed`. y of a camera is in image units (`Counting.in_image_units`).
     Raises ValueError unless noise and strength are positive and finite, floats or
     tensors [B]; where nobody knows the noise and none is `assumed`.
     """
     entry = None
+    precision = None
     if noise is None and isinstance(op.noise_model, PhotonCounts):
         precision = op.noise_model.precision(y)
+    elif noise is None and (numbers := counting(op.noise_model, y)) is not None:
+        precision = 1 / local_variance(y, numbers)
+    if precision is not None:
         level = precision.flatten(1).mean(1)
         noise, entry = level.rsqrt(), precision / per_image(level, precision)
     if noise is None:

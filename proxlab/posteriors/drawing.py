@@ -16,12 +16,13 @@ from torch import Tensor
 import solvers
 from proxlab.operators.checks import check_operator
 from proxlab.operators.foreign import as_operator
+from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.posteriors.linearised import Linearised
 from proxlab.posteriors.measured import ACCURACY, EARLY, DrawNoise, observed
 from proxlab.posteriors.samples import Posterior
 from proxlab.priors.contract import Prior
-from proxlab.restoration.data_terms import checked_start, data_term, start
+from proxlab.restoration.data_terms import checked_start, counted, data_term, start
 from proxlab.sample_noise import SampleNoise
 
 HIGH, LOW = 0.65, 0.1
@@ -105,8 +106,9 @@ def prepared(
         noise = estimate_noise(y, op)
     data_term(y, op, noise=noise, assumed=None)  # refuses what `restore` refuses
     with torch.no_grad():
-        y = as_operator(op).usable(y.detach())
+        numbers, y = counted(y, op, noise), as_operator(op).usable(y.detach())
         first = start(y, op)
+        y = y if numbers is None else numbers.in_image_units(y)
         check = check_operator(op, y, first)
         first = first if init is None else checked_start(init, first)
     if check.adjoint_wrong:
@@ -114,7 +116,8 @@ def prepared(
     pixels = PIXELS_AT_ONCE if y.device.type == "cpu" else PIXELS_ON_GPU
     batch = wanted.batch or max(1, pixels // first.numel())
     wanted = replace(wanted, noise=noise, batch=batch)
-    return Drawing(y, op, prior, wanted, first, levels, check.doubts)
+    level = measurement_weights(y, op, noise).image.rsqrt()
+    return Drawing(y, op, prior, wanted, first, levels, check.doubts, level)
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ class Drawing:
     levels: tuple[float, ...]
     doubts: tuple[str, ...]
     """Sentences on the operator."""
+    level: Tensor
+    """Standard deviation of each measurement, [B], as it was told or estimated."""
 
     @property
     def starts(self) -> range:
@@ -172,6 +177,7 @@ class Drawing:
             prior.evaluations,
             prior.products,
             (*self.doubts, *_doubts(prior, short, x)),
+            self.level,
         )
 
 

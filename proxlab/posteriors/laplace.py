@@ -14,6 +14,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from proxlab.operators.counts.camera import counting
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import PhotonCounts, measurement_weights
 from proxlab.priors.contract import Prior
@@ -22,6 +23,7 @@ from proxlab.priors.jacobians.probes import probed_diagonal
 from proxlab.priors.jacobians.spread import NO_MEAN, jacobian
 from proxlab.restoration import Restoration
 from proxlab.restoration.data_terms import data_term
+from proxlab.restoration.premises import default_weight
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import dot, per_image
 
@@ -59,12 +61,16 @@ def laplace_spread(
     if probes < 2:
         raise ValueError(f"a standard error takes at least 2 probes, got {probes}; take {PROBES}")
     x, sigma = result.pixels.detach(), result.sigma.to(result.pixels)
-    weight = prior.capabilities.default_weight if weight is None else weight
-    counted = isinstance(op.noise_model, PhotonCounts)  # of which each entry has its own
-    noise = None if counted else result.premises.noise.to(x)
+    weight = default_weight(prior, op, bool(result.premises.counts)) if weight is None else weight
+    numbers = counting(op.noise_model, y) if result.premises.counts else None
+    # of counts each entry has its own
+    alike = numbers is None and not isinstance(op.noise_model, PhotonCounts)
+    noise = result.premises.noise.to(x) if alike else None
     with torch.no_grad():
         y = as_operator(op).usable(y.detach())
-        weights = measurement_weights(y, op, noise)
+        weights = measurement_weights(
+            y if numbers is None else numbers.in_image_units(y), op, noise
+        )
         slope = data_term(y, op, noise=noise).grad(x)
         v = x - per_image(sigma**2 / weight, x) * slope
         pull = jacobian(prior, v, sigma)

@@ -41,6 +41,8 @@ class Posterior(Generic[Kind]):
     """Products with the prior's Jacobian for each sample, at most; each costs about as much."""
     doubts: tuple[str, ...]
     """Sentences on why the samples may be of another law than is said, empty if nothing tells."""
+    noise: Tensor
+    """Standard deviation of each measurement, [B], by which it was trusted."""
 
     @property
     def mean(self) -> Kind:
@@ -132,4 +134,5 @@ def joined(parts: Sequence[Posterior[Tensor]]) -> Posterior[Tensor]:
         parts[0].evaluations,
         max(part.products for part in parts),
         tuple(told),
+        parts[0].noise,
     )

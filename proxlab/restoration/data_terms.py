@@ -1,29 +1,46 @@
 """The data term of a measurement and a first estimate of its image: where a restoration begins.
 
-    f = data_term(y, op)      # f(x) = w |A x - y|^2 / 2, ready for a solver
+    f = data_term(y, op)      # f(x) = w |A x - y|^2 / 2, ready for a solver; of counts another
     x = start(y, op)          # a plain estimate of the image
 
-An operator of ours brings both: a product in Fourier for circular blur, one per pixel for masks,
-preconditioned conjugate gradients for tomography and for blur whose borders are unknown
-(`proxlab.operators.contract`). Any other linear
-physics of deepinv is lent both (`proxlab.operators.foreign`). All data terms have `value`, `grad`,
-`prox`, `lipschitz` and `select`, batched, every image with a weight w of its own.
+An operator of ours brings both: products in Fourier for circular blur and for small images, one per
+pixel for masks, preconditioned conjugate gradients for tomography and for blur whose borders are
+unknown (`proxlab.operators.contract`). Any other linear physics of deepinv is lent both
+(`proxlab.operators.foreign`). All data terms have `value`, `grad`, `prox`, `lipschitz` and
+`select`, batched, every image with a weight w of its own.
 """
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
+from proxlab.operators.arguments import positive
 from proxlab.operators.contract import Accuracy, QuadraticDataTerm
+from proxlab.operators.counts.camera import Counting, counting
+from proxlab.operators.counts.data_terms import BlurredCounts, MaskedCounts, count_data_term
+from proxlab.operators.counts.likelihood import CountLikelihood
 from proxlab.operators.data_terms.circular import CircularData
 from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.mask import MaskData
+from proxlab.operators.data_terms.mirrored import MirroredData
+from proxlab.operators.data_terms.subsampled import SubsampledData
 from proxlab.operators.data_terms.valid import ValidData
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
 from solvers.protocols import Image, PerImage
 
-__all__ = ["CircularData", "LinearData", "MaskData", "ValidData", "data_term", "start"]
+__all__ = [
+    "BlurredCounts",
+    "CircularData",
+    "LinearData",
+    "MaskData",
+    "MaskedCounts",
+    "MirroredData",
+    "SubsampledData",
+    "ValidData",
+    "data_term",
+    "start",
+]
 
 
 def data_term(
@@ -38,7 +55,8 @@ def data_term(
     """f(x) = w |A x - y|^2 / 2 with w = strength / noise^2, for the measurement y = op(x).
 
     y: real [B, ...]. noise: standard deviation in the units of y, a float or [B]; if None, that of
-    the operator; of photon counts, that of each entry of y (`operators.noise`); `assumed` where the
+    the operator; of photon counts, that of each entry of y (`operators.noise`); of a camera that
+    counts photons, f is their likelihood (`operators.counts.likelihood`); `assumed` where the
     operator has none, or another one; None refuses that. At 1, f is |A x - y|^2 / 2 there and
     `strength` alone balances it against the prior. tol, max_steps: for operators without a
     closed-form prox, see LinearData.
@@ -68,15 +86,40 @@ def data_term(
             f"the measurement reaches {largest:.3g}, whose square is too large for {y.dtype}; "
             "divide y and noise by the value of white"
         )
+    numbers = counted(y, op, noise)
+    if numbers is not None:
+        y = numbers.in_image_units(y)
+        loss = CountLikelihood.of(y, numbers, positive("strength", strength, y))
+        return count_data_term(y, op, loss, accuracy)
     weights = measurement_weights(y, op, noise, strength, assumed)
     return operator.data_term(y, weights, accuracy)
+
+
+def counted(y: Tensor, op: LinearPhysics, noise: object = None) -> Counting | None:
+    """Numbers of the photons that op's noise model counts, None where it counts none.
+
+    None too where a `noise` is told, which replaces that model by a Gaussian. Raises ValueError
+    where y is in photons as well: a Gaussian's units would be a guess.
+    """
+    if not isinstance(op, LinearPhysics) or not isinstance(y, Tensor) or y.ndim < 2:
+        return None  # `data_term` says what is wrong
+    numbers = counting(op.noise_model, y)
+    if numbers is None or noise is None:
+        return numbers
+    if numbers.in_photons:
+        raise ValueError(
+            "the operator's measurements are in photons, and its gain says how many; leave noise "
+            "out, or let the noise model normalize them"
+        )
+    return None
 
 
 def start(y: Tensor, op: LinearPhysics) -> Image:
     """A plain first estimate of the image behind y = op(x), [B, C, H, W]; each image by itself.
 
     Blur that keeps the size: y. "valid" blur: y, its edges repeated outwards. Missing pixels: means
-    of seen ones, weighted by Gaussians as narrow as the holes allow. Tomography: filtered
+    of seen ones, weighted by Gaussians as narrow as the holes allow. Small images: cubic
+    interpolation. Tomography: filtered
     back-projection, or the multiple of A^T y that fits y best where that has no formula. Any other
     operator: least squares, what A does not see interpolated (`operators.first_estimates`).
     Raises ValueError for a y that does not fit the operator.
@@ -87,6 +130,8 @@ def start(y: Tensor, op: LinearPhysics) -> Image:
     >>> y.shape, proxlab.data_terms.start(y, op).shape
     (torch.Size([1, 1, 24, 24]), torch.Size([1, 1, 32, 32]))
     """
+    numbers = counting(op.noise_model, y)
+    y = y if numbers is None else numbers.in_image_units(y)
     return as_operator(op).first_estimate(y)
 
 

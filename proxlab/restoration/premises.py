@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.checks import TOLERANCE, OperatorCheck, ratio
-from proxlab.operators.contract import QuadraticDataTerm
+from proxlab.operators.contract import HasPriorWeight, QuadraticDataTerm
 from proxlab.operators.draws import Draws
+from proxlab.operators.foreign import as_operator
 from solvers.conditions import PROVED
 from solvers.primal_dual import Composite
 from solvers.protocols import Image, PerImage, dot, guarded, norm, per_image
@@ -21,6 +23,9 @@ POWER_STEPS = 4
 """Gradients that are spent on looking for curvature above L."""
 BRIGHTEST, DARKEST = 4.0, 0.03
 """Values that the brightest hundredth of an image in [0, 1] is taken to lie between."""
+OF_COUNTS = 0.5
+"""Share of a prior's default weight that it has beside counts, whose likelihood trusts bright
+pixels less than a square does: `examples/benchmarks/photographs/bench_counts.py --weights 1`."""
 LONG = 1e4
 """Length of a dual variable before it is projected, over the radius of its ball."""
 
@@ -57,7 +62,8 @@ class Premises:
     lipschitz: PerImage
     """L = |A^T A| / (weight noise^2), the Lipschitz constant of the data term's gradient, [B]."""
     noise: Tensor
-    """Standard deviation of each measurement, [B], by which the data term is weighted."""
+    """Standard deviation of each measurement, [B], by which the data term is weighted; of counts
+    the root of the mean variance."""
     operator: OperatorCheck
     """Numbers of the operator's check: adjoint, linearity, independence of images."""
     data_doubt: str
@@ -66,6 +72,19 @@ class Premises:
     """Curvature of the data term as a few steps of the power method find it, from below, [B]."""
     units: list[str]
     """Per image: a sentence where the first estimate is in other units than [0, 1], else empty."""
+    counts: str = ""
+    """What the measurement was taken for where it counts photons, empty where it does not."""
+
+
+def default_weight(prior: KnownPrior, op: LinearPhysics, counts: bool = False) -> float:
+    """Factor of the prior where none is told: the operator's if it has one, or the prior's own.
+
+    Beside counts of photons it is `OF_COUNTS` of the prior's own.
+    """
+    operator = as_operator(op)
+    if isinstance(operator, HasPriorWeight):
+        return operator.prior_weight
+    return prior.capabilities.default_weight * (OF_COUNTS if counts else 1.0)
 
 
 def units_doubts(name: str, x: Image) -> list[str]:

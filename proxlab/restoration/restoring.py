@@ -2,7 +2,8 @@
 
     x minimises |A x - y|^2 / (2 s_y^2) + weight * R_s(x) / s^2
 
-for noise level s_y of the measurement and a prior R_s at level s. A learned prior is used through
+for photons that a camera counted their likelihood in place of the square (`operators.counts`), for
+noise level s_y of the measurement and a prior R_s at level s. A learned prior is used through
 its prox: a descent of levels, then the chosen solver at the level s (`fixed_level`). A convex prior
 g(K x), total variation or wavelets, is solved by `solvers.pdhg` with A and K in one loop.
 
@@ -33,7 +34,12 @@ from proxlab.operators.data_term_checks import check_data_term
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise
-from proxlab.restoration.data_terms import checked_start, data_term, start
+from proxlab.restoration.data_terms import (
+    checked_start,
+    counted,
+    data_term,
+    start,
+)
 from proxlab.restoration.evidence import Evidence
 from proxlab.restoration.fixed_level import Fitted, as_it_is, default_sigma, run_at_level
 from proxlab.restoration.following import Following
@@ -43,6 +49,7 @@ from proxlab.restoration.premises import (
     Premises,
     composite_doubt,
     curvature_floor,
+    default_weight,
     units_doubts,
 )
 from proxlab.restoration.restored import Restoration
@@ -88,7 +95,8 @@ def restore(
     >>> restore(y, op, proxlab.load("lpn-gray"), Settings(solver="pgd", steps=50)).image.shape
     torch.Size([1, 1, 32, 32])
     """
-    weight: float | Tensor = prior.capabilities.default_weight
+    numbers = counted(y, op, settings.noise)
+    weight: float | Tensor = default_weight(prior, op, numbers is not None)
     if settings.weight is not None:
         weight = positive("weight", settings.weight, y).detach()
     noise = settings.noise
@@ -98,6 +106,7 @@ def restore(
     with torch.no_grad():
         y = as_operator(op).usable(y)
         plain = start(y, op)
+        y = y if numbers is None else numbers.in_image_units(y)
         init = None if init is None else checked_start(init, plain)
         fitted = fit(prior, plain)
         prior = fitted.prior
@@ -106,9 +115,14 @@ def restore(
             raise ValueError(
                 f"{check.adjoint_wrong}; checks=Checks(adjoint=False) runs all the same"
             )
-        weights = measurement_weights(y, op, noise, 1 / weight)
+        level = None if numbers is None else numbers.mean_variance(y).sqrt()
+        weights = measurement_weights(y, op, noise if level is None else level, 1 / weight)
         lipschitz = f.lipschitz()
         composite = isinstance(prior, HasComposite) and settings.solver in (None, "pdhg")
+        if composite and numbers is not None:  # whose steps and gaps are for quadratics
+            if settings.solver:
+                raise ValueError("pdhg takes measurements with Gaussian noise, not counts; admm")
+            composite = False
         name = settings.solver or ("pdhg" if composite else "admm")
         steps = settings.steps or (GAP_STEPS if composite else STEPS)
         algorithm, settings = ALGORITHMS[name], replace(settings, solver=name, steps=steps)
@@ -125,6 +139,7 @@ def restore(
             check_data_term(f, op, y, plain, weights.entry),
             curvature_floor(f, plain),
             units_doubts(prior.name, plain),
+            "" if numbers is None else str(numbers),
         )
         job = Job(y, op, prior, settings, f, weights, before)
         label = f"restore, {prior.name}"

@@ -65,7 +65,8 @@ class Settings:
     """Relative residual at which an image stops, a number or [B]; for "pdhg" the duality gap over
     the objective."""
     weight: float | Tensor | None = None
-    """Factor of the prior, positive, a number or [B]; its `capabilities.default_weight` if None."""
+    """Factor of the prior, positive, a number or [B]; if None that of the operator, which noise
+    alone has, or else the prior's own, `capabilities.default_weight`."""
     noise: float | Tensor | str | None = None
     """Standard deviation of the measurement in its own units, a number or [B]; that of the operator
     if None; "auto" for an estimate."""

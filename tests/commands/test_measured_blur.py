@@ -68,7 +68,7 @@ def test_a_blur_is_estimated_and_told(here, capsys, noise):
         ("y.npy deblur --noise 0.01", "deblur needs --kernel, --psf or --blur-sigma"),
         ("y.npy deblur --psf psf.npy --kernel psf.npy --noise 0.01", "not allowed with argument"),
         ("y.npy deblur --psf psf.npy --blur-sigma 1 --noise 0.01", "not allowed with argument"),
-        ("y.npy deblur --blur-sigma wide --noise 0.01", "invalid width_or_auto value: 'wide'"),
+        ("y.npy deblur --blur-sigma wide --noise 0.01", "invalid number_or_auto value: 'wide'"),
         ("x.npy deblur --blur-sigma auto --noise 0.01 --simulate", "auto is for measurements"),
         ("y.npy deblur --blur-sigma auto --noise 0", "auto needs the noise: --noise above 0"),
         ("y.npy inpaint --missing 0.5 --noise 0.01 --psf psf.npy", "--psf is for deblur"),

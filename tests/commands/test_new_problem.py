@@ -43,11 +43,13 @@ def weighed_options(restore):
 
 
 def lacking(args):
-    return "weigh needs --least and --noise" if None in (args.least, args.noise) else ""
+    return "weigh needs --least" if args.least is None else ""
 
 
 def weigh(args):
-    return readers.pixels(args, lambda size, generator: Weighed(args.least, args.noise))
+    return readers.pixels(
+        args, lambda size, generator: Weighed(args.least, readers.known_noise(args))
+    )
 
 
 @pytest.fixture
@@ -70,7 +72,8 @@ def test_it_restores(run, capsys):
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        ("weigh --noise 0.01", "weigh needs --least and --noise"),
+        ("weigh --noise 0.01", "weigh needs --least"),
+        ("weigh --least 0.5 --simulate", "weigh with --simulate needs --noise, a number"),
         ("weigh --least 0.5 --noise 0.01 --missing 0.5", "--missing is for inpaint, not for weigh"),
         ("deblur --blur-sigma 1 --noise 0.01 --least 0", "--least is for weigh, not for deblur"),
     ],

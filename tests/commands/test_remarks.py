@@ -24,7 +24,9 @@ BLUR = "deblur --blur-sigma 1 --noise 0.02 --prior none --steps 3 --device cpu"
 
 def said(path, problem="deblur", mask=None, op=None):
     """Sentences on a file, by a problem that has nothing else to say."""
-    image, args = read_image(path), argparse.Namespace(input=path, problem=problem, mask=mask)
+    image = read_image(path)
+    args = argparse.Namespace(input=path, problem=problem, mask=mask, mask_is="seen")
+    args.prior, args.simulate = "tv", False
     op = operators.deblur(operators.gaussian_kernel(1.0), 0.01) if op is None else op
     source = Source(image, lambda generator: measured)
     measured = Measurement(image.pixels, op)
@@ -61,8 +63,8 @@ def test_the_share_of_seen_pixels_is_said_and_an_inverted_mask_guessed(tmp_path,
     mask = operators.random_mask(LEVELS.shape, holes, torch.Generator().manual_seed(0))
     op = operators.inpaint(mask, 0.01)
     lines = said(path, "inpaint", tmp_path / "m.png", op)
-    assert f"{100 * (1 - holes):.1f} % of the pixels are seen" in lines[0]
-    assert len(lines) == 1 + hint and ("invert it" in lines[-1]) == hint
+    assert f"{100 * (1 - holes):.1f} % of the pixels" in lines[0]
+    assert len(lines) == 1 + hint and ("--mask-is missing" in lines[-1]) == hint
     assert len(said(path, "inpaint", None, op)) == 1  # nobody gave a mask that may be inverted
 
 

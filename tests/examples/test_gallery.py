@@ -38,12 +38,14 @@ BEST = {
     "plot_deblur": (28.8, 30),
     "plot_deepinv_admm": (26, 30),
     "plot_inpaint": (32, 36),
+    "plot_mri": (28.8, 31),
     "plot_own_denoiser": (26, 29),
-    "plot_own_operator": (39, 43),
+    "plot_own_operator": (32.5, 34.5),
     "plot_posterior": (28.5, 30.5),
     "plot_read_prior": None,
     "plot_sample_digits": None,
     "plot_sparse_ct": (46, 50),
+    "plot_superres": (31.2, 32.5),
 }
 """Script -> bounds on the best PSNR that it prints, dB; None where others are checked."""
 FACTS = {

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from deepinv import physics as dp
+from skimage.data import camera
 
 from proxlab import operators
-from proxlab.operators import noise_estimate
+from proxlab.operators import noise_estimate, quiet_places
 from proxlab.operators.noise import measurement_weights
 from proxlab.operators.noise_estimate import estimate_noise
 
@@ -152,15 +153,41 @@ def test_where_nothing_can_be_told_it_says_so(made, op, said):
 
 def test_stencils_see_no_slope_and_leave_noise_as_it_is():
     ramp = torch.arange(9, dtype=torch.float64)
-    for several in noise_estimate.IMAGES + noise_estimate.SINOGRAMS:
+    for several in quiet_places.IMAGES + quiet_places.SINOGRAMS:
         for rows, columns in several:
             assert (rows.norm().item() == pytest.approx(1) and columns.norm().item() == 1.0) or (
                 columns.norm().item() == pytest.approx(1)
             )
             assert min(rows.sum().abs(), columns.sum().abs()) < 1e-12
-    assert (
-        torch.nn.functional.conv1d(ramp[None], noise_estimate.FOURTH[None, None])
-    ).norm() < 1e-12
+    assert (torch.nn.functional.conv1d(ramp[None], quiet_places.FOURTH[None, None])).norm() < 1e-12
+
+
+def photograph():
+    """A part of scikit-image's photograph whose quietest places have some texture."""
+    return torch.from_numpy(camera()[150:406, 150:406] / 255)[None, None]
+
+
+def test_the_line_goes_down_to_what_is_as_quiet_as_noise(monkeypatch):
+    level = 2 / 255
+    y = noisy(lambda x: x, photograph(), level)
+    error = abs(float(estimate_noise(y, dp.Denoising())) / level - 1)
+    monkeypatch.setattr(noise_estimate, "STEEP", 0.0)  # planted: no line
+    assert error < 0.1
+    assert abs(float(estimate_noise(y, dp.Denoising())) / level - 1) > error + 0.02
+
+
+@pytest.mark.parametrize("stencils", [quiet_places.IMAGES, quiet_places.SINOGRAMS])
+def test_the_loudness_of_noise_alone(stencils):
+    y = noisy(lambda x: x, torch.zeros(1, 1, 512, 512, dtype=torch.float64), 2.0)
+    found = quiet_places.places(y, y, torch.ones_like(y, dtype=torch.bool), stencils)
+    assert found.loud.mean().item() == pytest.approx(4 * found.of_noise, rel=0.03)
+    assert quiet_places.robust_variance(found.detail).item() == pytest.approx(4, rel=0.03)
+    both = torch.corrcoef(torch.stack([found.detail.abs(), found.loud]))[0, 1]
+    assert abs(both) < 0.02  # looking for quiet places favours no small noise
+    slopes = y.diff(dim=3)[..., 2:-2, 2:-1].flatten()  # planted: loudness that sees the difference
+    middle = quiet_places.filtered(y, quiet_places.ONE, quiet_places.FOURTH)[..., 2:-2, :].flatten()
+    planted = torch.corrcoef(torch.stack([middle.abs(), slopes.abs()]))[0, 1]
+    assert planted > 0.1
 
 
 @pytest.mark.parametrize("model", [None, dp.GaussianNoise(0.0), dp.PoissonNoise()])

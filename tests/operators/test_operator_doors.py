@@ -8,6 +8,7 @@ import torch
 
 import proxlab
 from proxlab.operators import (
+    CameraNoise,
     FanBeam,
     Noise,
     PhotonCounts,
@@ -77,6 +78,9 @@ DOORS: dict[str, tuple[Callable, list]] = {
     ),
     "boxes": (lambda s: boxes_mask((12, 12), s), [*NUMBERS, 2.5]),
     "photons": (lambda n: PhotonCounts(n, 0.1), NUMBERS),
+    "gain": (CameraNoise, NUMBERS),
+    "read noise": (lambda r: CameraNoise(1.0, r), NUMBERS),
+    "background": (lambda b: CameraNoise(1.0, 0.0, b), NUMBERS),
     "attenuation": (lambda k: PhotonCounts(1e4, k), NUMBERS),
     "Noise": (Noise, NUMBERS),
     "size": (

@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from proxlab.operators import PhotonCounts, box_mask, ct, deblur, gaussian_kernel, inpaint
+from proxlab.operators import (
+    CameraNoise,
+    PhotonCounts,
+    box_mask,
+    ct,
+    deblur,
+    gaussian_kernel,
+    inpaint,
+)
 from proxlab.operators.contract import Accuracy
 from proxlab.operators.noise import measurement_weights
 from tests.images.pictures import image
@@ -22,6 +30,8 @@ OPERATORS = {
     "valid": lambda: deblur(KERNEL, 0.1, "valid"),
     "reflect": lambda: deblur(KERNEL, 0.1, "reflect"),
     "mask": lambda: inpaint(MASK, 0.1),
+    "camera": lambda: deblur(KERNEL, CameraNoise(0.1, 0.01)),
+    "camera, mask": lambda: inpaint(MASK, CameraNoise(0.1)),
     "mask of channels": lambda: inpaint(torch.stack([MASK, ~MASK, MASK]), 0.1),
     "parallel": lambda: ct((8, 9), 5, 0.1),
     "lines": lambda: ct(8, 8, 0.1, detector_spacing=0.7, model="line"),

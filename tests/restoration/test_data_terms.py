@@ -31,7 +31,7 @@ OPERATORS = {
     "deepinv blur for each image": (lambda: dp.Blur(EACH), LinearData),
     "deepinv fft for each image": (lambda: dp.Blur(EACH, padding="circular"), CircularData),
     "deepinv mask for each image": (lambda: dp.Inpainting((C, H, W), image(B, C, H, W)), MaskData),
-    "deepinv denoising": (lambda: dp.Denoising(dp.GaussianNoise(0.1)), LinearData),
+    "deepinv denoising": (lambda: dp.Denoising(dp.GaussianNoise(0.1)), MaskData),
 }
 TAU = torch.tensor([0.002, 0.1, 3.0])
 NOISE = torch.tensor([0.5, 0.1, 0.02])

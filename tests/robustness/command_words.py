@@ -34,6 +34,13 @@ def number(*right: str) -> st.SearchStrategy[str]:
     return mostly(right, NUMBERS, 3)
 
 
+@st.composite
+def noise(draw: st.DrawFn) -> list[str]:
+    """Option of the noise, mostly with a right level; left out, it is estimated."""
+    told = draw(st.sampled_from(range(4)))
+    return ["--noise", draw(number("0.05", "auto"))] if told else []
+
+
 def output(*right: str) -> st.SearchStrategy[str]:
     """Name of a file to write, mostly one that can be."""
     return mostly(
@@ -65,6 +72,13 @@ HOLES = {
     "--missing": number("0.5"),
     "--box": mostly(("1,1,3,3",), ("0,0,99,1", "1,1", "a,b,c,d", "")),
     "--mask": mostly(("mask.npy",), ("nan.npy", "photo.png", "none.npy")),
+    "--mask-is": mostly(("seen", "missing"), ("x",)),
+}
+LARGER = {
+    "--blur-sigma": number("0.3"),
+    "--kernel": mostly(("kernel.npy",), ("nan.npy", "photo.png", "none.npy")),
+    "--offset": number("0", "0.5"),
+    "--boundary": BLUR["--boundary"],
 }
 SCAN = {
     "--angles": number("4"),
@@ -84,16 +98,21 @@ def options(draw: st.DrawFn, table: dict[str, st.SearchStrategy[str]], most: int
 @st.composite
 def restorations(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab restore`."""
-    problem = draw(st.sampled_from(["deblur", "inpaint", "ct"]))
+    problem = draw(st.sampled_from(["deblur", "inpaint", "superres", "denoise", "ct"]))
     blur = draw(mostly(("--blur-sigma",), ("--psf",)))
     needed = {
         "deblur": [blur, draw(BLUR[blur])],
         "inpaint": ["--missing", draw(HOLES["--missing"])],
+        "superres": ["--factor", draw(mostly(("2", "3"), ("1", "x", "")))],
+        "denoise": [],
         "ct": ["--angles", draw(SCAN["--angles"]), "--size", draw(SCAN["--size"])],
     }[problem]
-    own = {"deblur": BLUR, "inpaint": HOLES, "ct": SCAN}[problem]
+    tables = {"deblur": BLUR, "inpaint": HOLES, "superres": LARGER, "denoise": BLUR, "ct": SCAN}
+    own = tables[problem]
     more = options(draw, SHARED, 2) + (options(draw, own, 1) if draw(st.booleans()) else [])
-    words = ["restore", draw(file()), problem, *needed, "--noise", draw(number("0.05", "auto"))]
+    words = ["restore", draw(file()), problem, *needed, *draw(noise())]
+    if draw(st.sampled_from(range(6))) == 0:
+        words += ["--photons", draw(number("30"))]
     clean = ["--simulate"] if draw(st.booleans()) else []
     clean += ["--clip"] if draw(st.booleans()) else []
     return [*words, *clean, "--steps", draw(number("2", "3")), "--quiet", *more]
@@ -111,7 +130,7 @@ def posteriors(draw: st.DrawFn) -> list[str]:
     }
     problem = draw(st.sampled_from(["deblur", "inpaint"]))
     needed = ["--blur-sigma", "0.3"] if problem == "deblur" else ["--missing", "0.5"]
-    words = ["posterior", draw(file()), problem, *needed, "--noise", draw(number("0.05", "auto"))]
+    words = ["posterior", draw(file()), problem, *needed, *draw(noise())]
     words += ["--simulate"] if draw(st.booleans()) else []
     words += ["--samples", draw(number("2", "3")), "--steps", draw(number("1", "2")), "--quiet"]
     return [*words, "--out", draw(mostly(("new",), ("file", "file/new"))), *options(draw, table, 1)]

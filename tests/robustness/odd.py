@@ -12,7 +12,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from proxlab.operators import ct, deblur, gaussian_kernel, inpaint, random_mask
+from proxlab.operators import ct, deblur, denoise, gaussian_kernel, inpaint, random_mask, superres
 
 T = TypeVar("T")
 
@@ -120,7 +120,9 @@ def pairs(draw: st.DrawFn, sizes: Sequence[tuple[int, int]] = SIZES) -> tuple[Te
 @st.composite
 def measured(draw: st.DrawFn):
     """An operator and an image of its size, most often in its order."""
-    kind = draw(st.sampled_from(["deblur", "valid", "reflect", "inpaint", "ct"]))
+    kind = draw(
+        st.sampled_from(["deblur", "valid", "reflect", "inpaint", "ct", "superres", "denoise"])
+    )
     noise = draw(st.sampled_from([0.05, 0.01, 0.0]))
     x = draw(images())
     if x.ndim == 4 and 0 not in x.shape and draw(st.sampled_from(range(10))):
@@ -133,6 +135,10 @@ def measured(draw: st.DrawFn):
         op = inpaint(random_mask(size, missing, generator), noise)
     elif kind == "ct":
         op = ct(size, draw(st.sampled_from([1, 4])), noise)
+    elif kind == "superres":
+        op = superres(2, noise=noise)
+    elif kind == "denoise":
+        op = denoise(noise)
     else:
         kernel = gaussian_kernel(draw(st.sampled_from([0.1, 0.3])))
         op = deblur(kernel, noise, "circular" if kind == "deblur" else kind)

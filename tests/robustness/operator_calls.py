@@ -42,6 +42,28 @@ def _inpaint(draw):
     return lambda: keeps(x, operators.inpaint(mask, noise)(x))
 
 
+@target("operators.superres", 16, "operators.SubsampledBlur")
+def _superres(draw):
+    kernel = draw(st.one_of(st.none(), arrays(np.ones((2, 2)) / 4, np.ones((3, 3)) / 9)))
+    factor, noise, x = draw(counts(2, 3)), draw(numbers(0.05)), draw(images(right=9))
+    offset, normalize = draw(st.one_of(st.none(), numbers(0.0, 0.5))), draw(st.booleans())
+    boundary = draw(words("circular", "reflect"))
+
+    def call():
+        op = operators.superres(factor, kernel, noise, offset, boundary, normalize)
+        y = op(x)
+        keeps(x, op.first_estimate(y))
+        return keeps(x, op.A_adjoint(y))
+
+    return call
+
+
+@target("operators.denoise", 6, "operators.Unchanged")
+def _denoise(draw):
+    noise, x = draw(numbers(0.05)), draw(images())
+    return lambda: keeps(x, operators.denoise(noise)(x))
+
+
 @target("operators.ct", 20)
 def _ct(draw):
     size, angles = draw(counts(8, 5)), draw(counts(1, 4))
@@ -70,8 +92,8 @@ def _calibrate(draw):
 
 @target("operators.gaussian_kernel")
 def _gaussian_kernel(draw):
-    sigma = draw(numbers(0.5, 1.0))
-    return lambda: operators.gaussian_kernel(sigma)
+    sigma, even = draw(numbers(0.5, 1.0)), draw(st.booleans())
+    return lambda: operators.gaussian_kernel(sigma, even)
 
 
 @target("operators.psf", 20, "operators.MeasuredPsf")
@@ -129,6 +151,26 @@ def _photon_counts(draw):
     photons, attenuation = draw(numbers(1e4)), draw(numbers(0.1))
     x = draw(images(sizes=SQUARE))
     return lambda: operators.ct(8, 4, operators.PhotonCounts(photons, attenuation))(x)
+
+
+@target("operators.CameraNoise", 12)
+def _camera_noise(draw):
+    gain, read, background = draw(numbers(0.1)), draw(numbers(0.0, 0.05)), draw(numbers(0.0, 0.1))
+    x, tau = draw(images(sizes=SQUARE)), draw(numbers(0.01))
+
+    def call():
+        op = operators.inpaint(np.eye(8), operators.CameraNoise(gain, read, background))
+        f = data_terms.data_term(op(x), op)
+        per_image(x, f.value(x))
+        return f.prox(x, tau)
+
+    return call
+
+
+@target("operators.anscombe", 8, "operators.inverse_anscombe")
+def _anscombe(draw):
+    x, gain, read = draw(images()), draw(numbers(0.1)), draw(numbers(0.0, 0.05))
+    return lambda: operators.inverse_anscombe(operators.anscombe(x, gain, read), gain, read)
 
 
 @target("operators.FanBeam")

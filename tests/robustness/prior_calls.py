@@ -85,6 +85,18 @@ def _estimate_noise(draw):
     return lambda: per_image(x, proxlab.estimate_noise(x, op))
 
 
+@target("estimate_gain", 12, "operators.estimate_gain operators.PhotonTransfer")
+def _estimate_gain(draw):
+    op, x = draw(measured())
+
+    def call():
+        curve = proxlab.estimate_gain(x, op)
+        assert bool((curve.gain > 0).all()) and bool((curve.read_noise >= 0).all())
+        return per_image(x, curve.gain), per_image(x, curve.read_noise)
+
+    return call
+
+
 @target("Tiled", 12)
 def _tiled(draw):
     prior, x, side = draw(priors), draw(images()), draw(counts(4, 8))
@@ -111,6 +123,12 @@ def _denoiser_prior(draw):
     low, high, sigma, x = draw(numbers(0.0)), draw(numbers(1.0)), draw(sigmas), draw(images())
     inner = PRIORS["dncnn-gray"]
     return lambda: keeps(x, proxlab.DenoiserPrior(inner, (low, high)).prox(x, sigma))
+
+
+@target("Luminance", 12)
+def _luminance(draw):
+    prior, x, sigma = draw(priors), draw(images(channels=(3, 3, 1))), draw(sigmas)
+    return lambda: keeps(x, proxlab.Luminance(prior).prox(x, sigma))
 
 
 @target("ExplicitPrior", 12)

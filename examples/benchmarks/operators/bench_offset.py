@@ -85,7 +85,7 @@ def one(kind: str, x: Tensor, offset: float, args: argparse.Namespace, seed: int
     seconds = time.perf_counter() - began
     try:
         trust = proxlab.operators.noise.measurement_weights(y, blind, None, 1.0, None)
-        moments = moment_offset(y, blind.scan, trust) / s - offset
+        moments = moment_offset(y, blind.scan, trust).value / s - offset
     except ValueError:
         moments = float("nan")
     entropy = float("nan") if args.quick else by_entropy(y, kind, size, views, args.noise) - offset

@@ -108,14 +108,17 @@ def measured(args: argparse.Namespace) -> Measurement:
         )
     y, recorded = read_sinogram(args.input)
     geometry = _untold(args, y) if recorded is None else _agreed(args, recorded)
-    noise = _noise(args, y, geometry)
+    told = _told_noise(args)
+    estimated = float(estimate_noise(y, _operator(geometry, 0.0))) if told is None else None
+    noise = told if estimated is None else estimated
+    assert noise is not None
     op = _operator(geometry, noise)
     check_line_integrals(args.input, y, geometry, noise)
     if args.detector_offset != AUTO:
-        return Measurement(y, op)
+        return Measurement(y, op, estimated=estimated)
     found = calibrate(y, op, "detector_offset", within=min(WITHIN, geometry.detectors / 2))
-    told = f"detector offset estimated at {found.value:.4g} +- {found.sd:.2g}"
-    return Measurement(y, found.op, notes=(told, *found.doubts))
+    said = f"detector offset estimated at {found.value:.4g} +- {found.sd:.2g}"
+    return Measurement(y, found.op, notes=(said, *found.doubts), estimated=estimated)
 
 
 def _hint(args: argparse.Namespace, loaded: LoadedImage) -> str:
@@ -197,20 +200,14 @@ def _beam(args: argparse.Namespace) -> FanBeam | None:
     return FanBeam(to_axis, to_detector)
 
 
-def _noise(args: argparse.Namespace, y: Tensor, scan: Scan) -> float:
-    """Standard deviation of the sinogram INPUT, from --noise or its JSON, or an estimate."""
+def _told_noise(args: argparse.Namespace) -> float | None:
+    """Standard deviation of the sinogram INPUT, from --noise or its JSON; None if neither tells."""
     if args.noise == AUTO:
-        return float(estimate_noise(y, _operator(scan, 0.0)))
+        return None
     geometry = read_geometry(args.input)
     known = geometry.noise if geometry is not None else None
-    if args.noise is None:
-        if known is None:
-            raise ValueError(
-                f"nothing says how noisy {args.input} is; give --noise, in its own units"
-            )
-        return known
-    if known is None:
-        return args.noise
+    if args.noise is None or known is None:
+        return known if args.noise is None else args.noise
     # A noise of 0 is of a simulation; any other may then be assumed.
     if known and not math.isclose(args.noise, known, rel_tol=1e-6):
         raise ValueError(

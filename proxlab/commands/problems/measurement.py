@@ -33,6 +33,8 @@ class Measurement(NamedTuple):
     """Sentences on what was estimated or assumed of the operator."""
     kept: Callable[[Tensor], Tensor] = _whole
     """Part of a restored image [..., H, W] that is shown and written: what y saw of it."""
+    estimated: float | None = None
+    """Standard deviation that nobody told, read off y; None if it was told."""
 
 
 def _nothing(measurement: Measurement) -> None:
@@ -57,3 +59,7 @@ class Source(NamedTuple):
     again: Callable[[LinearPhysics, torch.Generator], Measurement] | None = None
     """Function like `measure`, by an operator that is there already, that of an earlier page of a
     stack; None for a problem that takes one image alone."""
+
+    def channels(self) -> int:
+        """Channels of the image; 1 where INPUT is none."""
+        return 1 if self.image is None else self.image.pixels.shape[1]

@@ -18,16 +18,17 @@ from proxlab.images.shards import ImageFile, holder
 
 def check_outputs(args: argparse.Namespace, source: Source, out: Path, bits: int) -> None:
     """ValueError for a place that cannot be written to: before the work, so that none is lost."""
-    check_type(args.input, source, out, bits)
+    check_type(args, source, out, bits)
     places = {"the image": out, "--trace": args.trace} | dict(source.files)
     check_places(places, args.overwrite)
 
 
-def check_type(path: ImageFile, source: Source, out: Path, bits: int) -> None:
-    """ValueError unless files like `out` can hold what is made of the file `path`."""
+def check_type(args: argparse.Namespace, source: Source, out: Path, bits: int) -> None:
+    """ValueError unless files like `out` can hold what is made of INPUT."""
+    path: ImageFile = args.input
     kind = out.suffix.lower()
     if kind == ".dcm":
-        _check_dicom(path, source, out)
+        _check_dicom(args, source, out)
     elif kind not in WRITABLE:
         raise ValueError(
             f"cannot write {out}: {kind or 'a file without suffix'} is no type of image known "
@@ -54,20 +55,21 @@ def check_places(places: dict[str, Path | None], overwrite: bool) -> None:
         check_writable(path, overwrite)
 
 
-def _check_dicom(path: ImageFile, source: Source, out: Path) -> None:
-    """ValueError unless the result can be a copy of the DICOM file `path`, its pixels replaced.
+def _check_dicom(args: argparse.Namespace, source: Source, out: Path) -> None:
+    """ValueError unless the result can be a copy of the DICOM file INPUT, its pixels replaced.
 
     Another image can be no DICOM, for want of a patient, nor one of another size than its source.
     """
+    path: ImageFile = args.input
     if source.image is None or source.image.kind != ".dcm":
         raise ValueError(
             f"cannot write {out}: DICOM is written only as a copy of the DICOM file that the image "
             f"came from, and {path} is none; use .png or .npy"
         )
     if source.grows:
+        why = "of superres" if args.problem == "superres" else "with --boundary valid"
         raise ValueError(
-            f"cannot write {out}: with --boundary valid the result is larger than {path}; "
-            "use .png or .npy"
+            f"cannot write {out}: {why} the result is larger than {path}; use .png or .npy"
         )
     check_source(holder(path))
 

@@ -2,7 +2,7 @@
 
 import argparse
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -64,11 +64,13 @@ class Measuring:
         """The operator of a page that was measured, on the device."""
         return self._operators[seen.shape[1:]][1]
 
-    def batches(self, pages: list[PageSeen], prior: Prior) -> Iterator[Batch]:
+    def batches(
+        self, pages: list[PageSeen], prior_of: Callable[[PageSeen], Prior]
+    ) -> Iterator[Batch]:
         """All pages, those beside each other and of one size together where memory allows it."""
         rest = list(pages)
         while rest:
-            count = self._at_once(rest, prior)
+            count = self._at_once(rest, prior_of(rest[0]))
             now, rest = rest[:count], rest[count:]
             measured = [self.measured(seen) for seen in now]
             yield Batch(now, measured, self.operator(now[0]))

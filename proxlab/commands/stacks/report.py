@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
+from proxlab.commands.default_prior import chosen
 from proxlab.commands.problems.measurement import Measurement
 from proxlab.commands.problems.options import AUTO
 from proxlab.commands.remarks import Values, of_values, reading, seen
@@ -54,6 +55,10 @@ class Outcome:
     """Fraction of its pixels that its file does not hold."""
     notes: tuple[str, ...] = ()
     """Sentences on what was estimated or assumed of its operator."""
+    estimated: float | None = None
+    """Noise level that nobody told."""
+    counts: str = ""
+    """Photon counts that the page was taken for, in words."""
 
 
 def scored(measured: Measurement, image: Tensor) -> Scores | None:
@@ -82,7 +87,7 @@ def report(
     for note, pages in told.items():
         yield note if len(pages) == len(outcomes) else f"{listing(pages, found)}: {note}"
     if isinstance(op, Inpainting):
-        yield from seen(args, op)
+        yield from seen(args, found.pages[0].source, op)
     yield from _scores(found, outcomes)
     yield from _noise(args, outcomes)
     yield from _ends(outcomes)
@@ -163,6 +168,8 @@ def _input(args: argparse.Namespace, found: Survey) -> Iterator[str]:
             + ", ".join(others[:5])
             + ", ..." * (len(others) > 5)
         )
+    if words := next(filter(None, (chosen(args, page.source) for page in found.pages)), ""):
+        yield words
     yield from _values(args, found.pages)
 
 
@@ -176,7 +183,7 @@ def _values(args: argparse.Namespace, pages: list[PageSeen]) -> Iterator[str]:
     for bits in sorted({page.bits for page in pages if page.values.scale != HOUNSFIELD}):
         mine = [p.values for p in pages if p.bits == bits and p.values.scale != HOUNSFIELD]
         low, high = min(v.low for v in mine), max(v.high for v in mine)
-        noise = None if args.noise in (AUTO, 0) else args.noise
+        noise = None if args.noise in (None, AUTO, 0) else args.noise
         yield from of_values(Values(str(args.input), bits, mine[0].scale, low, high), noise)
 
 
@@ -206,11 +213,12 @@ def _change(before: list[float | None], after: list[float], digits: int) -> str:
 
 def _noise(args: argparse.Namespace, outcomes: list[Outcome]) -> Iterator[str]:
     """Sentence on a noise level that nobody told."""
-    levels = [one.noise for one in outcomes if one.restored]
-    if args.noise == AUTO and levels:
+    levels = [one.estimated for one in outcomes if one.estimated is not None]
+    if levels:
         yield f"noise estimated at {_between(levels)}"
-    elif args.noise == 0 and levels:
-        yield f"noise taken as {levels[0]:.3g}, that of 8 bits"
+    elif args.noise == 0 and args.photons is None:
+        yield f"noise taken as {outcomes[0].noise:.3g}, that of 8 bits"
+    yield from (f"taken as {counts}" for counts in {one.counts: None for one in outcomes} if counts)
 
 
 def _between(levels: list[float]) -> str:

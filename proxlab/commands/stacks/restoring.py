@@ -3,27 +3,29 @@
 import argparse
 import contextlib
 import math
+from collections.abc import Callable
 
 import torch
-from deepinv.physics import Inpainting
+from deepinv.physics import Inpainting, LinearPhysics
 from torch import Tensor
 
 from proxlab.checkpoints import load
+from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.large_image import prepared
-from proxlab.commands.problems.options import PROBLEM_OPTIONS
 from proxlab.commands.results.places import clipped_if_told
 from proxlab.commands.results.traces import trace
 from proxlab.commands.stacks.documents import Document
 from proxlab.commands.stacks.measuring import Batch, Measuring
 from proxlab.commands.stacks.report import Outcome, listing, report, scored
 from proxlab.commands.stacks.results import Results
-from proxlab.commands.stacks.survey import survey
+from proxlab.commands.stacks.survey import PageSeen, survey
 from proxlab.foreign_weights import listed
 from proxlab.images.files import write_json
 from proxlab.images.shards import holder
 from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
+from proxlab.operators.counts.camera import counting
 from proxlab.operators.foreign import as_operator
 from proxlab.priors.contract import Prior
 from proxlab.priors.crate.completion import Completion
@@ -41,10 +43,7 @@ def restore_pages(args: argparse.Namespace, documents: list[Document]) -> None:
     """
     found = survey(args, documents)
     where = device(args.device)
-    name = args.prior or PROBLEM_OPTIONS[args.problem].prior
-    prior = named_prior(name, listed(args.allow_weights))
-    if isinstance(prior, torch.nn.Module):
-        prior.to(where)
+    prior_of = _priors(args, where)
     first = completion(args.start).to(where) if args.start else None
     measuring, ready = Measuring(args, where), {}
     outcomes: list[Outcome] = []
@@ -53,11 +52,12 @@ def restore_pages(args: argparse.Namespace, documents: list[Document]) -> None:
         Results(args, found) as results,
         progress_bar(shown, len(found.pages), unit="page") as bar,
     ):
-        for batch in measuring.batches(found.pages, prior):
+        for batch in measuring.batches(found.pages, prior_of):
             shape = batch.pages[0].shape
             if shape not in ready:
                 alike = sum(seen.shape == shape for seen in found.pages)
                 y, noise = batch.measured[0].y.to(where), batch.measured[0].noise
+                prior = prior_of(batch.pages[0])
                 ready[shape] = prepared(args, prior, y, batch.op, noise, alike)
             result, images = _restored(args, batch, ready[shape], where, first)
             told = [_outcome(batch, result, b) for b in range(len(batch.pages))]
@@ -68,6 +68,7 @@ def restore_pages(args: argparse.Namespace, documents: list[Document]) -> None:
                 one = batch.measured[b].kept(images[b : b + 1])
                 image, outside = clipped_if_told(args, one)
                 outcome.notes = batch.measured[b].notes
+                outcome.estimated = batch.measured[b].estimated
                 outcome.scores = scored(batch.measured[b], image) if outcome.restored else None
                 if outcome.restored or batch.pages[b].page != holder(batch.pages[b].page):
                     outcome.clipped = results.add(batch.pages[b], image) + outside
@@ -114,16 +115,41 @@ def _restored(
             tol=args.tol,
             weight=args.weight,
             noise=batch.noise(),
-            init=None if first is None else _filled(first, batch, where),
+            init=None if first is None else _starts(first, batch, where),
         )
         kept = [b for b, how in enumerate(result.stopped) if how != "diverged"]
         images[kept] = result.image[kept].to(images)
     return result, images.nan_to_num().cpu()
 
 
-def _filled(first: Completion, batch: Batch, where: str) -> Tensor:
-    assert isinstance(batch.op, Inpainting)  # check_usage: --start is for inpaint alone
-    return torch.cat([first.start(m.y.to(where), batch.op, m.noise) for m in batch.measured])
+def filled(first: Completion, y: Tensor, op: LinearPhysics, noise: float | None) -> Tensor:
+    """The images [B, C, H, W] that a completion makes of y with missing pixels, to start from."""
+    assert isinstance(op, Inpainting)  # check_usage: --start is for inpaint alone
+    numbers = counting(op.noise_model, y)
+    if numbers is not None:
+        noise = float(numbers.mean_variance(y).sqrt())
+    return first.start(y, op, noise)
+
+
+def _priors(args: argparse.Namespace, where: str) -> Callable[[PageSeen], Prior]:
+    """The prior of a page, of which those of one name share one."""
+    made: dict[str, Prior] = {}
+
+    def of(seen: PageSeen) -> Prior:
+        name = prior_name(args, seen.source)
+        if name not in made:
+            prior = named_prior(name, listed(args.allow_weights))
+            if isinstance(prior, torch.nn.Module):
+                prior.to(where)
+            made[name] = prior
+        return made[name]
+
+    return of
+
+
+def _starts(first: Completion, batch: Batch, where: str) -> Tensor:
+    each = [filled(first, m.y.to(where), batch.op, m.noise) for m in batch.measured]
+    return torch.cat(each)
 
 
 def _outcome(batch: Batch, result: Restoration | None, b: int) -> Outcome:
@@ -139,4 +165,5 @@ def _outcome(batch: Batch, result: Restoration | None, b: int) -> Outcome:
         [] if result.certified[b] else [result.doubts[b]],
         float(result.premises.noise[b]),
         trace(result, b),
+        counts=result.premises.counts,
     )

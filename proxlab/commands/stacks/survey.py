@@ -37,6 +37,8 @@ class PageSeen(NamedTuple):
     clipped: float
     """Fraction of the pixels that were outside the scale, of DICOM."""
     padded: float
+    source: Source
+    """The page as its problem takes it, but for its pixels, of which there is one."""
 
 
 class Survey(NamedTuple):
@@ -76,7 +78,7 @@ def survey(args: argparse.Namespace, documents: list[Document]) -> Survey:
                 f"{odd.page} has {odd.bits} bits, and the pages before it {mine[0].bits}; save "
                 "them as one type, or take one by --page"
             )
-        check_type(document.path, sources[0], place, bits)
+        check_type(with_input(args, document.path), sources[0], place, bits)
         counts = [c * h * w for c, h, w in (seen.shape for seen in mine)]
         targets.append(Target(document, place, bits, sum(counts)))
     results: dict[str, Path | None] = {f"the result of {t.document.path}": t.out for t in targets}
@@ -105,6 +107,8 @@ def _source(
             "several pages; name one file, of a TIFF one page by --page"
         )
     _, channels, height, width = image.pixels.shape
+    one = image._replace(pixels=image.pixels[..., :1, :1].clone())
+    stub = Source(one, _never, source.grows)
     pages.append(
         PageSeen(
             page,
@@ -114,9 +118,10 @@ def _source(
             values(str(args.input), image),
             image.clipped,
             image.padded,
+            stub,
         )
     )
-    return Source(image._replace(pixels=image.pixels[..., :1, :1].clone()), _never, source.grows)
+    return stub
 
 
 def _never(generator: object):

@@ -5,6 +5,9 @@ detector's middle is taken to see the axis and does not, all views are off that 
 length. It takes an object that every view sees whole, parallel rays, and no time.
 """
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,8 +18,17 @@ from solvers.protocols import doubles
 
 OUTSIDE = 5.0
 """Noise levels above which the outermost detectors see the object."""
+FAR = 4.0
+"""Standard deviations by which two estimates may differ."""
 APART = 0.1
 """Least singular value of cosine, sine and constant over the views, relatively."""
+
+
+class Moment(NamedTuple):
+    """An offset by first moments, and the standard deviation that noise gives it: lengths."""
+
+    value: float
+    sd: float
 
 
 def rim(y: Tensor, weights: Weights) -> float:
@@ -27,8 +39,8 @@ def rim(y: Tensor, weights: Weights) -> float:
     return float(level[..., [0, -1]].abs().max())
 
 
-def moment_offset(y: Tensor, scan: Scan, weights: Weights) -> float:
-    """Offset of the detector, a length, from the first moments of a sinogram [B, C, V, D].
+def moment_offset(y: Tensor, scan: Scan, weights: Weights) -> Moment:
+    """Offset of the detector from the first moments of a sinogram [B, C, V, D].
 
     `scan.detector_offset` is not looked at. Slices of a batch have one offset. Raises ValueError
     for a fan, for views that see not all of the object, and for fewer than three views.
@@ -38,7 +50,7 @@ def moment_offset(y: Tensor, scan: Scan, weights: Weights) -> float:
     >>> x = torch.zeros(1, 1, 32, 32)
     >>> x[..., 8:20, 12:24] = 1
     >>> trust = proxlab.operators.noise.Weights(torch.tensor([1e4]), None)
-    >>> round(moment_offset(op.A(x), op.scan, trust), 3)
+    >>> round(moment_offset(op.A(x), op.scan, trust).value, 3)
     1.5
     """
     if not isinstance(scan.beam, ParallelBeam):
@@ -63,4 +75,34 @@ def moment_offset(y: Tensor, scan: Scan, weights: Weights) -> float:
     if mass <= 0:
         raise ValueError("the sinogram holds no object: its mean is not positive")
     moments = (views @ torch.from_numpy(u)).numpy() / mass
-    return float(np.linalg.lstsq(columns, moments, rcond=None)[0][2])
+    share = np.linalg.pinv(columns)[2]
+    variance = (_variance(y, weights) @ torch.from_numpy(u**2)).numpy() / mass**2
+    return Moment(float(share @ moments), float(np.sqrt(share**2 @ variance)))
+
+
+def averaged(fit: Moment, moment: Moment) -> tuple[Moment, str]:
+    """The average of a fit and of first moments, each by its variance; a doubt where they differ.
+
+    >>> from proxlab.operators.tomography.moments import Moment, averaged
+    >>> averaged(Moment(1.0, 0.5), Moment(1.5, 0.5))[0]
+    Moment(value=1.25, sd=0.353...)
+    """
+    if not 0 < fit.sd < math.inf or moment.sd <= 0:
+        return fit, ""
+    apart, doubt = abs(fit.value - moment.value) / math.hypot(fit.sd, moment.sd), ""
+    if apart > FAR:
+        doubt = (
+            f"the fit tells {fit.value:.3g} and the centres of mass {moment.value:.3g}, "
+            f"{apart:.0f} standard deviations apart"
+        )
+    shares = fit.sd**-2, moment.sd**-2
+    value = (shares[0] * fit.value + shares[1] * moment.value) / sum(shares)
+    return Moment(value, sum(shares) ** -0.5), doubt
+
+
+def _variance(y: Tensor, weights: Weights) -> Tensor:
+    """Variance of the sums over slices of all entries, float64 [V, D] on the CPU."""
+    level = doubles(weights.image).view(-1, 1, 1, 1)
+    if weights.entry is not None:
+        level = level * doubles(weights.entry)
+    return (1 / level.clamp(min=1e-300)).expand(y.shape).sum((0, 1)).cpu()

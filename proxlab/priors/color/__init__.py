@@ -1,0 +1,1 @@
+"""Gray priors on colour images: which channels they are handed."""
