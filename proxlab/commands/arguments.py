@@ -47,6 +47,10 @@ def check_usage(args: argparse.Namespace) -> None:
     lacking = PROBLEM_OPTIONS[args.problem].lacking(args)
     if lacking:
         args.usage_error(lacking)
+    if args.problem == "ct" and args.scale is not None:
+        args.usage_error("--scale is for photographs and stacks; of ct, see --hounsfield")
+    if args.problem == "ct" and args.page is not None and not args.simulate:
+        args.usage_error("--page is for images, and INPUT is a sinogram; with --simulate it is one")
     if args.simulate and args.photons is None and args.noise in (None, AUTO):
         args.usage_error(
             f"{args.problem} with --simulate needs --noise, a number, for that noise is added; "
@@ -92,12 +96,26 @@ def _measured(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--page", type=int, metavar="N", help="of a TIFF of several, from 1")
     parser.add_argument("--overwrite", action="store_true")
     parser.set_defaults(usage_error=parser.error)
 
 
 def _restore(restore: argparse.ArgumentParser) -> None:
+    restore.description = (
+        "INPUT is an image file, a TIFF of several pages or a folder of images. Pages and files "
+        "are measured by one operator, restored one by one, and come out in their order."
+    )
     _measured(restore)
+    restore.add_argument(
+        "--scale",
+        type=value_range,
+        metavar="LOW,HIGH",
+        help="values of INPUT that are 0 and 1, as 0,4095 for 12 bits; the result has them again",
+    )
+    restore.add_argument(
+        "--clip", action="store_true", help="keep the result between 0 and 1, floats too"
+    )
     restore.add_argument(
         "--tile",
         type=int,
@@ -124,12 +142,19 @@ def _posterior(posterior: argparse.ArgumentParser) -> None:
     posterior.add_argument("--steps", type=int, default=10, help="noise levels (default: 10)")
     posterior.add_argument("--batch", type=int, help="samples at once; changes no sample")
     posterior.add_argument("--out", type=Path, required=True, help="folder of the samples")
+    posterior.set_defaults(scale=None)
     add_problem_options(posterior)
 
 
 def noise_level(text: str) -> float | str:
     """A number, or the word auto. Raises ValueError for anything else, as `argparse` wants it."""
     return text if text == AUTO else float(text)
+
+
+def value_range(text: str) -> tuple[float, float]:
+    """Two numbers LOW,HIGH. Raises ValueError for anything else, as `argparse` wants it."""
+    low, high = (float(part) for part in text.split(","))
+    return low, high
 
 
 def _sample(sample: argparse.ArgumentParser) -> None:

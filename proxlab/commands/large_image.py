@@ -45,11 +45,17 @@ class Step(NamedTuple):
 
 
 def prepared(
-    args: argparse.Namespace, prior: Prior, y: Tensor, op: LinearPhysics, noise: float | None
+    args: argparse.Namespace,
+    prior: Prior,
+    y: Tensor,
+    op: LinearPhysics,
+    noise: float | None,
+    pages: int = 1,
 ) -> Prior:
     """The prior that will run, in tiles of --tile, whole for --tile 0, else as memory asks.
 
-    Tiles that were chosen, and the time where it is worth saying, are said on stderr.
+    pages: how many images of that size there are, of which y is one. Tiles that were chosen, and
+    the time of all pages where it is worth saying, are said on stderr.
     Raises ValueError for a side below 0, and for tiles of a prior without a reach.
     """
     shape = image_shape(y, op)
@@ -66,9 +72,11 @@ def prepared(
                 "for the whole image; --tile 0 takes it whole"
             )
     by_gap = isinstance(prior, HasComposite) and args.solver in (None, "pdhg")  # asks for no prox
-    if not (args.quiet or by_gap) and shape.numel() >= NUMBERS:
+    if not (args.quiet or by_gap) and shape.numel() * pages >= NUMBERS:
         most = STEPS if args.steps is None else args.steps
-        words.append(said(shape, timed(ready, y, op, noise), most))
+        one = timed(ready, y, op, noise)
+        every = torch.Size((shape[0] * pages, *shape[1:]))
+        words.append(said(every, Step(one.prior * pages, one.data * pages), most))
     if not args.quiet:
         print(*filter(None, words), sep="\n", end="\n" * any(words), file=sys.stderr, flush=True)
     return ready

@@ -5,6 +5,6 @@ what most people need; the other files are imported by name.
 """
 
 from proxlab.images.image_writing import write_image
-from proxlab.images.reading import HOUNSFIELD, LoadedImage, list_images, read_image
+from proxlab.images.reading import HOUNSFIELD, LoadedImage, list_images, list_pages, read_image
 
-__all__ = ["HOUNSFIELD", "LoadedImage", "list_images", "read_image", "write_image"]
+__all__ = ["HOUNSFIELD", "LoadedImage", "list_images", "list_pages", "read_image", "write_image"]

@@ -1,21 +1,26 @@
 """Stored image files, decoded to arrays of exactly the values they hold, and encoded from them."""
 
-import contextlib
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from proxlab.images.admission import Unreadable, check_values
+from proxlab.images.admission import Unreadable
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.decoders.kinds import kind_of
+from proxlab.images.decoders.metadata import NOTHING, Metadata
 from proxlab.images.decoders.npy import read_npy, write_npy
+from proxlab.images.decoders.pages import Page
+from proxlab.images.decoders.pictures import open_picture
 from proxlab.images.decoders.tiff import read_deep_tiff
+from proxlab.images.decoders.tiff_writing import TiffPages
 from proxlab.images.shards import ImageFile
+
+_MOST_EXIF = 65533
+"""Bytes of EXIF that a JPEG can hold."""
 
 
 def stored_pixels(path: ImageFile) -> np.ndarray:
@@ -58,45 +63,35 @@ def check_numbers(path: str | ImageFile, array: np.ndarray) -> None:
         raise ValueError(f"{path} holds {bad} values NaN or infinite; replace them first")
 
 
-@contextlib.contextmanager
-def open_picture(path: ImageFile, kind: str) -> Iterator[Any]:
-    """A PNG, JPEG or TIFF file as Pillow's image, of which only the header is read yet.
+def encode(path: Path, kind: str, array: np.ndarray, kept: Metadata = NOTHING) -> None:
+    """Write [H, W] or [H, W, 3], of the type that the file is to hold, as suffix `kind` says.
 
-    Raises ValueError for one of more than `admission.MOST_VALUES` values.
+    kept: what else the file is to say, as far as its type can; npy can say nothing.
     """
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PngImagePlugin import PngImageFile
-    from PIL.TiffImagePlugin import TiffImageFile
-
-    # Not Image.open, which decides on the size first, by limits of its own.
-    readers = {".png": PngImageFile, ".tif": TiffImageFile, ".tiff": TiffImageFile}
-    with path.open("rb") as file, readers.get(kind, JpegImageFile)(file) as image:
-        check_values(path, (image.height, image.width, len(image.getbands())))
-        yield image
-
-
-def encode(path: Path, kind: str, array: np.ndarray) -> None:
-    """Write [H, W] or [H, W, 3], of the type that the file is to hold, as suffix `kind` says."""
+    kept = kept.for_channels(1 if array.ndim == 2 else 3)
     if kind == ".npy":
         write_npy(path, array)
     elif kind == ".png" and array.dtype == np.uint16:
-        path.write_bytes(_deep_png(array))
+        path.write_bytes(_deep_png(array, kept))
     else:
         # In memory first: what encoders make of a full disk tells nobody what is the matter.
-        path.write_bytes(_encoded(kind, array))
+        path.write_bytes(_encoded(kind, array, kept))
 
 
-def _encoded(kind: str, array: np.ndarray) -> bytes:
+def _encoded(kind: str, array: np.ndarray, kept: Metadata) -> bytes:
     buffer = io.BytesIO()
     if kind in (".tif", ".tiff"):
-        import tifffile
-
-        photometric = "rgb" if array.ndim == 3 else "minisblack"
-        tifffile.imwrite(buffer, array, photometric=photometric, metadata=None)
+        tags = kept.as_tags()
+        with TiffPages(buffer, tags.order) as tiff:
+            tiff.add(array, tags)
     else:
         from PIL import Image
 
-        options = {} if kind == ".png" else {"quality": 95, "subsampling": 0}
+        options: dict[str, Any] = {"icc_profile": kept.profile, "dpi": kept.dpi}
+        if kept.exif is not None and (kind == ".png" or len(kept.exif) <= _MOST_EXIF):
+            options["exif"] = kept.exif
+        if kind != ".png":
+            options |= {"quality": 95, "subsampling": 0, "dpi": kept.dpi or (0, 0)}
         Image.fromarray(array).save(buffer, "PNG" if kind == ".png" else "JPEG", **options)
     return buffer.getvalue()
 
@@ -109,6 +104,8 @@ def _read_pillow(path: ImageFile, kind: str) -> np.ndarray:
         with path.open("rb") as file:
             head = file.read(26)
         with open_picture(path, kind) as image:
+            if isinstance(path, Page):
+                image.seek(path.number - 1)
             image.load()
             mode, key = image.mode, image.info.get("transparency")
             # A second picture in a JPEG (MPO) is a preview; in a PNG it is an animation.
@@ -190,7 +187,7 @@ def _upright(planes: np.ndarray, turn: int) -> np.ndarray:
     return planes[::down, ::across]
 
 
-def _deep_png(array: np.ndarray) -> bytes:
+def _deep_png(array: np.ndarray, kept: Metadata) -> bytes:
     """A 16-bit PNG, written here because Pillow has no 16-bit colours. [W3C PNG, Sec. 5, 9.2]"""
     height, width = array.shape[:2]
     rows = np.frombuffer(array.astype(">u2").tobytes(), np.uint8).reshape(height, -1)
@@ -198,7 +195,15 @@ def _deep_png(array: np.ndarray) -> bytes:
     change = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
     lines = np.hstack([np.full((height, 1), 2, np.uint8), change])
     header = struct.pack(">IIBBBBB", width, height, 16, 0 if array.ndim == 2 else 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b""))
+    chunks = [(b"IHDR", header)]
+    if kept.profile is not None:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(kept.profile)))
+    if kept.dpi is not None:
+        per_metre = (round(value / 0.0254) for value in kept.dpi)
+        chunks.append((b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    if kept.exif is not None:
+        chunks.append((b"eXIf", kept.exif.removeprefix(b"Exif\0\0")))
+    chunks += [(b"IDAT", zlib.compress(lines.tobytes())), (b"IEND", b"")]
     packed = (
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks

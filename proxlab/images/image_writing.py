@@ -10,10 +10,12 @@ import numpy as np
 from torch import Tensor
 
 from proxlab.images.decoders.kinds import kind_of
+from proxlab.images.decoders.metadata import NOTHING, read_metadata
 from proxlab.images.dicom import write_hounsfield
 from proxlab.images.files import writing
 from proxlab.images.formats import encode
-from proxlab.images.reading import HOUNSFIELD
+from proxlab.images.reading import HOUNSFIELD, Scale
+from proxlab.images.shards import ImageFile
 
 WRITABLE = {
     ".png": (8, 16),
@@ -32,15 +34,20 @@ def write_image(
     pixels: Tensor,
     bits: int = 8,
     overwrite: bool = False,
-    source: Path | None = None,
+    source: ImageFile | None = None,
+    scale: Scale | None = None,
 ) -> float:
     """Write pixels [1, C, H, W] or [C, H, W], C = 1 or 3, whole or not at all.
 
     PNG 8 or 16 bit, JPEG 8, TIFF 8, 16 or 32 (float), npy float32 [H, W] or [H, W, 3]. Integer
-    files are rounded and clipped to [0, 1]: the one place where values are. The result is the
-    fraction clipped, values that rounding alone would not bring inside; float files are not
-    clipped and give 0. DICOM: a copy of the DICOM file `source` with these pixels, [0, 1] to
-    HOUNSFIELD, clipped to what its bits hold (`dicom.write_hounsfield`).
+    files are rounded and clipped to what their bits hold: the one place where values are. The
+    result is the fraction clipped, values that rounding alone would not bring inside; float files
+    are not clipped and give 0.
+    source: the file that the image came from, whose colour profile, pixel size and other metadata
+    are kept as far as the type can (`metadata`); of DICOM, a copy of it with these pixels is
+    written, [0, 1] to HOUNSFIELD, clipped to what its bits hold (`dicom.write_hounsfield`).
+    scale: values of the file that 0 and 1 become, by default all that its bits hold, of floats 0
+    and 1.
 
     Raises ValueError for another suffix, depth, shape or type, for NaN or infinity, and for DICOM
     without a source; and as `files.writing`, FileExistsError among it.
@@ -55,7 +62,7 @@ def write_image(
     """
     kind = Path(path).suffix.lower()
     if kind == ".dcm":
-        if source is None or kind_of(source) != ".dcm":
+        if not isinstance(source, Path) or kind_of(source) != ".dcm":
             raise ValueError(
                 f"cannot write {path}: DICOM is written only as a copy of the DICOM file that the "
                 f"image came from, got {source or 'none'}; use .png or .npy"
@@ -72,17 +79,30 @@ def write_image(
             f"cannot write {path} with bits={bits}; {kind} takes {WRITABLE[kind]}, "
             "and .tif and .npy take more"
         )
-    array = _writable(path, pixels)
-    clipped = 0.0
-    if bits == 32 or kind == ".npy":
-        array = array.astype(np.float32)
-    else:
-        levels = np.rint(array * (2**bits - 1))
-        clipped = float(((levels < 0) | (levels > 2**bits - 1)).mean())
-        array = levels.clip(0, 2**bits - 1).astype(np.uint8 if bits == 8 else np.uint16)
+    array, clipped = stored_as(path, pixels, 32 if kind == ".npy" else bits, scale)
+    kept = NOTHING if source is None else read_metadata(source, array.shape[:2])
     with writing(path, overwrite) as temporary:
-        encode(temporary, kind, array)
+        encode(temporary, kind, array, kept)
     return clipped
+
+
+def stored_as(
+    path: str | Path, pixels: Tensor, bits: int, scale: Scale | None = None
+) -> tuple[np.ndarray, float]:
+    """Values of a file, [H, W] or [H, W, 3], uint8, uint16 or float32; the fraction clipped.
+
+    They are low + (high - low) times the pixels [1, C, H, W]. Raises as `write_image`; `path` is
+    what an error names.
+    """
+    array = _writable(path, pixels)
+    low, high = scale or (0.0, 1.0 if bits == 32 else 2.0**bits - 1)
+    levels = array * (high - low) + low
+    if bits == 32:
+        return levels.astype(np.float32), 0.0
+    most = 2**bits - 1
+    levels = np.rint(levels)
+    clipped = float(((levels < 0) | (levels > most)).mean())
+    return levels.clip(0, most).astype(np.uint8 if bits == 8 else np.uint16), clipped
 
 
 def _writable(path: str | Path, pixels: Tensor) -> np.ndarray:

@@ -1,9 +1,11 @@
 """Image files in: a PNG, JPEG, TIFF, npy or DICOM file as one tensor in [0, 1].
 
 Nothing is resized, clipped or cast without a word: what cannot be read in full is refused in one
-sentence (ValueError) that names the file, the fault and the remedy. Colour profiles are ignored.
+sentence (ValueError) that names the file, the fault and the remedy. Colours are taken as they are
+stored, whatever profile a file has; `metadata` keeps that for what is written.
 """
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +21,11 @@ from proxlab.images.decoders.kinds import (
     is_unnamed_image,
     kind_of,
 )
+from proxlab.images.decoders.pages import Page
+from proxlab.images.decoders.pictures import open_picture
+from proxlab.images.decoders.tiff_layout import tiff_layout
 from proxlab.images.dicom import read_hounsfield
-from proxlab.images.formats import open_picture, stored_pixels
+from proxlab.images.formats import stored_pixels
 from proxlab.images.shards import ImageFile, Member
 
 LUMA = (0.299, 0.587, 0.114)
@@ -28,6 +33,9 @@ LUMA = (0.299, 0.587, 0.114)
 
 HOUNSFIELD = (-1024.0, 3071.0)
 """CT values that become 0 and 1: what 12 bits hold, air to dense bone and metal."""
+
+Scale = tuple[float, float]
+"""Values of a file that become 0 and 1."""
 
 NOISY = (-10.0, 11.0)
 """Range of noisy measurements in image units, whose noise has a standard deviation below 1; what
@@ -55,7 +63,7 @@ class LoadedImage(NamedTuple):
     kind: str
     """Suffix that the content goes by, lower case: the file's own, if that is right: ".png"."""
     source: ImageFile
-    scale: tuple[float, float]
+    scale: Scale
     """Values of the file that became 0 and 1: (0, 255), or Hounsfield units for DICOM."""
     clipped: float
     """Fraction of the pixels that were outside `scale` and clipped; nonzero only for DICOM."""
@@ -65,24 +73,32 @@ class LoadedImage(NamedTuple):
 
 
 def read_image(
-    path: str | ImageFile, gray: bool | None = None, *, unbounded: bool = False
+    path: str | ImageFile,
+    gray: bool | None = None,
+    *,
+    unbounded: bool = False,
+    scale: Scale | None = None,
 ) -> LoadedImage:
     """An image from PNG, JPEG, TIFF (8 or 16 bit, float), npy (uint8, uint16, float) or a CT slice.
 
+    path: also a page of a TIFF, of `list_pages`;
     gray: None leaves the channels as they are, True makes one by LUMA, False makes three.
     unbounded: take float files with values outside [0, 1], as noisy measurements have, but not
-    outside NOISY, which are in other units.
+    outside NOISY, which are in other units;
+    scale: values of the file that become 0 and 1, as (0, 4095) for 12 bits in a file of 16, of
+    npy and TIFF in any unit.
 
-    Integers are divided by their largest value. 1-bit images become 0 and 1; palettes are expanded
-    to the colours they stand for, to gray if all are gray; an alpha channel is dropped if opaque;
-    the orientation tag of cameras is obeyed. npy: [H, W], [H, W, C], [C, H, W] or [1, C, H, W].
-    DICOM: stored values to Hounsfield units, HOUNSFIELD to [0, 1], clipped outside (`clipped`);
-    what the file marks as padding becomes 0, air (`padded`). What a file is, its first bytes say,
-    not its name (`decoders.kinds`).
+    Without a scale integers are divided by their largest value. 1-bit images become 0 and 1;
+    palettes are expanded to the colours they stand for, to gray if all are gray; an alpha channel
+    is dropped if opaque; the orientation tag of cameras is obeyed. npy: [H, W], [H, W, C],
+    [C, H, W] or [1, C, H, W]. DICOM: stored values to Hounsfield units, HOUNSFIELD to [0, 1],
+    clipped outside (`clipped`); what the file marks as padding becomes 0, air (`padded`). What a
+    file is, its first bytes say, not its name (`decoders.kinds`).
 
     Raises ValueError if there is no such file, and for one that is damaged, or has CMYK colours,
-    transparent pixels, several pages, another data type, NaN or infinity, or floats outside [0, 1],
-    or more than `admission.MOST_VALUES` values. A FIFO or device is not opened.
+    transparent pixels, several pages, another data type, NaN or infinity, values outside the scale,
+    of floats [0, 1], or more than `admission.MOST_VALUES` values; and for a scale that is none, or
+    of DICOM, which has Hounsfield units. A FIFO or device is not opened.
 
     >>> import tempfile
     >>> path = f"{tempfile.mkdtemp()}/photo.png"
@@ -90,9 +106,14 @@ def read_image(
     >>> proxlab.images.read_image(path, gray=True).pixels.shape   # float32, in [0, 1]
     torch.Size([1, 1, 20, 30])
     """
-    path = path if isinstance(path, Member) else Path(path)
+    path = path if isinstance(path, Member | Page) else Path(path)
+    _check_scale(path, scale)
     kind, clipped, padded = kind_of(path), 0.0, 0.0
+    if isinstance(path, Page) and kind not in (".tif", ".tiff"):
+        raise ValueError(f"{path.path} is no TIFF, and has no pages; read it as it is")
     if kind == ".dcm":
+        if scale is not None:
+            raise ValueError(f"{path} is DICOM, in Hounsfield units; leave the scale out")
         bits, scale = 16, HOUNSFIELD
         stored, padding = read_hounsfield(path)
         outside = (stored < scale[0]) | (stored > scale[1])
@@ -106,14 +127,10 @@ def read_image(
                 "in [0, 1]"
             )
         bits = 32 if stored.dtype.kind == "f" else 8 * stored.dtype.itemsize
-        scale = (0.0, 1.0) if bits == 32 else (0.0, 2.0**bits - 1)
-        low, high = NOISY if unbounded else (0.0, 1.0)
-        if bits == 32 and (stored.min() < low or stored.max() > high):
-            raise ValueError(
-                f"{path} holds values from {stored.min():.6g} to {stored.max():.6g}, expected "
-                f"[0, 1]{' and noise' if unbounded else ''}; "
-                f"{'divide by 255?' if stored.max() > 2 else 'rescale or clip it first'}"
-            )
+        told = scale is not None
+        scale = scale or ((0.0, 1.0) if bits == 32 else (0.0, 2.0**bits - 1))
+        if bits == 32 or told:
+            _check_range(path, stored, scale, unbounded)
     pixels = (stored.astype(np.float64) - scale[0]) / (scale[1] - scale[0])
     if gray is True and pixels.shape[2] == 3:
         pixels = pixels @ np.array(LUMA)[:, None]
@@ -121,6 +138,31 @@ def read_image(
         pixels = pixels.repeat(3, axis=2)
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
     return LoadedImage(torch.from_numpy(planes), bits, kind, path, scale, clipped, padded)
+
+
+def _check_scale(path: ImageFile, scale: Scale | None) -> None:
+    if scale is None:
+        return
+    low, high = map(float, scale)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(
+            f"the scale of {path} is two numbers, the values that become 0 and 1, the lower first, "
+            f"got {scale[0]:g}, {scale[1]:g}"
+        )
+
+
+def _check_range(path: ImageFile, stored: np.ndarray, scale: Scale, unbounded: bool) -> None:
+    """Raise ValueError for values that are in other units than the scale."""
+    low, high = float(stored.min()), float(stored.max())
+    least, most = (scale[0] + end * (scale[1] - scale[0]) for end in NOISY) if unbounded else scale
+    if low < least or high > most:
+        bytes_ = scale == (0.0, 1.0) and high > 2
+        remedy = "divide by 255? or say" if bytes_ else "rescale or clip it first, or say"
+        raise ValueError(
+            f"{path} holds values from {low:.6g} to {high:.6g}, expected "
+            f"[{scale[0]:g}, {scale[1]:g}]{' and noise' if unbounded else ''}; {remedy} which of "
+            "them are 0 and 1 (--scale LOW,HIGH)"
+        )
 
 
 def read_shape(path: ImageFile) -> tuple[int, int, int]:
@@ -164,6 +206,27 @@ def list_images(folder: str | Path) -> list[Path]:
     if not images:
         raise ValueError(f"{folder} holds no image; looked for {', '.join(READABLE)}")
     return images
+
+
+def list_pages(path: str | Path) -> list[Page]:
+    """The pages of a TIFF, each of which `read_image` takes for a file; one for a single image.
+
+    The pages of a hyperstack are in the order of the file, which its axes tell
+    (`decoders.tiff_layout`). Smaller copies of other pages, as thumbnails are, are left out.
+    Raises ValueError for a file that is damaged or no TIFF.
+
+    >>> import tempfile, numpy, tifffile
+    >>> path = f"{tempfile.mkdtemp()}/stack.tif"
+    >>> stack = numpy.arange(4 * 8 * 9, dtype=numpy.uint8).reshape(4, 8, 9)
+    >>> tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "ZYX"})
+    >>> pages = proxlab.images.list_pages(path)
+    >>> [page.number for page in pages], proxlab.images.read_image(pages[3]).pixels.shape
+    ([1, 2, 3, 4], torch.Size([1, 1, 8, 9]))
+    """
+    path = Path(path)
+    if kind_of(path) not in (".tif", ".tiff"):
+        raise ValueError(f"{path} is no TIFF, and has no pages; read it as it is")
+    return tiff_layout(path).pages
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 from proxlab.images.admission import regular_file
+from proxlab.images.decoders.pages import Page
 
 
 class Member(NamedTuple):
@@ -36,8 +37,18 @@ class Member(NamedTuple):
         return f"{self.name} in {self.shard}"
 
 
-ImageFile = Path | Member
-"""An image file on its own or in a shard."""
+ImageFile = Path | Member | Page
+"""An image file on its own or in a shard, or one page of a file of several."""
+
+
+def holder(path: ImageFile) -> Path:
+    """The file that lies on the disk: the image file itself, its shard, or what has the page."""
+    match path:
+        case Member():
+            return path.shard
+        case Page():
+            return path.path
+    return path
 
 
 def find_shards(place: Path) -> list[Path]:

@@ -110,7 +110,7 @@ BAD = [
     (f"bytes.npy {BLUR}", r"bytes\.npy holds values from .* expected \[0, 1\] .*255\?"),
     (f"alpha.png {BLUR}", r"alpha\.png has an alpha channel .*; flatten it first"),
     (f"cut.png {BLUR}", r"cut\.png cannot be decoded, .*cut short .*; copy it again"),
-    (f"empty {BLUR}", r"empty is a folder; name an ordinary file"),
+    (f"empty {BLUR}", r"empty holds no image; looked for \.png"),
     (f"photo.png {BLUR} --prior trap.pt", r"trap\.pt may be a pickle.*; give a \.safet"),
     (f"photo.png {BLUR} --prior trap.safetensors", r"trap\.safetensors is not a safetensors file"),
     (f"photo.png {BLUR} --prior renamed.safetensors", r"renamed\.json is missing"),

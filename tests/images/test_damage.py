@@ -119,7 +119,7 @@ def unreadable(folder):
     retagged(folder / "lerc.tif", gray, mini, 34887)
     retagged(folder / "predictor.tif", deep, rgb, predictor=3)
     return {
-        "pages.tif": "3 pages, and one image is read; save one",
+        "pages.tif": "3 pages, and one image is read; take one",
         "signed.tif": "int16",
         "deep cmyk.tif": "colours of TIFF kind 5",
         "cmyk.jpg": "CMYK",

@@ -3,7 +3,10 @@
 from hypothesis import strategies as st
 from odd import mostly
 
-FILES = ("photo.png", "photo.npy", "rgb.png", "deep.png", "scan.npy", "tiny.png")
+FILES = (
+    *("photo.png", "photo.npy", "rgb.png", "deep.png", "scan.npy", "tiny.png"),
+    *("stack.tif", "stack.tif", "many"),
+)
 ODD_FILES = (
     "cut.png",
     "empty.png",
@@ -13,6 +16,7 @@ ODD_FILES = (
     "pickle.npy",
     "row.npy",
     "photos",
+    "bad.tif",
     "none.png",
     "/dev/null",
     "é\udcff.png",
@@ -54,6 +58,8 @@ SHARED = {
     "--trace": output("new.json"),
     "--seed": number("0", "7"),
     "--tile": number("8"),
+    "--page": mostly(("1", "2"), ("0", "-1", "9", "x")),
+    "--scale": mostly(("0,1", "0,200"), ("1,0", "0,nan", "x", "0,1,2", "-1e30,1e30", "")),
     "--device": mostly(("cpu", "auto"), ("x", "")),
 }
 BLUR = {
@@ -108,6 +114,7 @@ def restorations(draw: st.DrawFn) -> list[str]:
     if draw(st.sampled_from(range(6))) == 0:
         words += ["--photons", draw(number("30"))]
     clean = ["--simulate"] if draw(st.booleans()) else []
+    clean += ["--clip"] if draw(st.booleans()) else []
     return [*words, *clean, "--steps", draw(number("2", "3")), "--quiet", *more]
 
 

@@ -1,11 +1,13 @@
 """Calls of operators, data terms, image files and metrics, with right and odd arguments."""
 
+import io
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from hypothesis import strategies as st
-from odd import arrays, counts, images, measured, mostly, numbers, pairs, words
+from odd import INF, NAN, arrays, counts, images, measured, mostly, numbers, pairs, words
 from targets import keeps, per_image, target
 
 import proxlab
@@ -222,6 +224,41 @@ def _write_image(draw):
             path = Path(folder) / name
             files.write_image(path, x, bits)
             return files.read_image(path, unbounded=True)
+
+    return call
+
+
+STACKS = (np.ones((3, 8, 9), np.uint8), np.ones((2, 8, 9, 3), np.uint16), np.ones((8, 9), "f4"))
+ODD_STACKS = (
+    np.full((3, 8, 9), np.nan, "f4"),
+    np.ones((3, 8, 9), np.int16),
+    np.ones((3, 8, 9), np.complex64),
+    np.ones((3, 8, 9), "f8") * 1e30,
+    np.ones((3, 1, 1), np.uint8),
+    np.ones((2, 8, 9, 5), np.uint8),
+    np.ones((2, 3, 2, 8, 9), bool),
+)
+
+
+@target("images.list_pages", 12)
+def _list_pages(draw):
+    stack, name = draw(mostly(STACKS, ODD_STACKS, 2)), draw(mostly(("a.tif",), ("a.png", "none")))
+    cut, byte = draw(counts(0, 0, 9, 400)), draw(st.integers(0, 500))
+    scale = draw(mostly((None, (0.0, 1.0), (0, 9)), ((1, 0), (NAN, 1.0), (0.0, INF))))
+
+    def call():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            if name != "none":
+                data = io.BytesIO()
+                colours = "rgb" if stack.shape[-1] == 3 else "minisblack"
+                told = {} if byte % 2 else None
+                tifffile.imwrite(data, stack, photometric=colours, metadata=told)
+                written = bytearray(data.getvalue())
+                if byte % 3 == 0:
+                    written[byte] ^= 255
+                path.write_bytes(written[: len(written) - cut if 0 < cut < 999 else None])
+            return [files.read_image(page, scale=scale) for page in files.list_pages(path)]
 
     return call
 

@@ -56,6 +56,9 @@ class Source(NamedTuple):
     """Further files to be written, by what a message calls them."""
     keep: Callable[[Measurement], None] = _nothing
     """Writes them."""
+    again: Callable[[LinearPhysics, torch.Generator], Measurement] | None = None
+    """Function like `measure`, by an operator that is there already, that of an earlier page of a
+    stack; None for a problem that takes one image alone."""
 
     def channels(self) -> int:
         """Channels of the image; 1 where INPUT is none."""

@@ -49,10 +49,11 @@ def deblur(args: argparse.Namespace) -> Source:
 
     source = pixels(args, operator, grows=boundary == "valid" and not args.simulate)
 
-    def measure(generator: torch.Generator) -> Measurement:
-        return source.measure(generator)._replace(notes=tuple(found))
+    def told(made: Measurement) -> Measurement:
+        made = made._replace(notes=tuple(found))
+        return _inside(made) if boundary == UNKNOWN else made
 
-    return source._replace(measure=_inside(measure) if boundary == UNKNOWN else measure)
+    return _then(source, told)
 
 
 def inpaint(args: argparse.Namespace) -> Source:
@@ -89,15 +90,13 @@ def superres(args: argparse.Namespace) -> Source:
             args.normalize,
         )
 
-    def measure(generator: torch.Generator) -> Measurement:
-        made = source.measure(generator)
+    def compared(made: Measurement) -> Measurement:
         if made.clean is None:
             return made
         plain = as_operator(made.op).first_estimate(made.y)
         return made._replace(plain=plain, plain_is="cubic interpolation")
 
-    source = pixels(args, operator, grows=not args.simulate)
-    return source._replace(measure=measure)
+    return _then(pixels(args, operator, grows=not args.simulate), compared)
 
 
 def denoise(args: argparse.Namespace) -> Source:
@@ -116,11 +115,13 @@ def pixels(
     that of counts is the operator's. Raises ValueError as `read_image`, and as `estimate_noise`
     where none can be read off.
     """
-    loaded = read_image(args.input, unbounded=not args.simulate)
+    loaded = read_image(args.input, unbounded=not args.simulate, scale=args.scale)
     x = loaded.pixels
 
     def measure(generator: torch.Generator) -> Measurement:
-        op = operator((x.shape[-2], x.shape[-1]), generator)
+        return again(operator((x.shape[-2], x.shape[-1]), generator), generator)
+
+    def again(op: LinearPhysics, generator: torch.Generator) -> Measurement:
         told = None if args.noise in (None, AUTO) else args.noise or 1 / 255
         if args.photons is not None:
             told = None  # the operator knows
@@ -131,7 +132,7 @@ def pixels(
         estimated = float(estimate_noise(x, op)) if guess else None
         return Measurement(x, op, noise=told or estimated, estimated=estimated)
 
-    return Source(loaded, measure, grows)
+    return Source(loaded, measure, grows, again=again)
 
 
 def told_noise(args: argparse.Namespace) -> float | operators.CameraNoise:
@@ -141,24 +142,30 @@ def told_noise(args: argparse.Namespace) -> float | operators.CameraNoise:
     return operators.CameraNoise(1 / args.photons, checked_noise(args.noise or 0.0))
 
 
-def _inside(
-    measure: Callable[[torch.Generator], Measurement],
-) -> Callable[[torch.Generator], Measurement]:
-    """`measure`, of whose images that part is kept which was measured."""
+def _then(source: Source, change: Callable[[Measurement], Measurement]) -> Source:
+    """The source, of whose measurements something is changed, those of later pages too."""
 
-    def cut(generator: torch.Generator) -> Measurement:
-        made = measure(generator)
-        assert isinstance(made.op, operators.PaddedBlur)
-        if made.clean is not None:
-            made = made._replace(clean=made.op.inside(made.clean), plain=made.y)
-        h, w = cast(torch.Tensor, made.op.filter).shape[-2:]
-        note = (
-            f"{h // 2} rows and {w // 2} columns beyond each edge had blurred into the image; they "
-            "were estimated with it and cut off (--boundary circular wraps around instead)"
-        )
-        return made._replace(kept=made.op.inside, notes=(*made.notes, note))
+    def measure(generator: torch.Generator) -> Measurement:
+        return change(source.measure(generator))
 
-    return cut
+    def again(op: LinearPhysics, generator: torch.Generator) -> Measurement:
+        assert source.again is not None
+        return change(source.again(op, generator))
+
+    return source._replace(measure=measure, again=again)
+
+
+def _inside(made: Measurement) -> Measurement:
+    """The measurement, of whose restored image that part is kept which was measured."""
+    assert isinstance(made.op, operators.PaddedBlur)
+    if made.clean is not None:
+        made = made._replace(clean=made.op.inside(made.clean), plain=made.y)
+    h, w = cast(torch.Tensor, made.op.filter).shape[-2:]
+    note = (
+        f"{h // 2} rows and {w // 2} columns beyond each edge had blurred into the image; they "
+        "were estimated with it and cut off (--boundary circular wraps around instead)"
+    )
+    return made._replace(kept=made.op.inside, notes=(*made.notes, note))
 
 
 def known_noise(args: argparse.Namespace) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from proxlab.images.admission import Unreadable, check_bytes, check_values, in_words, regular_file
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.decoders.kinds import begins_as_dicom
-from proxlab.images.shards import ImageFile, Member
+from proxlab.images.shards import ImageFile, Member, holder
 
 MOST_UNPACKED = 2**28
 """Bytes that a deflated data set may unpack to: a slice has half a million."""
@@ -39,7 +39,7 @@ def read_data_set(path: ImageFile) -> Any:
     MOST_UNPACKED.
     """
     pydicom = pydicom_for(path)
-    size = path.size if isinstance(path, Member) else regular_file(path).stat().st_size
+    size = path.size if isinstance(path, Member) else regular_file(holder(path)).stat().st_size
     check_bytes(path, size)
     with decoding(path), path.open("rb") as file:
         head = file.read(132)

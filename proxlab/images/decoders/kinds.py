@@ -6,7 +6,7 @@ A TIFF that is called .png would else be decoded by what cuts it to 8 bits and t
 from pathlib import Path
 
 from proxlab.images.admission import regular_file
-from proxlab.images.shards import ImageFile, Member
+from proxlab.images.shards import ImageFile, holder
 
 READABLE = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm")
 """Suffixes of image files."""
@@ -89,8 +89,7 @@ def begins_as_dicom(head: bytes) -> bool:
 
 def first_bytes(path: ImageFile) -> bytes:
     """The first HEAD bytes; ValueError if there are none or they cannot be read."""
-    if not isinstance(path, Member):
-        regular_file(path)
+    regular_file(holder(path))
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

@@ -65,7 +65,7 @@ def write_npy_parts(
         header = {"descr": dtype.str, "fortran_order": False, "shape": tuple(shape)}
         np.lib.format.write_array_header_1_0(file, cast(Any, header))
         file.flush()
-        _reserve(file, size)
+        reserve(file, size)
         for part in parts:
             block = np.ascontiguousarray(part, dtype)
             file.write(block.reshape(-1).view(np.uint8).data)
@@ -74,7 +74,7 @@ def write_npy_parts(
         raise ValueError(f"an array {list(shape)} has {size} bytes, and its parts {written}")
 
 
-def _reserve(file: BinaryIO, size: int) -> None:
+def reserve(file: BinaryIO, size: int) -> None:
     """Take room for `size` more bytes, where the system can."""
     reserve = os.posix_fallocate if sys.platform == "linux" else None
     if reserve is None or not size:
