@@ -63,11 +63,11 @@ _HOMES = {
     "Recorder": "priors.recorder",
     "Restoration": "restoration",
     "Tiled": "tiled",
-    "blur_width": "operators.width_estimate",
+    "blur_width": "operators.estimates.blur_width",
     "calibrate": "calibration",
     "compare": "comparison.comparing",
-    "estimate_gain": "operators.photon_transfer",
-    "estimate_noise": "operators.noise_estimate",
+    "estimate_gain": "operators.estimates.photon_transfer",
+    "estimate_noise": "operators.estimates.noise_level",
     "laplace_spread": "jobs",
     "load": "checkpoints",
     "models": "checkpoints",
@@ -96,9 +96,9 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.diffusion.mean_prox import DenoiserDiffusion
     from proxlab.images import metrics
     from proxlab.jobs import laplace_spread, posterior, restore
-    from proxlab.operators.noise_estimate import estimate_noise
-    from proxlab.operators.photon_transfer import estimate_gain
-    from proxlab.operators.width_estimate import blur_width
+    from proxlab.operators.estimates.blur_width import blur_width
+    from proxlab.operators.estimates.noise_level import estimate_noise
+    from proxlab.operators.estimates.photon_transfer import estimate_gain
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical

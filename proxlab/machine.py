@@ -99,7 +99,7 @@ class Constants:
 
 
 def _identity(weight: torch.Tensor) -> Hashable:
-    """What differs once a weight is another or has changed."""
+    """An identity that differs once a weight is another or has changed."""
     # a tensor made in inference mode counts no changes
     version = 0 if weight.is_inference() else weight._version
     return id(weight), weight.data_ptr(), version, _sum(weight)

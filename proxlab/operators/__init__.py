@@ -13,16 +13,16 @@ from proxlab.operators.blur import CircularBlur, PaddedBlur, deblur
 from proxlab.operators.counts.anscombe import anscombe, inverse_anscombe
 from proxlab.operators.counts.camera import CameraNoise
 from proxlab.operators.denoising import Unchanged, denoise
+from proxlab.operators.estimates.blur_width import BlurWidth, blur_width
+from proxlab.operators.estimates.noise_level import estimate_noise
+from proxlab.operators.estimates.photon_transfer import PhotonTransfer, estimate_gain
 from proxlab.operators.inpainting import MaskedPixels, box_mask, boxes_mask, inpaint, random_mask
 from proxlab.operators.kernels import gaussian_kernel
 from proxlab.operators.measured_psf import MeasuredPsf, psf
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
-from proxlab.operators.noise_estimate import estimate_noise
-from proxlab.operators.photon_transfer import PhotonTransfer, estimate_gain
 from proxlab.operators.superres import SubsampledBlur, superres
 from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
-from proxlab.operators.width_estimate import BlurWidth, blur_width
 
 __all__ = [
     "BlurWidth",

@@ -48,14 +48,14 @@ class MeasuredPsf:
     width: float
     """Width of the Gaussian that is as compact, in pixels: of equal sum^2 / sum of squares."""
     negative: float
-    """What was below zero and was set to it, over what was above."""
+    """Light below zero, which was set to it, over that above."""
     specks: float
     """Light of specks away from the spot, which were left out, over that of the spot."""
     doubts: tuple[str, ...] = ()
     """Sentences on what may be wrong with the picture."""
 
     def __str__(self) -> str:
-        """What was done, in a sentence, and the doubts."""
+        """A sentence on what was done, and the doubts."""
         frames = len(self.shifts)
         of = "" if frames == 1 else f", mean of {frames} frames"
         down, right = np.mean(self.shifts, axis=0)

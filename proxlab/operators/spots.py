@@ -43,7 +43,7 @@ class Spot(NamedTuple):
     specks: float
     """Sum over what was left out."""
     width: float
-    """Of the Gaussian that is as compact, pixels."""
+    """Width of the Gaussian that is as compact, pixels."""
 
 
 class Outline(NamedTuple):
@@ -52,9 +52,9 @@ class Outline(NamedTuple):
     support: np.ndarray
     """The spot and a margin around it."""
     core: np.ndarray
-    """Where the spot is brighter than the noise."""
+    """True where the spot is brighter than the noise."""
     specks: np.ndarray
-    """What else is, and a margin around it."""
+    """True where anything else is, and on a margin around it."""
 
 
 def find_spot(name: str, frame: np.ndarray) -> Spot:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import solvers
 from proxlab.operators.checks import check_operator
+from proxlab.operators.estimates.noise_level import estimate_noise
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
-from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.posteriors.linearised import Linearised
 from proxlab.posteriors.measured import ACCURACY, EARLY, DrawNoise, observed
 from proxlab.posteriors.samples import Posterior

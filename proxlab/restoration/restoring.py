@@ -31,9 +31,9 @@ from torch import Tensor
 from proxlab.operators.arguments import positive
 from proxlab.operators.checks import check_operator
 from proxlab.operators.data_term_checks import check_data_term
+from proxlab.operators.estimates.noise_level import estimate_noise
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.noise import measurement_weights
-from proxlab.operators.noise_estimate import estimate_noise
 from proxlab.restoration.data_terms import (
     checked_start,
     counted,

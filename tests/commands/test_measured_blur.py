@@ -11,7 +11,7 @@ from proxlab import operators
 from proxlab.commands.main import main
 from proxlab.images.metrics import psnr
 
-FAST = "--prior tv --steps 60 --device cpu"
+FAST = "--boundary circular --prior tv --steps 60 --device cpu"
 
 
 def bead(at, level=0.05, size=(24, 26)):

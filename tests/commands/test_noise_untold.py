@@ -15,7 +15,7 @@ from proxlab import operators
 from proxlab.commands import restore
 from proxlab.commands.main import main
 from proxlab.commands.problems import readers
-from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.operators.estimates.noise_level import estimate_noise
 from proxlab.operators.tomography.sinograms import write_sinogram
 
 LEVEL = 0.05

@@ -44,8 +44,6 @@ def test_samples_of_counts_are_drawn(run):
         ("deblur --blur-sigma 1 --photons 0 --simulate", "above 0, got 0"),
         ("deblur --blur-sigma 1 --photons nan --simulate", "above 0, got nan"),
         ("deblur --blur-sigma 1 --photons 40 --noise auto", "--noise is a number"),
-        ("deblur --blur-sigma 1", "deblur needs --noise or --photons"),
-        ("inpaint --missing 0.5", "inpaint needs --noise or --photons"),
         ("ct --angles 5 --noise 0.1 --simulate --photons 40", "--photons is not for ct"),
     ],
 )

@@ -138,7 +138,7 @@ def test_bad_input_is_one_sentence(here, capsys, words, message):
 def test_a_problem_without_its_options_is_bad_usage(here, capsys):
     with pytest.raises(SystemExit):
         run("photo.png", "deblur", "--out", "drawn")
-    assert "deblur needs --kernel or --blur-sigma" in capsys.readouterr().err
+    assert "deblur needs --kernel, --psf or --blur-sigma" in capsys.readouterr().err
 
 
 def drawn(folder: Path, name: str) -> int:

@@ -91,13 +91,13 @@ def test_what_cannot_be_is_refused_in_a_sentence(here, words, sentence, capsys):
     [
         ("superres --noise 0.1", "superres needs --factor"),
         ("superres --factor 5 --noise 0.1", "invalid choice"),
-        ("superres --factor 2", "superres needs --noise"),
+        ("superres --factor 2 --simulate", "superres with --simulate needs --noise"),
         ("superres --factor 2 --noise 0.1 --boundary valid", "valid is for deblur"),
-        ("denoise", "denoise needs --noise"),
+        ("denoise --simulate", "denoise with --simulate needs --noise"),
         ("denoise --noise 0.1 --factor 2", "--factor is for superres, not for denoise"),
         ("denoise --noise 0.1 --kernel k.npy", "--kernel is for deblur and superres, not for de"),
         ("inpaint --missing 0.5 --noise 0.1 --mask-is missing", "there is no --mask"),
-        ("denoise --noise auto --simulate", "--simulate adds noise"),
+        ("denoise --noise auto --simulate", "only that of a measurement can be estimated"),
     ],
 )
 def test_usage_is_checked(here, words, sentence, capsys):

@@ -163,7 +163,7 @@ def test_resumed_equals_uninterrupted_to_the_bit(tmp_path, parts):
     whole = trained(tmp_path / "a", 3).read_bytes()
     parts.clear()
     for pieces in range(3):
-        path = trained(tmp_path / "b", 3, minutes=0, resume=pieces > 0)
+        path = trained(tmp_path / "b", 3, pause=0, resume=pieces > 0)
         assert (path is None) == (pieces < 2) == ("test" not in parts)
     assert path.read_bytes() == whole != trained(tmp_path / "c", 4).read_bytes()
 

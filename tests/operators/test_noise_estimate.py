@@ -6,9 +6,10 @@ from deepinv import physics as dp
 from skimage.data import camera
 
 from proxlab import operators
-from proxlab.operators import noise_estimate, quiet_places
+from proxlab.operators.estimates import noise_level as noise_estimate
+from proxlab.operators.estimates import quiet_places
+from proxlab.operators.estimates.noise_level import estimate_noise
 from proxlab.operators.noise import measurement_weights
-from proxlab.operators.noise_estimate import estimate_noise
 
 SIDE = 128
 HAAR = torch.tensor([1.0, -1], dtype=torch.float64) / 2**0.5
@@ -190,12 +191,12 @@ def test_the_loudness_of_noise_alone(stencils):
     assert planted > 0.1
 
 
-@pytest.mark.parametrize("model", [None, dp.GaussianNoise(0.0), dp.PoissonNoise()])
+@pytest.mark.parametrize("model", [None, dp.GaussianNoise(0.0), dp.UniformNoise()])
 def test_noise_is_never_assumed(model):
     op, y = dp.LinearPhysics(A=lambda x: x, A_adjoint=lambda y: y), scene()
     if model is not None:
         op.set_noise_model(model)
-    has = "PoissonNoise" if isinstance(model, dp.PoissonNoise) else "0.0"
+    has = "UniformNoise" if isinstance(model, dp.UniformNoise) else "0.0"
     with pytest.raises(ValueError, match=rf"knows no noise level .it has {has}.: pass noise="):
         measurement_weights(y, op)
     assert measurement_weights(y, op, assumed=0.5).image.tolist() == [4, 4]

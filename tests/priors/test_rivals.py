@@ -36,7 +36,7 @@ def test_a_recipe_makes_a_denoiser_that_restores(channels, recipe, tmp_path):
     path = recipe(photos, tmp_path / "run", config=config, start=size)
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["kind"] == "unet" and "unconstrained" in card["what"]
-    assert card["command"] == f"proxlab train {path.stem} --steps 2 --batch 2"
+    assert card["command"] == f"proxlab train {path.stem} --steps 2 --batch 2 --data {photos}"
     prior = proxlab.load(path)
     assert prior.config == size and prior.name == path.stem and not prior.training
     op = deblur(gaussian_kernel(0.8), 0.05)

@@ -142,7 +142,7 @@ def test_weights():
     assert data_term(y, op, strength=0.5).weight.tolist() == pytest.approx([200] * B, rel=1e-14)
     assert data_term(y, op, noise=2.0).weight.tolist() == [0.25] * B
     assert data_term(y, deblur(KERNEL)).weight.tolist() == [1] * B
-    op.noise_model = dp.PoissonNoise()  # of no single level
+    op.noise_model = dp.UniformNoise()  # of no single level
     assert data_term(y, op, strength=EACH[:, 0, 0, 0]).weight.tolist() == EACH[:, 0, 0, 0].tolist()
     f = data_term(torch.where(MASK, y, torch.nan), inpaint(MASK))
     assert (f.value(y) == 0).all() and torch.equal(f.prox(y, 1.0), y)

@@ -9,7 +9,7 @@ import math
 
 import pytest
 import torch
-from deepinv.physics import GaussianNoise, PoissonNoise, ZeroNoise
+from deepinv.physics import GaussianNoise, UniformNoise, ZeroNoise
 
 import proxlab
 from proxlab.priors.contract import Capabilities
@@ -191,7 +191,7 @@ def test_a_step_too_small_to_move_is_not_rest():
     assert restored(honest("unet-gray"), init=noise, steps=400).certified == [True]
 
 
-@pytest.mark.parametrize("model", [ZeroNoise(), GaussianNoise(0.0), PoissonNoise(0.02)])
+@pytest.mark.parametrize("model", [ZeroNoise(), GaussianNoise(0.0), UniformNoise(0.02)])
 def test_noise_is_never_assumed(model):
     op, y = Made(BLUR.A, BLUR.A_adjoint), noisy(BLUR.A(CLEAN))
     op.noise_model = model

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from deepinv.physics import GaussianNoise, PoissonNoise, ZeroNoise
+from deepinv.physics import GaussianNoise, UniformNoise, ZeroNoise
 from skimage.data import camera
 
 import proxlab
@@ -69,7 +69,7 @@ def test_a_batch_is_judged_as_its_images_alone():
 
 def test_noise_is_told_estimated_or_asked_for_and_never_assumed():
     blind = inpaint(OP.mask[0], 0.0)
-    for model in (Noise(0.0), ZeroNoise(), PoissonNoise(0.02), GaussianNoise(0.0)):
+    for model in (Noise(0.0), ZeroNoise(), UniformNoise(0.02), GaussianNoise(0.0)):
         blind.noise_model = model
         with pytest.raises(ValueError, match="knows no noise level.*noise="):
             proxlab.restore(Y, blind, "none", steps=2)

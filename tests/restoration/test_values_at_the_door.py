@@ -75,7 +75,7 @@ def test_other_layouts_of_the_same_numbers_give_the_same_image():
         y[..., ::-1].copy()[..., ::-1],
         np.asfortranarray(y),
     ):
-        found = proxlab.restore(same, OP, "lpn-gray-small", steps=4).image
+        found = proxlab.restore(same, OP, "lpn-gray-small", steps=4).pixels
         assert torch.allclose(found, wanted, atol=1e-6) and not found.requires_grad
     assert Y.grad is None
     start = X.clone()

@@ -84,10 +84,9 @@ def _ct(draw):
 
 @target("calibrate", 20, "Calibration")
 def _calibrate(draw):
-    op = operators.ct(8, 4, draw(numbers(0.05)))
-    y = draw(images(sizes=((4, op.scan.detectors),)))
+    noise, y = draw(numbers(0.05)), draw(images(sizes=((4, 12),)))
     unknown, within, tol = draw(words("detector_offset")), draw(numbers(4.0)), draw(numbers(0.2))
-    return lambda: calibrate(y, op, unknown, within, tol)
+    return lambda: calibrate(y, operators.ct(8, 4, noise), unknown, within, tol)
 
 
 @target("operators.gaussian_kernel")

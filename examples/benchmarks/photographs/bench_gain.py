@@ -19,7 +19,7 @@ from torch import Tensor
 
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_gray
-from proxlab.operators.photon_transfer import estimate_gain
+from proxlab.operators.estimates.photon_transfer import estimate_gain
 
 NEAR = 0.1
 """Error that counts as near, over the gain."""

@@ -26,7 +26,7 @@ from torch import Tensor
 from proxlab import operators
 from proxlab.images.data_sets import find_data
 from proxlab.images.folders import load_ct, load_gray
-from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.operators.estimates.noise_level import estimate_noise
 
 NEAR = 0.1
 """Error that counts as near, over the noise."""

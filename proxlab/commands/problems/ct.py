@@ -20,7 +20,7 @@ from proxlab.commands.problems.options import AUTO
 from proxlab.images import LoadedImage, read_image
 from proxlab.images.hounsfield import HIGHEST_LEVEL, read_slice
 from proxlab.images.operator_files import read_angles
-from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.operators.estimates.noise_level import estimate_noise
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.scan import (
     FanBeam,

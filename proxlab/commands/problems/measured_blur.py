@@ -7,7 +7,7 @@ from torch import Tensor
 from proxlab import operators
 from proxlab.commands.problems.options import AUTO
 from proxlab.images.operator_files import read_psf
-from proxlab.operators.width_estimate import blur_width
+from proxlab.operators.estimates.blur_width import blur_width
 
 
 def measured_kernel(args: argparse.Namespace, x: Tensor) -> tuple[Tensor, str]:

@@ -18,10 +18,10 @@ from proxlab.commands.problems.measurement import Measurement, Source
 from proxlab.commands.problems.options import AUTO, MISSING, UNKNOWN
 from proxlab.images import read_image
 from proxlab.images.operator_files import read_kernel, read_mask
+from proxlab.operators.estimates.noise_level import estimate_noise
 from proxlab.operators.foreign import as_operator
 from proxlab.operators.kernels import check_kernel_fits
 from proxlab.operators.noise import checked_noise
-from proxlab.operators.noise_estimate import estimate_noise
 
 Size = tuple[int, int]
 """Height and width."""

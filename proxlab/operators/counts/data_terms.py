@@ -98,7 +98,7 @@ class MaskedCounts:
 
     likelihood: CountLikelihood
     floor: Floor
-    """For the pixels that were not seen."""
+    """Values for the pixels that were not seen."""
     mask: Tensor
     """1 where a pixel was seen, else 0, [B, C, H, W]."""
     bound: QuadraticDataTerm

@@ -30,7 +30,7 @@ class Piece(NamedTuple):
     core: slice
     """Rows that it answers for."""
     seen: slice
-    """Those rows, and others on which their gradient depends."""
+    """The core, and other rows on which its gradient depends."""
     inside: slice
     """The core, counted within what is seen."""
 

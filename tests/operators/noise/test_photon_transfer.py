@@ -7,7 +7,7 @@ from skimage.data import camera
 
 import proxlab
 from proxlab import operators
-from proxlab.operators import photon_transfer, quiet_places
+from proxlab.operators.estimates import photon_transfer, quiet_places
 
 CLEAN = torch.from_numpy(camera()[100:356, 100:356] / 255)[None, None]
 PLAIN = dp.Denoising()

@@ -18,8 +18,7 @@ from deepinv.physics import LinearPhysics
 from scipy.optimize import nnls
 from torch import Tensor
 
-from proxlab.operators.inpainting import fill_missing
-from proxlab.operators.quiet_places import (
+from proxlab.operators.estimates.quiet_places import (
     IMAGES,
     Places,
     ends,
@@ -28,6 +27,7 @@ from proxlab.operators.quiet_places import (
     robust_variance,
     smoothed,
 )
+from proxlab.operators.inpainting import fill_missing
 from proxlab.operators.tomography.operator import Tomography
 from solvers.protocols import PerImage, doubles
 

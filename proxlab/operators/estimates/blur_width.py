@@ -22,7 +22,7 @@ from deepinv.physics import Denoising
 from torch import Tensor
 
 from proxlab.operators.arguments import check_finite, check_image, positive
-from proxlab.operators.noise_estimate import estimate_noise
+from proxlab.operators.estimates.noise_level import estimate_noise
 from solvers.protocols import PerImage, float_for_sums
 
 BLOCK = 128

@@ -16,8 +16,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.draws import Draws
-from proxlab.operators.inpainting import fill_missing
-from proxlab.operators.quiet_places import (
+from proxlab.operators.estimates.quiet_places import (
     REMEDY,
     Places,
     Stencil,
@@ -27,6 +26,7 @@ from proxlab.operators.quiet_places import (
     robust_variance,
     stencils_of,
 )
+from proxlab.operators.inpainting import fill_missing
 from solvers.protocols import PerImage, doubles
 
 QUIET, FEW = 0.15, 0.25

@@ -32,6 +32,7 @@ noise there, so they have 1 %, and across both directions none."""
 ONE = torch.ones(1, dtype=torch.float64)
 FOURTH = torch.tensor([1.0, -4, 6, -4, 1], dtype=torch.float64) / math.sqrt(70)
 FIRST = torch.tensor([1.0, -1], dtype=torch.float64) / math.sqrt(2)
+COUNTS = "the operator counts photons and so knows its noise; leave noise out"
 REMEDY = "pass noise=..., on the command line --noise, the standard deviation of y"
 """End of a sentence that says why none can be told."""
 Stencil = tuple[Tensor, Tensor]
@@ -66,14 +67,16 @@ def neighbourly(what: str, y: Tensor, op: LinearPhysics) -> tuple[Tensor, Tensor
             f"{what} is estimated of a tensor and its operator, got "
             f"{type(y).__name__} and {type(op).__name__}; torch.from_numpy?"
         )
-    if isinstance(op.noise_model, PhotonCounts) or counting(op.noise_model, y) is not None:
-        raise ValueError("the operator counts photons and so knows its noise; leave noise out")
+    if isinstance(op.noise_model, PhotonCounts):
+        raise ValueError(COUNTS)
     if y.ndim != 4 or isinstance(op, MRI):
         raise ValueError(
             f"{what} is estimated from neighbours, which y {list(y.shape)} of {type(op).__name__} "
             f"does not have; {REMEDY}, in its own units"
         )
     y = check_finite(as_operator(op).usable(check_image(y)).detach())
+    if counting(op.noise_model, y) is not None:
+        raise ValueError(COUNTS)
     seen = torch.ones_like(y, dtype=torch.bool)
     if isinstance(op, Inpainting):
         mask = op.mask
