@@ -23,7 +23,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_an_interrupt_while_writing_leaves_nothing(here, monkeypatch, capsys):
-    def stopped(path, kind, array):
+    def stopped(path, kind, array, kept):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
