@@ -149,7 +149,12 @@ class CircularBlur(LinearPhysics):
         return y
 
     def inside(self, x: Tensor) -> Tensor:
-        """x: every pixel of an image has one of y beside it. `PaddedBlur.inside` may cut."""
+        """x: every pixel of an image has one of y beside it. `PaddedBlur.inside` may cut.
+
+        >>> op = proxlab.operators.deblur(proxlab.operators.gaussian_kernel(1.0), noise=0.01)
+        >>> op.inside(torch.zeros(1, 1, 16, 16)).shape
+        torch.Size([1, 1, 16, 16])
+        """
         return x
 
     def data_term(self, y: Tensor, weights: Weights, accuracy: Accuracy) -> QuadraticDataTerm:

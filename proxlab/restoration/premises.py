@@ -73,7 +73,7 @@ class Premises:
     units: list[str]
     """Per image: a sentence where the first estimate is in other units than [0, 1], else empty."""
     counts: str = ""
-    """What the measurement was taken for where it counts photons, empty where it does not."""
+    """Words for the photon counts that the measurement was taken for, empty if for none."""
 
 
 def default_weight(prior: KnownPrior, op: LinearPhysics, counts: bool = False) -> float:

@@ -7,7 +7,7 @@ from proxlab.diffusion.network import DiffusionNetConfig
 from proxlab.training.config import check_counts
 
 SIDES, FOLD, COARSEST = (8, 256), 2, 7
-"""Of images of any size: least and largest side; side of the squares of pixels that the network
+"""Sides of images of any size, least and largest; side of the squares of pixels that the network
 takes for one, and least side of its coarsest scale."""
 PIXELS = 128 * 32**2
 """Pixels a step, of images of any size: those of `proxdm-color`."""

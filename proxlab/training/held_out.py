@@ -34,11 +34,11 @@ class Judged(NamedTuple):
 
     stage: int
     loss: float | None
-    """Of the held-out pairs, infinite where it is no number; None where nothing is held out."""
+    """Loss of the held-out pairs, infinite if it is no number; None where nothing is held out."""
     step: int
     figures: dict
     weights: dict[str, Tensor]
-    """By name, on the CPU."""
+    """Weights by name, on the CPU."""
 
     def told(self) -> dict:
         """Entries of the log and of the card."""

@@ -39,7 +39,7 @@ class Clock:
 
 @dataclass
 class Keeping:
-    """What the first process of a training keeps, in the folder `out`."""
+    """Files that the first process of a training keeps, in the folder `out`."""
 
     out: Path
     state: StateFile

@@ -180,7 +180,7 @@ def _agreed(minutes: float, run: Run) -> float:
 
 
 def _first_decides(so: bool, by_the_clock: bool) -> bool:
-    """What the first process finds, in all of them, where it may differ."""
+    """The value that the first process finds, in all of them, where it may differ."""
     return bool(processes.first_says(so)) if by_the_clock else so
 
 

@@ -13,14 +13,14 @@ from proxlab.training.config import MOST
 from proxlab.training.stages import Stage, stage_at
 
 EARLY = (2, 4, 8, 16, 32)
-"""By steps: the weights are judged at these parts of the first interval too, so that a training
+"""Parts of the first interval at which, by steps, the weights are judged too, so that a training
 that is stopped soon leaves a model."""
 FIRST = 1 / 6
-"""By the clock: minutes before they are first judged, or an `OFTEN`-th of a short training."""
+"""Minutes by the clock before they are first judged, or an `OFTEN`-th of a short training."""
 OFTEN = 24
-"""By the clock: times that they are judged at least, unless judging takes too long."""
+"""Times by the clock that they are judged at least, unless judging takes too long."""
 WORTH = 10
-"""By the clock: judging takes one minute of so many at most."""
+"""Minutes by the clock, of which judging takes one at most."""
 
 
 class Place(NamedTuple):

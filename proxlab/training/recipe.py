@@ -71,7 +71,7 @@ class Recipe(Generic[S, C]):
     """The configuration of the untrained network, or a model to go on from, by its name or file."""
     config: C
     sizing: Sizing[S, C] | None = None
-    """For images of any size, where it is meant for that."""
+    """The same for images of any size, where it is meant for that."""
 
     @property
     def goes_on(self) -> bool:

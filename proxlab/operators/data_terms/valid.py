@@ -84,7 +84,14 @@ class ValidData:
         return self._adjoint(self._misfit(x)) * -per_image(self.weight, x)
 
     def prox(self, v: Image, tau: float | PerImage) -> Image:
-        """argmin_x |x - v|^2 / 2 + tau f(x), to tol; warns once if that is not reached."""
+        """argmin_x |x - v|^2 / 2 + tau f(x), to tol; warns once if that is not reached.
+
+        >>> kernel = proxlab.operators.gaussian_kernel(1.0)
+        >>> op = proxlab.operators.deblur(kernel, noise=0.1, boundary="valid")
+        >>> f = proxlab.data_terms.data_term(torch.ones(1, 1, 8, 8), op)
+        >>> f.prox(torch.zeros(1, 1, 16, 16), 1.0).shape
+        torch.Size([1, 1, 16, 16])
+        """
         return self.prox_and_value(v, tau)[0]
 
     def prox_and_value(self, v: Image, tau: float | PerImage) -> tuple[Image, PerImage]:

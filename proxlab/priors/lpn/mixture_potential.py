@@ -106,7 +106,7 @@ class MixturePotential(nn.Module):
         those of a piece, and on a device that has them all at once, one for 4 pixels."""
         c = self.config
         windows = c.bases * (6 * c.kept + 3 * c.components)
-        return 40, 16 + windows // c.channels
+        return 64, 16 + windows // c.channels
 
     def gradient(self, v: Tensor, sigma: Tensor) -> Tensor:
         """grad psi, [B, C, H, W], in one pass and without an autograd graph of psi."""
