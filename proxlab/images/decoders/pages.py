@@ -21,6 +21,10 @@ class Page(NamedTuple):
     header for a large stack."""
 
     @property
+    def name(self) -> str:
+        return f"{self.path.name}, page {self.number}"
+
+    @property
     def suffix(self) -> str:
         return self.path.suffix
 
