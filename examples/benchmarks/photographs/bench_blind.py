@@ -15,8 +15,9 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Sequence
+from math import isnan, nan
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import NamedTuple
 
 import torch
@@ -41,20 +42,19 @@ class Row(NamedTuple):
     measured: float
     told: float
     blind: float
+    """nan where the command refused, and said why."""
     said: str
     """Estimates, as the command said them."""
 
 
-def restored(path: Path, words: Sequence[str]) -> tuple[Tensor, list[str]]:
-    """The image that the command makes of a file, and the lines that it prints."""
+def restored(path: Path, words: Sequence[str]) -> tuple[Tensor | None, list[str]]:
+    """The image that the command makes of a file, None where it refuses, and its lines."""
     out, said = path.with_name("restored.png"), io.StringIO()
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         failed = proxlab_command(
             ["restore", str(path), "deblur", *words, "--out", str(out), "--overwrite"]
         )
-    if failed:
-        raise RuntimeError(f"proxlab restore {path} deblur {' '.join(words)} failed")
-    return read_image(out).pixels, said.getvalue().splitlines()
+    return None if failed else read_image(out).pixels, said.getvalue().splitlines()
 
 
 def row(x: Tensor, seed: int, prior: str, blind: Sequence[str]) -> Row:
@@ -69,7 +69,8 @@ def row(x: Tensor, seed: int, prior: str, blind: Sequence[str]) -> Row:
         best, _ = restored(path, (*told, "--prior", prior))
         found, lines = restored(path, (*blind, "--prior", prior))
     said = [line for line in lines if any(word in line for word in ESTIMATES)]
-    told_psnr, blind_psnr = (float(psnr(each, truth)) for each in (best, found))
+    both = (nan if each is None else float(psnr(each, truth)) for each in (best, found))
+    told_psnr, blind_psnr = both
     return Row(before, told_psnr, blind_psnr, "; ".join(said))
 
 
@@ -89,9 +90,14 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
         rows.append(found)
         figures = f"{found.measured:9.2f} {found.told:7.2f} {found.blind:7.2f}"
         print(f"{i:5d} {figures} {found.told - found.blind:7.2f}  {found.said}", flush=True)
+    refused = sum(isnan(found.blind) for found in rows)
+    rows = [found for found in rows if not isnan(found.blind)]
     behind = [found.told - found.blind for found in rows]
     means = " ".join(f"{mean(getattr(found, k) for found in rows):7.2f}" for k in ("told", "blind"))
-    print(f"mean: {means} dB, {mean(behind):.2f} dB behind, at most {max(behind):.2f}")
+    print(
+        f"mean: {means} dB, {mean(behind):.2f} dB behind, median {median(behind):.2f}, at most "
+        f"{max(behind):.2f}; refused: {refused}"
+    )
     return rows
 
 
