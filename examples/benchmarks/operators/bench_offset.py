@@ -5,8 +5,8 @@
 Slices of ct/test, offsets uniform in 12 detectors to either side, fresh noise. "whole" sees
 all of the image, "truncated" 0.44 of its diagonal, "fan" and "photons" are what they say.
 Beside `proxlab.calibrate` its start, the first moments, and a search for the filtered
-back-projection of the least entropy (tomopy's `find_center` (Donath et al. 2006)), in steps of a quarter
-detector. PSNR is that of `--prior` at the offset found less that at the true one.
+back-projection of the least entropy (tomopy's `find_center`, Donath et al. 2006), in steps of a
+quarter detector. PSNR is that of `--prior` at the offset found less that at the true one.
 """
 
 import argparse
