@@ -162,7 +162,7 @@ class _Search:
         if self.seen > OUTSIDE:
             doubts.append(
                 f"the object reaches beyond the detector, whose ends measure {self.seen:.0f} noise "
-                "levels: the offset may be off by half a detector"
+                "levels: the offset may be off by a detector or more"
             )
         moment = self._moment()
         if moment is not None:

@@ -22,6 +22,6 @@ def measured_kernel(args: argparse.Namespace, x: Tensor) -> tuple[Tensor, str]:
     width, sd = (float(one) for one in blur_width(x, noise))
     said = (
         f"blur estimated: Gaussian, width {width:.2f} +- {sd:.2f} pixels, by chance alone; "
-        "photographs were off by 4 to 9 % on average, so bring a PSF (--psf) if there is one"
+        "photographs were off by 4 to 17 % on average, so bring a PSF (--psf) if there is one"
     )
     return operators.gaussian_kernel(width), said
