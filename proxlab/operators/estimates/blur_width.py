@@ -65,8 +65,9 @@ def blur_width(y: Tensor, noise: float | PerImage | None = None) -> BlurWidth:
 
     y: blurred images [B, C, H, W], of which the mean of the channels is looked at; noise: standard
     deviation of y in its own units, a number or one for each image, by `estimate_noise` if None.
-    On held-out photographs, noise .01, the error was 4 to 9 % on average, on crops of 160 x 160 of Set12 17 %. The
-    deviation `sd` is that of noise and chance alone, for images whose spectrum is a power law.
+    On held-out photographs, noise .01, the error was 4 to 9 % on average, on crops of 160 x 160 of
+    Set12 17 %. The deviation `sd` is that of noise and chance alone, for images whose spectrum is a
+    power law.
     Raises TypeError or ValueError for what are no images of at least 32 x 32 pixels, for a noise
     that is not positive or is not that of y by more than a factor of 1.5, and where no width can be
     told: no blur above 0.3 pixels, an image without contrast, noise that hides it. [Whittle53]
