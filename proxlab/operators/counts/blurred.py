@@ -4,7 +4,6 @@
 """
 
 import copy
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -15,6 +14,7 @@ from proxlab.operators.contract import Accuracy, Missed, QuadraticDataTerm
 from proxlab.operators.counts.floor import Floor
 from proxlab.operators.counts.likelihood import CountLikelihood
 from proxlab.operators.data_terms.arguments import scaled
+from proxlab.operators.data_terms.missed import reported
 from solvers.linear_systems import conjugate_gradient
 from solvers.protocols import Image, PerImage, dot, norm, per_image
 
@@ -110,7 +110,8 @@ class BlurredCounts:
         broken = ~left.isfinite()
         x = torch.where(per_image(broken, x).bool(), torch.nan, x)
         self._change = torch.where(per_image(broken, x).bool(), 0, x - v).detach()
-        self._report((left / goal * self.tol).detach().cpu(), self.tol)
+        missed = (left / goal * self.tol / (1 + 1e-6)).detach().cpu()
+        reported(self.stopped_short, missed, self._images, self.tol, (steps, self.max_steps), v)
         return x, value
 
     def lipschitz(self) -> PerImage:
@@ -212,17 +213,3 @@ class BlurredCounts:
             return linear(x)
         whole = x.new_zeros(self._batch, *x.shape[1:])
         return linear(whole.index_copy(0, self._rows, x))[self._rows]
-
-    def _report(self, residual: PerImage, tol: float) -> None:
-        missed = residual > tol * (1 + 1e-6)  # NaN is no miss: the driver sets its image aside
-        if not missed.any():
-            return
-        most = float(residual[missed].max())
-        if not self.stopped_short:
-            warnings.warn(
-                f"the prox of the data term stopped short of tol = {tol:g} at a relative residual "
-                f"of {most:.1e}; raise max_steps or tol, or take a smaller tau (said once, all are "
-                "counted in stopped_short)",
-                stacklevel=1,
-            )
-        self.stopped_short.append(Missed(most, tuple(self._images[missed].tolist())))
