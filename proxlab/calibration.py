@@ -24,14 +24,7 @@ from torch import Tensor
 
 from proxlab.operators.arguments import check_finite
 from proxlab.operators.noise import Weights, measurement_weights
-from proxlab.operators.tomography import footprints
-from proxlab.operators.tomography.moments import (
-    OUTSIDE,
-    Moment,
-    averaged,
-    moment_offset,
-    rim,
-)
+from proxlab.operators.tomography import footprints, moments
 from proxlab.operators.tomography.operator import Tomography
 from proxlab.operators.tomography.preconditioner import Circulant
 from solvers.linear_systems import conjugate_gradient
@@ -151,15 +144,15 @@ class _Search:
         self.last: Tensor | None = None
         pixels = op.first_estimate(y).flatten(1)
         bright = pixels.kthvalue(max(1, round(BRIGHT * pixels.shape[1])), 1).values
-        self.seen = rim(y, weights)
-        rough = ROUGHNESS if self.seen <= OUTSIDE else BEYOND
+        self.seen = moments.rim(y, weights)
+        rough = ROUGHNESS if self.seen <= moments.OUTSIDE else BEYOND
         self.mu = rough / bright.double().clamp(min=1e-12).square()
 
     def run(self, within: float, tol: float) -> Calibration:
         """The offset in [-within, within] to tol, both lengths."""
         spacing, doubts = self.op.scan.detector_spacing, []
         low, high = -within, within
-        if self.seen > OUTSIDE:
+        if self.seen > moments.OUTSIDE:
             doubts.append(
                 f"the object reaches beyond the detector, whose ends measure {self.seen:.0f} noise "
                 "levels: the offset may be off by a detector or more"
@@ -183,8 +176,9 @@ class _Search:
             doubts.append("the sinogram hardly tells the offset: every other explains it as well")
         if here.residual > TOL:
             doubts.append(f"the fit stopped at a relative residual of {here.residual:.1e}")
-        by_fit = Moment(found, hypot(_deviation(curvature), BIAS * spacing))
-        told, apart = (by_fit, "") if moment is None else averaged(by_fit, moment)
+        noise = curvature**-0.5 if curvature > 0 else float("inf")
+        by_fit = moments.Moment(found, hypot(noise, BIAS * spacing))
+        told, apart = (by_fit, "") if moment is None else moments.averaged(by_fit, moment)
         doubts += filter(None, [apart])
         image = here.image if told.value == found else self.fit(told.value).image
         return Calibration(self._at(told.value), *told, image, tuple(self.trace), tuple(doubts))
@@ -224,9 +218,9 @@ class _Search:
         )
         return float(found.x)
 
-    def _moment(self) -> Moment | None:
+    def _moment(self) -> moments.Moment | None:
         try:
-            return moment_offset(self.y, self.op.scan, self.weights)
+            return moments.moment_offset(self.y, self.op.scan, self.weights)
         except ValueError:
             return None
 
@@ -242,10 +236,6 @@ class _Search:
         near = Circulant(lambda x: normal(x.expand(len(like), 1, -1, -1))[:1], like[:1, :1])
         s = PRECONDITIONED / near.spectrum.max()
         return lambda r: near.solve(s, r)
-
-
-def _deviation(curvature: float) -> float:
-    return curvature**-0.5 if curvature > 0 else float("inf")
 
 
 def _roughness(x: Tensor) -> Tensor:
