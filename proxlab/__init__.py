@@ -16,6 +16,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "LPN",
+    "AveragePrior",
     "Calibration",
     "Checks",
     "DenoiserDiffusion",
@@ -50,6 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AveragePrior": "priors.averages.average",
     "Calibration": "calibration",
     "Checks": "restoration",
     "DenoiserDiffusion": "diffusion.mean_prox",
@@ -102,6 +104,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which import 
     from proxlab.posteriors.quality import PosteriorQuality, posterior_quality
     from proxlab.posteriors.samples import Posterior
     from proxlab.priors import classical
+    from proxlab.priors.averages.average import AveragePrior
     from proxlab.priors.color.luminance import Luminance
     from proxlab.priors.denoiser_prior import DenoiserPrior
     from proxlab.priors.explicit_prior import ExplicitPrior

@@ -23,6 +23,8 @@ from proxlab.diffusion.models import DiffusionModel
 from proxlab.diffusion_prior import DiffusionPrior
 from proxlab.images.files import as_json, writing
 from proxlab.model_kinds import KINDS, USES, Use
+from proxlab.priors.averages.average import AveragePrior
+from proxlab.priors.averages.names import average_of
 from proxlab.priors.classical import CLASSICAL
 from proxlab.priors.contract import Prior
 from proxlab.priors.deepinv_denoisers import bm3d, pretrained
@@ -78,6 +80,7 @@ def load(name: str | Path, sha256: str | Collection[str] = ()) -> Prior:
         load("lpn-gray")            # a shipped model; `models` lists them
         load("tv")                  # classical: also "wavelets", "none"; "bm3d" with its package
         load("deepinv:DnCNN")       # a pretrained network of deepinv, DnCNN-color for colour
+        load("0.3*gs-unet+0.7*lpn-gray")   # an `AveragePrior`; without weights, alike
 
     An unconstrained network (`UNetDenoiser`, `CrateDenoiser`) is a denoiser without a value, and
     so is a diffusion model, which takes images of its own size alone (`DiffusionPrior`).
@@ -96,6 +99,9 @@ def load(name: str | Path, sha256: str | Collection[str] = ()) -> Prior:
         ...
     ValueError: no prior is called 'lpn-grey'; known are tv, wavelets, none, ...
     """
+    parts = average_of(name)
+    if parts:
+        return AveragePrior([w for w, _ in parts], [load(one, sha256) for _, one in parts])
     if name in CLASSICAL:
         return CLASSICAL[str(name)].make()
     place, colon, rest = str(name).partition(":")

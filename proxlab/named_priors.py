@@ -1,6 +1,7 @@
 """The door for priors: a name that a person types, or an object that a script brings.
 
 lpn-gray, tv, none, model.safetensors, bm3d, deepinv:DRUNet    names and files of `proxlab.load`
+0.3*gs-unet+0.7*lpn-gray                  an average of such (`proxlab.AveragePrior`)
 mymodule:make_prior                       your own, from a module that Python finds
 
 `restore`, `compare` and `Tiled` all take priors through `as_prior`.

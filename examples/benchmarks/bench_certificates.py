@@ -6,7 +6,7 @@
 honest   100 runs of `lpn-gray` at the defaults, 25 measurements by 4 solvers: all to be certified
 planted  100 runs with a mistake each (`planted_mistakes`): none to be certified
 share    priors x deblurring, inpainting, CT x solvers on Set12: how many come to rest, how many are
-         certified, margins, and the reasons of the others
+         certified, how many after a prior that was refused, margins, reasons of the others, PSNR
 cost     time that evidence takes of a run, 256 x 256, 64 evaluations kept
 
 Images are cut to their middle `--side` pixels. Measurements: two kernels of Levin et al. 2009, a
@@ -18,6 +18,7 @@ import argparse
 import json
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -112,12 +113,12 @@ def once(case: Case, image: Tensor, kernels: list[np.ndarray]) -> Case:
         result = restore(y, op, prior, solver)
     except (Diverged, ValueError) as error:
         return case | {"certified": False, "doubt": str(error), "rest": False}
-    return case | told(result)
+    return case | told(result, image)
 
 
-def told(result: Restoration) -> Case:
-    """What a row says of a result."""
-    found = result.evidence[0]
+def told(result: Restoration, image: Tensor) -> Case:
+    """Verdict, numbers and PSNR of a result, for its row."""
+    found, psnr = result.evidence[0], result.scored(image).psnr
     return {
         "certified": result.certified[0],
         "doubt": result.doubts[0],
@@ -127,6 +128,8 @@ def told(result: Restoration) -> Case:
         "value_margin": found.value_margin,
         "step": found.step,
         "gap": found.gap,
+        "refused": len(result.refused),
+        "psnr": None if psnr is None else round(float(psnr[0]), 3),
     }
 
 
@@ -180,33 +183,34 @@ def report(rows: list[Case]) -> None:
     mine = [row for row in rows if row["set"] == "share"]
     if not mine:
         return
-    print("\nprior            problem  runs  at rest  certified  margins (least, median)  reasons")
+    wide = max(len(row["prior"]) for row in mine)
+    print(f"\n{'prior':{wide}s} problem  runs  at rest  certified  repeated    PSNR  "
+          "margins (least, median)  reasons")  # fmt: skip
     for prior in dict.fromkeys(row["prior"] for row in mine):
         for problem in PROBLEMS:
             some = [r for r in mine if (r["prior"], r["problem"]) == (prior, problem)]
             if some:
-                print(_line(prior, problem, some))
-    rest = [r for r in mine if r["prior"].startswith("unet") and r["rest"]]
-    if rest:
-        print(f"U-Net runs at rest: {len(rest)}, of which {sum(r['certified'] for r in rest)} "
-              "certified")  # fmt: skip
+                print(_line(f"{prior:{wide}s} {problem:8s}", some))
 
 
-def _line(prior: str, problem: str, rows: list[Case]) -> str:
+def _line(name: str, rows: list[Case]) -> str:
     margins = sorted(r["margin"] for r in rows if r.get("margin") is not None)
     told_margins = f"{margins[0]:.2f}, {statistics.median(margins):.2f}" if margins else ""
     gaps = [r["gap"] for r in rows if r.get("gap") is not None]
     told_margins = f"gap {max(gaps):.1e} at most" if gaps else told_margins
-    reasons: dict[str, int] = {}
-    for row in rows:
-        for doubt in filter(None, row["doubt"].split("; ")[:1]):
-            word = "no prox" if "no prox" in doubt else " ".join(doubt.split()[:3])
-            reasons[word] = reasons.get(word, 0) + 1
+    reasons = Counter(_reason(r["doubt"]) for r in rows if r["doubt"])
     said = ", ".join(f"{n} {word}" for word, n in reasons.items())
-    return (
-        f"{prior:17s}{problem:9s}{len(rows):4d}{sum(r['rest'] for r in rows):9d}"
-        f"{sum(r['certified'] for r in rows):11d}  {told_margins:23s}  {said}"
+    levels = [r["psnr"] for r in rows if r.get("psnr") is not None]
+    psnr = f"{statistics.mean(levels):.2f}" if levels else ""
+    counts = (
+        len(rows),
+        *(sum(bool(r.get(k)) for r in rows) for k in ("rest", "certified", "refused")),
     )
+    return f"{name}{'{:5d}{:9d}{:11d}{:10d}'.format(*counts)}{psnr:>8s}  {told_margins:23s}  {said}"
+
+
+def _reason(doubt: str) -> str:
+    return "no prox" if "no prox" in doubt.split("; ")[0] else " ".join(doubt.split()[:3])
 
 
 def main(argv: list[str] | None = None) -> None:

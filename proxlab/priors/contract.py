@@ -10,9 +10,9 @@
 
 is a prior: anything that solves for images (`restoration`, `Tiled`, `ExplicitPrior`) asks for these
 four and for nothing else by name. What only some priors can do are methods, each with a Protocol
-of its own: `HasProxAndValue` and `Selectable` of `solvers.protocols`, `HasParts`, `HasLevelValue`
-and `HasInverse` here. What is not a prior yet, a network or a denoiser of deepinv, becomes one by
-`adopted`.
+of its own: `HasProxAndValue` and `Selectable` of `solvers.protocols`, `HasParts`, `HasLevelValue`,
+`HasInverse`, `HasSafer` and `HasSpread` here. What is not a prior yet, a network or a denoiser of
+deepinv, becomes one by `adopted`.
 """
 
 from dataclasses import dataclass
@@ -187,6 +187,23 @@ class HasInverse(Protocol):
 
     def inverse(self, x: Tensor, sigma: float | Tensor, tol: float = 1e-6) -> Tensor:
         """The v with prox(v, sigma) = x, to a relative tolerance; raises RuntimeError if none."""
+        ...
+
+
+@runtime_checkable
+class HasSafer(Protocol):
+    """A prior that knows one nearer to what is exact by construction.
+
+    >>> from proxlab.priors.contract import HasSafer
+    >>> isinstance(proxlab.load("gs-unet+lpn-gray"), HasSafer)
+    True
+    """
+
+    def safer(self, refused: Tensor) -> "Prior | None":
+        """A prior that is nearer to exact for those images, bool [B], and itself for the others.
+
+        None where there is none; asked of what it gave, again and again, it comes to None.
+        """
         ...
 
 

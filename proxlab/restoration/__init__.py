@@ -6,8 +6,8 @@ contract.
 
 from proxlab.restoration.evidence import Evidence
 from proxlab.restoration.fixed_level import default_sigma
+from proxlab.restoration.repeating import restore
 from proxlab.restoration.restored import Restoration
-from proxlab.restoration.restoring import restore
 from proxlab.restoration.settings import ALGORITHMS, Checks, Settings
 
 __all__ = [

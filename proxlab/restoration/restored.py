@@ -64,6 +64,8 @@ class Restoration(Generic[Kind]):
     """Step, noise and operator as they were known before the run."""
     pixels: Tensor
     """The restored images as the run ended, floats [B, C, H, W], whatever `image` is."""
+    refused: tuple[str, ...] = ()
+    """Names of the priors that an image's run refused before, in whose place a safer one ran."""
     psnr: Tensor | None = None
     """Per image: PSNR in dB where the truth was told by `scored`, [B]."""
 
@@ -129,9 +131,10 @@ class Restoration(Generic[Kind]):
     def _heading(self) -> str:
         kind = "" if isinstance(self.image, Tensor) else f", an array of {self.image.dtype}"
         noise = ", ".join(f"{float(s):.3g}" for s in self.premises.noise[:SHOWN].unique())
+        before = f" after {', then '.join(self.refused)} was refused" if self.refused else ""
         return (
-            f"Restoration {list(self.image.shape)}{kind} by {self.solver} with {self.prior}, "
-            f"noise {noise}"
+            f"Restoration {list(self.image.shape)}{kind} by {self.solver} with {self.prior}"
+            f"{before}, noise {noise}"
         )
 
     def _verdict(self, b: int, letters: int) -> str:

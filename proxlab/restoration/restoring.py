@@ -20,7 +20,6 @@ If R_s / s^2 is -log p, weight 1 is right and s the only choice; on held-out pho
 `examples/benchmarks/bench_calibration.py` prints what weight 1 loses to the best weight.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -58,7 +57,6 @@ from solvers import Result, Trace
 from solvers.primal_dual import HasComposite, condat_vu, pdhg
 from solvers.progress import Follower
 
-LOG = logging.getLogger(__name__)
 DEFAULT = Settings()
 STEPS = 400
 """Largest number of steps where none is told."""
@@ -66,7 +64,7 @@ GAP_STEPS = 3000
 """The same of `pdhg`, whose steps are short and call no network."""
 
 
-def restore(
+def restore_once(
     y: Tensor,
     op: LinearPhysics,
     prior: KnownPrior,
@@ -76,7 +74,7 @@ def restore(
     progress: bool | Follower = False,
     fit: Callable[[KnownPrior, Tensor], Fitted] = as_it_is,
 ) -> Restoration[Tensor]:
-    """Estimate the images behind y = op(x) + noise; `proxlab.restore` is its door for scripts.
+    """Estimate the images behind y = op(x) + noise with one prior; see `repeating.restore`.
 
     y: measurement [B, ...]; op: a deepinv LinearPhysics; prior: what keeps the contract of
     `proxlab.priors.contract`; init: first estimate [B, C, H, W], from which the solver starts
@@ -89,10 +87,10 @@ def restore(
     Sources: [Fang24] for the prox, [Rockafellar70] for the evidence, [Themelis20] for the choice of
     sigma, [Geman95] for splitting, [Zhang21] for the descent, [Chambolle11] for `pdhg`.
 
-    >>> from proxlab.restoration import Settings, restore
+    >>> from proxlab.restoration.restoring import Settings, restore_once
     >>> op = proxlab.operators.inpaint(proxlab.operators.random_mask((32, 32), 0.5), noise=0.05)
     >>> y = op(torch.linspace(0, 1, 32).expand(1, 1, 32, 32))
-    >>> restore(y, op, proxlab.load("lpn-gray"), Settings(solver="pgd", steps=50)).image.shape
+    >>> restore_once(y, op, proxlab.load("lpn-gray"), Settings("pgd", steps=50)).image.shape
     torch.Size([1, 1, 32, 32])
     """
     numbers = counted(y, op, settings.noise)
@@ -145,7 +143,7 @@ def restore(
         label = f"restore, {prior.name}"
         if composite:
             with Following(progress, steps, label) as follow:
-                return _told(_by_gap(job, (plain, init), follow))
+                return _by_gap(job, (plain, init), follow)
         if algorithm is pdhg:
             raise ValueError(
                 f"pdhg solves convex priors g(K x), as tv and wavelets are; {prior.name} is none, "
@@ -157,7 +155,7 @@ def restore(
             run = run_at_level(algorithm, f, fitted, sigma, settings, starts, follow)
         numbers = weighed(job, run)
         job = checked_again(job, run.last.x)
-        return _told(_restoration(job, run.first, run.last, *judged(job, run, numbers)))
+        return _restoration(job, run.first, run.last, *judged(job, run, numbers))
 
 
 def _by_gap(job: Job, starts: tuple[Tensor, Tensor | None], follow: Following) -> Restoration:
@@ -197,12 +195,6 @@ def _restoration(
         premises=job.before,
         pixels=last.x,
     )
-
-
-def _told(result: Restoration[Tensor]) -> Restoration[Tensor]:
-    """The result, told to whoever listens to the logger."""
-    LOG.info("%r", result)
-    return result
 
 
 def _joined(traces: list[Trace]) -> Trace:

@@ -47,13 +47,21 @@ def test_a_run_with_a_mistake_is_a_row_that_says_why():
 
 def test_shares_margins_and_reasons_are_counted(capsys):
     run = {"set": "share", "prior": "unet-gray", "problem": "ct", "solver": "admm", "image": 0,
-           "certified": True, "doubt": "", "rest": True, "margin": 0.5, "gap": None}  # fmt: skip
-    lost = run | {"image": 1, "certified": False, "doubt": "residual 1e-3 above tol; x", "rest": 0}
+           "certified": True, "doubt": "", "rest": True, "margin": 0.5, "gap": None,
+           "refused": 1, "psnr": 30.0}  # fmt: skip
+    lost = run | {
+        "image": 1,
+        "refused": 0,
+        "psnr": 31.0,
+        "certified": False,
+        "doubt": "residual 1e-3 above tol; x",
+        "rest": 0,
+    }
     gap = run | {"prior": "tv", "margin": None, "gap": 9e-5}
     wrong = run | {"set": "planted", "mistake": "values"}
     bench.report([run, lost, gap, wrong])
     out = capsys.readouterr().out
-    assert "unet-gray        ct          2        1          1  0.50, 0.50" in out
+    words = out.split("reasons\n")[1].splitlines()[0].split()
+    assert words[:8] == ["unet-gray", "ct", "2", "1", "1", "1", "30.50", "0.50,"]
     assert "1 residual 1e-3 above" in out and "gap 9.0e-05 at most" in out
     assert "values: 1 of 1 certified" in out and "ct, admm, image 0: certified" in out
-    assert "U-Net runs at rest: 1, of which 1 certified" in out

@@ -10,8 +10,8 @@ from proxlab.jobs import fitted
 from proxlab.priors.contract import Capabilities
 from proxlab.priors.tiles import within_memory
 from proxlab.priors.tiles.tiled_prior import TiledPrior
+from proxlab.restoration import restore
 from proxlab.restoration.fixed_level import AtStep, Fitted, as_it_is
-from proxlab.restoration.restoring import restore
 from proxlab.restoration.settings import Settings
 from tests.images.pictures import image
 

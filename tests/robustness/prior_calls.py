@@ -131,6 +131,13 @@ def _luminance(draw):
     return lambda: keeps(x, proxlab.Luminance(prior).prox(x, sigma))
 
 
+@target("AveragePrior", 12)
+def _average(draw):
+    pair, weights = (draw(priors), draw(priors)), (draw(numbers(0.5)), draw(numbers(0.5)))
+    x, sigma = draw(images()), draw(sigmas)
+    return lambda: keeps(x, proxlab.AveragePrior(weights, pair).prox(x, sigma))
+
+
 @target("ExplicitPrior", 12)
 def _explicit_prior(draw):
     prior, x, sigma, gamma = draw(priors), draw(images()), draw(sigmas), draw(numbers(1.0, 1.0))
