@@ -202,11 +202,9 @@ def _line(name: str, rows: list[Case]) -> str:
     said = ", ".join(f"{n} {word}" for word, n in reasons.items())
     levels = [r["psnr"] for r in rows if r.get("psnr") is not None]
     psnr = f"{statistics.mean(levels):.2f}" if levels else ""
-    counts = (
-        len(rows),
-        *(sum(bool(r.get(k)) for r in rows) for k in ("rest", "certified", "refused")),
-    )
-    return f"{name}{'{:5d}{:9d}{:11d}{:10d}'.format(*counts)}{psnr:>8s}  {told_margins:23s}  {said}"
+    counts = [sum(bool(r.get(key)) for r in rows) for key in ("rest", "certified", "refused")]
+    words = "{:5d}{:9d}{:11d}{:10d}".format(len(rows), *counts)
+    return f"{name}{words}{psnr:>8s}  {told_margins:23s}  {said}"
 
 
 def _reason(doubt: str) -> str:
