@@ -23,7 +23,7 @@ from torch import Tensor
 
 import proxlab
 from proxlab.priors.contract import Prior
-from proxlab.priors.jacobians.contract import Jacobian
+from proxlab.priors.jacobians.contract import Jacobian, KnowsProx
 from proxlab.priors.jacobians.spread import jacobian
 from solvers.posteriors import observations
 from solvers.posteriors.preconditioner import preconditioner
@@ -62,19 +62,26 @@ class Watched:
             return self.prior.prox(v, sigma)
 
     def jacobian(self, v: Tensor, sigma: float | Tensor) -> "WatchedJacobian":
-        """That of the prior; what making it takes counts as product, but not as one."""
-        before = self.product_watch.count
-        with self.product_watch:
+        """That of the prior; making it is the pass of an evaluation, and counts as its part."""
+        before = self.prox_watch.count
+        with self.prox_watch:
             found = jacobian(self.prior, v, sigma)
-        self.product_watch.count = before
-        return WatchedJacobian(found, self.product_watch)
+        self.prox_watch.count = before
+        return WatchedJacobian(found, self.prox_watch, self.product_watch)
 
 
 class WatchedJacobian:
-    """A Jacobian whose products are timed."""
+    """A Jacobian whose products are timed, and whose prox is one of the prior's."""
 
-    def __init__(self, inner: Jacobian, watch: Watch):
+    def __init__(self, inner: Jacobian, prox_watch: Watch, watch: Watch):
         self.inner, self.watch, self.symmetric = inner, watch, inner.symmetric
+        self.prox_watch = prox_watch
+
+    def prox(self) -> Tensor:
+        """That of the prior, from the pass that made the Jacobian."""
+        assert isinstance(self.inner, KnowsProx)
+        with self.prox_watch:
+            return self.inner.prox()
 
     def __call__(self, u: Tensor) -> Tensor:
         """The product with u."""

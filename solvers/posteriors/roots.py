@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from solvers.protocols import PerImage, per_image
+from solvers.protocols import PerImage, dot, per_image
 from solvers.spectrum import krylov
 
 
@@ -28,6 +28,39 @@ def root_times(
     size = z.flatten(1).norm(dim=1, keepdim=True)
     root = _combined(weights[..., 0] * size, space.basis)
     return root, _combined(space.table[:, :2, 0] * size, space.basis), skew
+
+
+def root_by_one(
+    apply: Callable[[Tensor], Tensor], z: Tensor, most: float
+) -> tuple[Tensor, Tensor]:
+    """M^(1/2) z for white z [B, ...] and eigenvalues from 0 to about `most`, by one product; M z.
+
+    Lanczos with two products seeks the root in the span of z and M z as well. The second one tells
+    it <q, M q> alone, q the part of M z across z: a third moment of the eigenvalues, as z sees
+    them. Here they are taken for those of a beta distribution on [0, most], whose mean m and
+    variance v the first product tells, and which has
+
+        <q, M q> = m + 2 (most - 2 m) v / (v + m (most - m)).
+
+    Of z with few entries these moments are rough, and so is the root; where M has one eigenvalue it
+    is exact. Where no distribution up to `most` has such moments, a larger one is taken.
+
+    >>> from solvers.posteriors.roots import root_by_one
+    >>> root_by_one(lambda z: 4 * z, torch.ones(1, 3), most=9.0)
+    (tensor([[2., 2., 2.]]), tensor([[4., 4., 4.]]))
+    """
+    tiny = torch.finfo(dot(z, z).dtype).tiny
+    product, squares = apply(z), dot(z, z).clamp(min=tiny)
+    m = (dot(z, product) / squares).clamp(min=0)
+    across = product - per_image(m, z) * z
+    v = dot(across, across) / squares
+    most = torch.maximum(torch.full_like(m, most), m + v / m.clamp(min=tiny))
+    third = m + 2 * (most - 2 * m) * v / (v + m * (most - m)).clamp(min=tiny)
+    table = torch.stack([m, v.sqrt(), v.sqrt(), third], -1).unflatten(-1, (2, 2))
+    values, axes = torch.linalg.eigh(table)
+    first, second = ((values.clamp(min=0).sqrt() * axes[:, 0])[:, None] * axes).sum(2).unbind(1)
+    second = second / v.sqrt().clamp(min=tiny)
+    return per_image(first, z) * z + per_image(second, z) * across, product
 
 
 def _combined(weights: Tensor, basis: Sequence[Tensor]) -> Tensor:

@@ -143,7 +143,9 @@ def test_samples_begin_at_the_image_that_is_brought():
 def test_counts_are_those_of_the_run(monkeypatch):
     asked = []
     prior = proxlab.load("lpn-gray-small")
-    monkeypatch.setattr(prior, "prox", lambda v, s, own=prior.prox: asked.append(s) or own(v, s))
+    own = prior.jacobian
+    monkeypatch.setattr(prior, "jacobian", lambda v, s: asked.append(s) or own(v, s))
+    monkeypatch.setattr(prior, "prox", lambda v, s: pytest.fail("the Jacobian knows the prox"))
     op = operators.inpaint(operators.random_mask((16, 16), 0.5), noise=0.05)
     post = proxlab.posterior(op(photograph(1, 1, 16, 16)), op, prior, 2, steps=4)
     assert asked == list(post.levels) and post.evaluations == 4

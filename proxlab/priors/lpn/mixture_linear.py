@@ -51,7 +51,7 @@ class Kept(NamedTuple):
     a: Tensor
     """Responses, [B, bases * kept, h, w]; the first `kept` are those that neighbours see."""
     chosen: Tensor
-    """Choice of a component by pixels, [B, components, h, w]."""
+    """Choice of a component by pixels, times the multiplicity, [B, components, h, w]."""
     own: Tensor
     """Slopes by a^2, [B, bases * kept, h, w], those by way of neighbours left out."""
     lent: Tensor
@@ -63,7 +63,7 @@ class Kept(NamedTuple):
     c: Tensor
     """Responses of local means, [B, 15 C, h, w]."""
     chosen_by_means: Tensor
-    """Choice of a component by means, [B, components, h, w]."""
+    """Choice of a component by means, times the multiplicity, [B, components, h, w]."""
     gains: Tensor
     """Slopes by c^2 / 16, [B, 15 C, h, w]."""
     q: Tensor
@@ -103,7 +103,7 @@ def kept(v: Tensor, layers: Layers) -> Kept:
     energies = (c * c / SHARED).flatten(2)
     by_means = mixture.choice(energies[:, None], energies.sum(1), None, level)
     gains = (level.weights[:, 0] + level.common).mT @ by_means + 1
-    by_means = by_means.unflatten(2, q.shape)
+    by_means = by_means.unflatten(2, q.shape) * q
     gains, left = gains.view_as(c) * q, left + lent[:, -1:]
     gained = scattered(left, bank.weight)
     return Kept(blocks, d, a, chosen, own, lent, left, gained, c, by_means, gains, q, share)
@@ -124,8 +124,8 @@ def _by_pixels(
             energies = a[at].square().flatten(2).unflatten(1, (-1, weights.shape[-1]))
             whole, around = shared[at].flatten(2).split([1, shared.shape[1] - 1], 1)
             p = layers.pixels.choice(energies, whole[:, 0], around, layers.pixel_level)
+            p.mul_(q[at[1:]].flatten())
             chosen[at] = p.view_as(chosen[at])
-            p = p * q[at[1:]].flatten()
             own[at] = (weights.mT @ p.unflatten(1, weights.shape[1:3])).view_as(own[at])
             slopes[at] = (common.mT @ p).view_as(slopes[at])
     return chosen, own, slopes[:, :1] + (1 - most) * q, slopes[:, 1:] + most * q
