@@ -52,7 +52,9 @@ def draw_system(
     change, steps = None, 0
     active = size > goal
     while active.any() and steps < max_steps:
-        more, spent = _sweep(forward, back, r, goal * DRIFT, active, max_steps - steps, precondition)
+        more, spent = _sweep(
+            forward, back, r, goal * DRIFT, active, max_steps - steps, precondition
+        )
         steps += spent
         moved = more.change if change is None else change + more.change
         left = b - forward(moved) - w - more.w

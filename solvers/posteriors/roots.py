@@ -30,9 +30,7 @@ def root_times(
     return root, _combined(space.table[:, :2, 0] * size, space.basis), skew
 
 
-def root_by_one(
-    apply: Callable[[Tensor], Tensor], z: Tensor, most: float
-) -> tuple[Tensor, Tensor]:
+def root_by_one(apply: Callable[[Tensor], Tensor], z: Tensor, most: float) -> tuple[Tensor, Tensor]:
     """M^(1/2) z for white z [B, ...] and eigenvalues from 0 to about `most`, by one product; M z.
 
     Lanczos with two products seeks the root in the span of z and M z as well. The second one tells
@@ -54,8 +52,8 @@ def root_by_one(
     m = (dot(z, product) / squares).clamp(min=0)
     across = product - per_image(m, z) * z
     v = dot(across, across) / squares
-    most = torch.maximum(torch.full_like(m, most), m + v / m.clamp(min=tiny))
-    third = m + 2 * (most - 2 * m) * v / (v + m * (most - m)).clamp(min=tiny)
+    top = torch.maximum(torch.full_like(m, most), m + v / m.clamp(min=tiny))
+    third = m + 2 * (top - 2 * m) * v / (v + m * (top - m)).clamp(min=tiny)
     table = torch.stack([m, v.sqrt(), v.sqrt(), third], -1).unflatten(-1, (2, 2))
     values, axes = torch.linalg.eigh(table)
     first, second = ((values.clamp(min=0).sqrt() * axes[:, 0])[:, None] * axes).sum(2).unbind(1)
