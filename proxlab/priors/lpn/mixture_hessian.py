@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from proxlab.priors.lpn import windows
-from proxlab.priors.lpn.cache_blocks import adjoint, behind, lines_at_once, scattered
+from proxlab.priors.lpn.cache_blocks import adjoint, bands_at_once, behind, scattered
 from proxlab.priors.lpn.mixture_config import FINE
 from proxlab.priors.lpn.mixture_diagonal import diagonal
 from proxlab.priors.lpn.mixture_linear import Kept, Layers, kept, middles
@@ -96,12 +96,12 @@ def _gradient(part: Kept, layers: Layers, size: tuple[int, int]) -> Tensor:
     """grad psi' at the image less its mean: sum_j p_j Q_j v, the choice held as it is."""
     bank, (here, pixels) = layers.bank, middles(part.q)
     back, first = torch.zeros_like(part.blocks), len(layers.context) - 1
-    for rows in lines_at_once(len(part.q), part.a):
-        for columns in lines_at_once(part.q.shape[1], part.a):
-            at, under = (..., rows, columns), behind(rows, columns, FINE // 2 - 1, INSET)
-            answers, lent = part.a[at] * part.own[at], part.lent[at]
-            answers[:, :first].addcmul_(part.a[at][:, :first], lent[:, :-1] - lent[:, -1:])
-            back[under].add_(adjoint(answers, bank.fine))
+    everywhere = slice(0, part.q.shape[1])
+    for rows in bands_at_once(part.q, part.a):
+        at, under = (..., rows, everywhere), behind(rows, everywhere, FINE // 2 - 1, INSET)
+        answers, lent = part.a[at] * part.own[at], part.lent[at]
+        answers[:, :first].addcmul_(part.a[at][:, :first], lent[:, :-1] - lent[:, -1:])
+        back[under].add_(adjoint(answers, bank.fine))
     back[pixels].addcmul_(part.blocks[pixels], part.gained)
     each = part.d.flatten(0, 1)[:, None]
     constant = F.conv2d(each, layers.coarse[:1], dilation=2) * part.q
@@ -119,18 +119,18 @@ def _by_pixels(moved: Tensor, shared: Tensor, part: Kept, layers: Layers) -> tup
     """
     back, turned = torch.zeros_like(moved), torch.empty_like(shared)
     level, filters = layers.pixel_level, layers.bank.fine
-    for rows in lines_at_once(len(part.q), moved):
-        for columns in lines_at_once(part.q.shape[1], moved):
-            at, pixels = (..., rows, columns), behind(rows, columns, FINE // 2 - 1, INSET)
-            a, count = part.a[at], part.q[rows, columns].flatten()
-            answers = F.conv2d(moved[pixels], filters)
-            energies = (a * answers).flatten(2).unflatten(1, (level.weights.shape[1], -1))
-            own, outer = _turned(
-                part.chosen[at].flatten(2), energies, shared[at].flatten(2), level, count
-            )
-            more = answers.mul_(part.own[at]).addcmul_(a, own.view_as(a))
-            back[pixels].add_(adjoint(more, filters))
-            turned[at] = outer.view_as(turned[at])
+    everywhere = slice(0, part.q.shape[1])
+    for rows in bands_at_once(part.q, moved):
+        at, pixels = (..., rows, everywhere), behind(rows, everywhere, FINE // 2 - 1, INSET)
+        a, count = part.a[at], part.q[rows].flatten()
+        answers = F.conv2d(moved[pixels], filters)
+        energies = (a * answers).flatten(2).unflatten(1, (level.weights.shape[1], -1))
+        own, outer = _turned(
+            part.chosen[at].flatten(2), energies, shared[at].flatten(2), level, count
+        )
+        more = answers.mul_(part.own[at]).addcmul_(a, own.view_as(a))
+        back[pixels].add_(adjoint(more, filters))
+        turned[at] = outer.view_as(turned[at])
     return back, turned
 
 

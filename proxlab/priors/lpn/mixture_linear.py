@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from proxlab.priors.lpn import windows
-from proxlab.priors.lpn.cache_blocks import behind, lines_at_once, scattered
+from proxlab.priors.lpn.cache_blocks import bands_at_once, behind, scattered
 from proxlab.priors.lpn.mixture_config import FINE
 from proxlab.priors.lpn.tapered_bases import Filters
 from proxlab.priors.lpn.window_mixture import Level, WindowMixture
@@ -118,14 +118,13 @@ def _by_pixels(
     count, most = common.shape[1], share[..., None, None]
     chosen, own = a.new_empty(len(a), count, *q.shape), torch.empty_like(a)
     slopes = torch.empty_like(shared)
-    for rows in lines_at_once(len(q), a):
-        for columns in lines_at_once(q.shape[1], a):
-            at = (..., rows, columns)
-            energies = a[at].square().flatten(2).unflatten(1, (-1, weights.shape[-1]))
-            whole, around = shared[at].flatten(2).split([1, shared.shape[1] - 1], 1)
-            p = layers.pixels.choice(energies, whole[:, 0], around, layers.pixel_level)
-            p.mul_(q[at[1:]].flatten())
-            chosen[at] = p.view_as(chosen[at])
-            own[at] = (weights.mT @ p.unflatten(1, weights.shape[1:3])).view_as(own[at])
-            slopes[at] = (common.mT @ p).view_as(slopes[at])
+    for rows in bands_at_once(q, a):
+        at = (..., rows, slice(0, q.shape[1]))
+        energies = a[at].square().flatten(2).unflatten(1, (-1, weights.shape[-1]))
+        whole, around = shared[at].flatten(2).split([1, shared.shape[1] - 1], 1)
+        p = layers.pixels.choice(energies, whole[:, 0], around, layers.pixel_level)
+        p.mul_(q[rows].flatten())
+        chosen[at] = p.view_as(chosen[at])
+        own[at] = (weights.mT @ p.unflatten(1, weights.shape[1:3])).view_as(own[at])
+        slopes[at] = (common.mT @ p).view_as(slopes[at])
     return chosen, own, slopes[:, :1] + (1 - most) * q, slopes[:, 1:] + most * q
