@@ -47,18 +47,17 @@ def root_by_one(apply: Callable[[Tensor], Tensor], z: Tensor, most: float) -> tu
     >>> root_by_one(lambda z: 4 * z, torch.ones(1, 3), most=9.0)
     (tensor([[2., 2., 2.]]), tensor([[4., 4., 4.]]))
     """
-    tiny = torch.finfo(dot(z, z).dtype).tiny
-    product, squares = apply(z), dot(z, z).clamp(min=tiny)
-    m = (dot(z, product) / squares).clamp(min=0)
+    product, squares = apply(z), dot(z, z)
+    tiny = torch.finfo(squares.dtype).tiny
+    m = (dot(z, product) / squares.clamp(min=tiny)).clamp(min=0)
     across = product - per_image(m, z) * z
-    v = dot(across, across) / squares
-    top = torch.maximum(torch.full_like(m, most), m + v / m.clamp(min=tiny))
-    third = m + 2 * (top - 2 * m) * v / (v + m * (top - m)).clamp(min=tiny)
-    table = torch.stack([m, v.sqrt(), v.sqrt(), third], -1).unflatten(-1, (2, 2))
-    values, axes = torch.linalg.eigh(table)
-    first, second = ((values.clamp(min=0).sqrt() * axes[:, 0])[:, None] * axes).sum(2).unbind(1)
-    second = second / v.sqrt().clamp(min=tiny)
-    return per_image(first, z) * z + per_image(second, z) * across, product
+    v = dot(across, across) / squares.clamp(min=tiny)
+    above = torch.maximum(most - m, v / m.clamp(min=tiny))
+    third = m + 2 * (above - m) * v / (v + m * above).clamp(min=tiny)
+    # of a matrix T of two rows, the root is (T + d) / sqrt(trace + 2 d), d^2 the determinant
+    d = (m * third - v).clamp(min=0).sqrt()
+    size = (m + third + 2 * d).clamp(min=tiny).sqrt()
+    return (product + per_image(d, z) * z) / per_image(size, z), product
 
 
 def _combined(weights: Tensor, basis: Sequence[Tensor]) -> Tensor:
