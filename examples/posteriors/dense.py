@@ -63,7 +63,7 @@ class AnnealedByProducts:
             lambda y: y @ cell.A,
             cell.y.expand(cell.n, -1),
             cell.noise**2,
-            max_steps=2,  # and one product that brings the answer back
+            max_steps=3,
         )
         x = Solved(cell).draw(cell.centre, Dense(S), generator)
         with warnings.catch_warnings():

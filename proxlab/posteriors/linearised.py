@@ -4,10 +4,11 @@ from torch import Tensor
 
 import solvers
 from proxlab.priors.contract import Prior
+from proxlab.priors.jacobians.contract import KnowsProx
 from proxlab.priors.jacobians.spread import NO_MEAN, jacobian
 
-ROOT_PRODUCTS = 2
-"""Products with the Jacobian for a root of it; eight were no better (design/math.md)."""
+ROOT_PRODUCTS = 1
+"""Products with the Jacobian for a root of it (`solvers.posteriors.roots.root_by_one`)."""
 
 
 class Linearised:
@@ -44,4 +45,5 @@ class Linearised:
             self.products += 1
             return matrix(u)
 
-        return self.prior.prox(x, sigma), product
+        mean = matrix.prox() if isinstance(matrix, KnowsProx) else self.prior.prox(x, sigma)
+        return mean, product

@@ -6,6 +6,7 @@ or one for each frequency, are cheaper and often as good. Each is asked for the 
 covariance at once, since the Jacobian needs both from one evaluation.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from solvers.posteriors.roots import root_times
+from solvers.posteriors.roots import root_by_one, root_times
 from solvers.protocols import per_image
 
 ASYMMETRY = 0.01
@@ -179,7 +180,7 @@ class JacobianCovariance:
     """
 
     products: int = 2
-    """Products with J that the root takes."""
+    """Products with J that the root takes: by Lanczos, and a single one by `roots.root_by_one`."""
     linearize: Linearize | None = None
     """(x, sigma) -> D(x, sigma), in place of what `posterior` is given, and u -> J u; None is
     autograd. For `lpn-gray`: `lambda x, s: (prior.prox(x, s), prior.jacobian(x, s))`."""
@@ -197,7 +198,7 @@ class JacobianCovariance:
         """
         linearize = self.linearize or _by_autograd(denoise)
         mean, jacobian = linearize(x, sigma)
-        return mean, Applied(lambda u: sigma**2 * jacobian(u), self.products)
+        return mean, Applied(lambda u: sigma**2 * jacobian(u), self.products, sigma**2)
 
 
 @dataclass(frozen=True)
@@ -206,9 +207,13 @@ class Applied:
 
     product: Callable[[Tensor], Tensor]
     products: int
+    most: float = math.inf
+    """Largest eigenvalue, about; the root by a single product asks."""
 
     def root(self, z: Tensor) -> Root:
         """See `CovarianceMatrix.root`. Warns of a map that is not symmetric."""
+        if self.products == 1 and self.most < math.inf:
+            return Root(*root_by_one(self.product, z, self.most))
         root, product, skew = root_times(self.product, z, self.products)
         if (skew > ASYMMETRY).any():
             warnings.warn(

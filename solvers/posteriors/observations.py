@@ -14,9 +14,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from solvers.linear_systems import conjugate_gradient
 from solvers.noise import Noise, normal_like
 from solvers.posteriors.covariances import CovarianceMatrix
+from solvers.posteriors.draw_systems import draw_system
 from solvers.posteriors.preconditioner import preconditioner
 from solvers.protocols import dot
 
@@ -92,38 +92,21 @@ class LinearObservation:
             self.products += 1
             return matrix.product(self.adjoint(w / deviation))
 
-        def system(w: Tensor) -> Tensor:
-            return self.forward(back(w)) / deviation + w
-
-        # residuals that are asked for anyway give C A^T w as well, and at w = 0 cost nothing
-        tried = [(dot(misfit, misfit), torch.zeros_like(mean))]
-
-        def residual(w: Tensor) -> Tensor:
-            if not w.any():
-                return misfit
-            change = back(w)
-            r = misfit - self.forward(change) / deviation - w
-            tried.append((dot(r, r), change))
-            return r
-
         # in float32 no answer is nearer, relative to where the search begins
-        floor = ROUNDING * torch.finfo(misfit.dtype).eps / self.tol
-        found = conjugate_gradient(
-            system,
-            residual,
-            torch.zeros_like(misfit),
-            scale=tried[0][0].sqrt().mul(floor).clamp(min=misfit[0].numel() ** 0.5),
-            tol=self.tol,
-            max_steps=self.max_steps,
-            precondition=preconditioner(
-                self.forward(z) / deviation, self.forward(root.product) / deviation
-            ),
+        floor = ROUNDING * torch.finfo(misfit.dtype).eps * dot(misfit, misfit).sqrt()
+        scale = (floor / self.tol).clamp(min=misfit[0].numel() ** 0.5)
+        found = draw_system(
+            lambda x: self.forward(x) / deviation,
+            back,
+            misfit,
+            self.tol * scale,
+            self.max_steps,
+            preconditioner(self.forward(z) / deviation, self.forward(root.product) / deviation),
         )
-        if (found.residual > self.tol).any():
-            self._say(float(found.residual.max()))
-        sizes, changes = (torch.stack(each) for each in zip(*tried, strict=True))
-        best = sizes.argmin(0)  # of each image the one that conjugate_gradient has kept
-        return moved + changes[best, torch.arange(len(mean), device=mean.device)]
+        residual = found.residual / scale
+        if (residual > self.tol).any():
+            self._say(float(residual.max()))
+        return moved + found.change
 
     def _say(self, residual: float) -> None:
         if not self.stopped_short:

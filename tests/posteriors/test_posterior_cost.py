@@ -28,12 +28,15 @@ def test_every_second_of_the_prior_is_counted_and_nothing_else():
     prior = cost.Watched(proxlab.load("lpn-gray-small"))
     v = torch.rand(1, 1, 16, 16)
     prior.prox(v, 0.1)
+    before = prior.prox_watch.seconds
     jacobian = prior.jacobian(v, 0.1)
     assert (prior.prox_watch.count, prior.product_watch.count) == (1, 0)
+    assert prior.prox_watch.seconds > before  # what making it takes
+    assert torch.allclose(jacobian.prox(), prior.prior.prox(v, 0.1), atol=1e-5)
+    assert (prior.prox_watch.count, prior.product_watch.count) == (2, 0)
     before = prior.product_watch.seconds
-    assert before > 0  # what making it takes
-    assert torch.equal(jacobian(v), proxlab.load("lpn-gray-small").jacobian(v, 0.1)(v))
+    assert torch.equal(jacobian(v), cost.jacobian(prior.prior, v, 0.1)(v))
     assert prior.product_watch.count == 1 and prior.product_watch.seconds > before
     with pytest.raises(ValueError, match="takes those"):
         jacobian(v[0])
-    assert prior.prox_watch.count == 1
+    assert prior.prox_watch.count == 2

@@ -53,6 +53,16 @@ class AutogradJacobian:
         back = self._transposed(u)
         return back if self.symmetric else (back + self._forward(u)) / 2
 
+    def prox(self) -> Tensor:
+        """The prox at v, [B, C, H, W], which the Jacobian was made from.
+
+        >>> from proxlab.priors.jacobians.autograd import AutogradJacobian
+        >>> thirds = lambda v, sigma: v / 3
+        >>> AutogradJacobian(thirds, torch.ones(1, 1, 1, 2), 0.1, name="thirds").prox()
+        tensor([[[[0.3333, 0.3333]]]])
+        """
+        return self._answer.detach()
+
     def diagonal(self, probes: int = PROBES, seed: int = 0) -> Diagonal:
         """An estimate of the diagonal by at most so many products, see `probed_diagonal`.
 

@@ -50,6 +50,20 @@ class Jacobian(Protocol):
 
 
 @runtime_checkable
+class KnowsProx(Protocol):
+    """A Jacobian whose making has found the prox, or most of it.
+
+    >>> from proxlab.priors.jacobians.contract import KnowsProx
+    >>> isinstance(proxlab.load("lpn-gray-small").jacobian(torch.rand(1, 1, 9, 9), 0.1), KnowsProx)
+    True
+    """
+
+    def prox(self) -> Tensor:
+        """The prox at the images of the Jacobian, [B, C, H, W]."""
+        ...
+
+
+@runtime_checkable
 class HasJacobian(Protocol):
     """A prior that knows more of its Jacobian than autograd does.
 

@@ -30,6 +30,8 @@ class HessianJacobian:
     hessian: Hessian
     v: Tensor
     channels: int
+    s: Tensor
+    """Noise level of each of the n images, [n, 1, 1, 1]."""
     symmetric: bool = True
     """True: the Hessian of a function is."""
 
@@ -42,6 +44,17 @@ class HessianJacobian:
             )
         gray = u.reshape(-1, self.channels, *u.shape[2:])
         return stopped(NO_GRADIENT, self.hessian(gray.detach()).view_as(u), self.v, u)
+
+    @full_precision()
+    def prox(self) -> Tensor:
+        """The prox at v, [B, C, H, W], from the pass that the Jacobian took.
+
+        >>> prior, v = proxlab.load("lpn-gray-small"), torch.rand(1, 1, 9, 9)
+        >>> torch.allclose(prior.jacobian(v, 0.1).prox(), prior.prox(v, 0.1), atol=1e-5)
+        True
+        """
+        found = (self.s * self.hessian.gradient()).view_as(self.v)
+        return stopped(NO_GRADIENT, found, self.v)
 
     @full_precision()
     def diagonal(self, probes: int = PROBES, seed: int = 0) -> Diagonal:

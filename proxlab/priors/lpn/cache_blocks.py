@@ -79,6 +79,15 @@ def lines_at_once(n: int, *inputs: Tensor) -> list[slice]:
     return _parts(n, n if _whole(inputs) else TILE)
 
 
+def bands_at_once(q: Tensor, *inputs: Tensor) -> list[slice]:
+    """Parts of the rows of windows q [h, w], about as large as a tile, of all columns.
+
+    What is kept of all windows is read from them without a copy.
+    """
+    rows, columns = q.shape
+    return _parts(rows, rows if _whole(inputs) else max(1, TILE * TILE // columns))
+
+
 def behind(rows: slice, columns: slice, by: int, start: int = 0) -> tuple:
     """Index of what those windows see: `start` farther on, and `by` more rows and columns."""
     return ..., *(slice(part.start + start, part.stop + start + by) for part in (rows, columns))

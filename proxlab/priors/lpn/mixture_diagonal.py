@@ -71,9 +71,9 @@ def _add_choices_by_means(total: PixelSums, kept: Kept, layers: Layers, bank: Fi
     patches = Patches(0, WINDOW, len(bank.mean))
     filters = _on_pixels(layers.coarse[1:], bank.mean).flatten(0, 1)
     weights = layers.mean_level.weights[0, 0] + layers.mean_level.common[0]
-    t = layers.mean_level.temperature.flatten() * SHARED**2
+    t, chosen = layers.mean_level.temperature.flatten() * SHARED**2, kept.chosen_by_means / kept.q
     for group in total.groups(patches, _side(len(weights[0]) * filters.shape[1])):
-        p, c = (_columns(x, group.at).T for x in (kept.chosen_by_means, kept.c))
+        p, c = (_columns(x, group.at).T for x in (chosen, kept.c))
         seen = c[..., None] * group.folded(filters, patches)
         spread = _variance_of_sums(p, weights, seen)
         total.add(group, patches, spread.T * (total.q[group.at].flatten() / t))
@@ -86,12 +86,12 @@ def _add_choices_by_pixels(total: PixelSums, kept: Kept, layers: Layers, bank: F
     weights, common = layers.pixel_level.weights[0], layers.pixel_level.common[0]
     kinds, _, first = weights.shape
     filters = F.pad(bank.fine, [2 * reach] * 4).flatten(1).unflatten(0, (kinds, first))
-    energies = _SharedEnergies(kept, layers, bank, patches)
+    energies, chosen = _SharedEnergies(kept, layers, bank, patches), kept.chosen / kept.q
     most = _side(max(len(common) * FINE**2, len(common[0]) * patches.side**2) * len(bank.mean))
     for group in total.groups(patches, most):
         own = group.folded(filters, patches)
         near = own.flatten(0, 1).any(0)
-        p, a = (_columns(x, group.at).T for x in (kept.chosen, kept.a))
+        p, a = (_columns(x, group.at).T for x in (chosen, kept.a))
         shared = group.folded(energies.gradients(group), patches)
         spread = torch.empty_like(shared[:, 0])
         spread[:, ~near] = _variance_of_sums(p, common, shared[..., ~near])

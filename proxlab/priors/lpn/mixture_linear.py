@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from proxlab.priors.lpn import windows
-from proxlab.priors.lpn.cache_blocks import behind, lines_at_once, scattered
+from proxlab.priors.lpn.cache_blocks import bands_at_once, behind, scattered
 from proxlab.priors.lpn.mixture_config import FINE
 from proxlab.priors.lpn.tapered_bases import Filters
 from proxlab.priors.lpn.window_mixture import Level, WindowMixture
@@ -51,7 +51,7 @@ class Kept(NamedTuple):
     a: Tensor
     """Responses, [B, bases * kept, h, w]; the first `kept` are those that neighbours see."""
     chosen: Tensor
-    """Choice of a component by pixels, [B, components, h, w]."""
+    """Choice of a component by pixels, times the multiplicity, [B, components, h, w]."""
     own: Tensor
     """Slopes by a^2, [B, bases * kept, h, w], those by way of neighbours left out."""
     lent: Tensor
@@ -63,7 +63,7 @@ class Kept(NamedTuple):
     c: Tensor
     """Responses of local means, [B, 15 C, h, w]."""
     chosen_by_means: Tensor
-    """Choice of a component by means, [B, components, h, w]."""
+    """Choice of a component by means, times the multiplicity, [B, components, h, w]."""
     gains: Tensor
     """Slopes by c^2 / 16, [B, 15 C, h, w]."""
     q: Tensor
@@ -103,7 +103,7 @@ def kept(v: Tensor, layers: Layers) -> Kept:
     energies = (c * c / SHARED).flatten(2)
     by_means = mixture.choice(energies[:, None], energies.sum(1), None, level)
     gains = (level.weights[:, 0] + level.common).mT @ by_means + 1
-    by_means = by_means.unflatten(2, q.shape)
+    by_means = by_means.unflatten(2, q.shape) * q
     gains, left = gains.view_as(c) * q, left + lent[:, -1:]
     gained = scattered(left, bank.weight)
     return Kept(blocks, d, a, chosen, own, lent, left, gained, c, by_means, gains, q, share)
@@ -118,14 +118,13 @@ def _by_pixels(
     count, most = common.shape[1], share[..., None, None]
     chosen, own = a.new_empty(len(a), count, *q.shape), torch.empty_like(a)
     slopes = torch.empty_like(shared)
-    for rows in lines_at_once(len(q), a):
-        for columns in lines_at_once(q.shape[1], a):
-            at = (..., rows, columns)
-            energies = a[at].square().flatten(2).unflatten(1, (-1, weights.shape[-1]))
-            whole, around = shared[at].flatten(2).split([1, shared.shape[1] - 1], 1)
-            p = layers.pixels.choice(energies, whole[:, 0], around, layers.pixel_level)
-            chosen[at] = p.view_as(chosen[at])
-            p = p * q[at[1:]].flatten()
-            own[at] = (weights.mT @ p.unflatten(1, weights.shape[1:3])).view_as(own[at])
-            slopes[at] = (common.mT @ p).view_as(slopes[at])
+    for rows in bands_at_once(q, a):
+        at = (..., rows, slice(0, q.shape[1]))
+        energies = a[at].square().flatten(2).unflatten(1, (-1, weights.shape[-1]))
+        whole, around = shared[at].flatten(2).split([1, shared.shape[1] - 1], 1)
+        p = layers.pixels.choice(energies, whole[:, 0], around, layers.pixel_level)
+        p.mul_(q[rows].flatten())
+        chosen[at] = p.view_as(chosen[at])
+        own[at] = (weights.mT @ p.unflatten(1, weights.shape[1:3])).view_as(own[at])
+        slopes[at] = (common.mT @ p).view_as(slopes[at])
     return chosen, own, slopes[:, :1] + (1 - most) * q, slopes[:, 1:] + most * q

@@ -158,7 +158,7 @@ class MixturePotential(nn.Module):
             )
             for few in images_at_once(len(v), v)
         ]
-        return MixtureHessian(parts, self.alpha)
+        return MixtureHessian(v, parts, self.alpha)
 
     def parameter_groups(self, learning_rate: float) -> list[dict]:
         """Parameters for an optimiser: logits and biases move faster than the filters."""

@@ -166,7 +166,7 @@ class LPN(Denoiser):
         gray, s, _ = self._gray(v, sigma)
         if isinstance(self.potential, HasHessian):
             hessian = self.potential.hessian((gray / s).detach(), s.flatten().detach())
-            return HessianJacobian(hessian, v, self.channels)
+            return HessianJacobian(hessian, v, self.channels, s)
         return AutogradJacobian(self.prox, v, sigma, self.name, symmetric=True)
 
     def spread(

@@ -83,6 +83,10 @@ class Hessian(Protocol):
         """The product with u, [B, C, H, W] -> the same."""
         ...
 
+    def gradient(self) -> Tensor:
+        """The gradient of the potential at those images, of the same pass."""
+        ...
+
     def diagonal(self) -> Tensor:
         """The diagonal, [B, C, H, W], exact."""
         ...

@@ -11,6 +11,7 @@ from proxlab.priors.lpn import (
     window_folds,
     windows,
 )
+from proxlab.priors.lpn.mixture_linear import Kept
 from proxlab.priors.lpn.mixture_potential import MixturePotential
 from tests.priors.lpn.potentials import SIGMA, images, potential
 
@@ -99,6 +100,30 @@ def test_a_mistake_in_the_product_is_caught(plant, monkeypatch):
     hessian, slow = net.hessian(v, SIGMA[:1]), dense(net, v, SIGMA[:1])
     plant(monkeypatch)
     assert (hessian(u).flatten() - slow @ u.flatten()).norm() / u.norm() > 1e-4
+
+
+@pytest.mark.parametrize("context, channels, size", CASES, ids=str)
+def test_its_gradient_is_that_of_the_potential(context, channels, size, monkeypatch):
+    monkeypatch.setattr(cache_blocks, "TILE", 3)
+    net, v = net_of(context, channels), images(2, channels, *size)
+    found = net.hessian(v, SIGMA).gradient()
+    torch.testing.assert_close(found, net.gradient(v, SIGMA), rtol=1e-12, atol=1e-12)
+
+
+def unlent(part: Kept) -> Kept:
+    return part._replace(lent=0 * part.lent)
+
+
+def with_means_of_windows(part: Kept) -> Kept:
+    return part._replace(left=0 * part.left)
+
+
+@pytest.mark.parametrize("plant", [unlent, with_means_of_windows])
+def test_a_mistake_in_the_gradient_is_caught(plant):
+    net, v = net_of(3, 1), images(1, 1, 9, 8)
+    hessian = net.hessian(v, SIGMA[:1])
+    hessian.parts = [(plant(part), layers) for part, layers in hessian.parts]
+    assert (hessian.gradient() - net.gradient(v, SIGMA[:1])).abs().max() > 1e-6
 
 
 def squares_unfolded(monkeypatch):

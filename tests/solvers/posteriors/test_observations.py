@@ -58,7 +58,8 @@ def test_a_looser_draw_costs_less_and_no_product_is_made_twice():
         calls, by = [], observation(tol)
         drawn(observation(tol, calls))
         drawn(by)
-        assert len(calls) == by.products + 3  # and A of the mean, and of z and C z
+        # and A of the mean, of z and C z, and of the answer at the end
+        assert by.products + 4 <= len(calls) <= by.products + 5
         costs.append(by.products)
     assert costs == sorted(costs) and costs[0] < costs[-1] / 2
 
