@@ -16,6 +16,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "LPN",
+    "Adapted",
     "AveragePrior",
     "Calibration",
     "Checks",
@@ -29,6 +30,7 @@ __all__ = [
     "Recorder",
     "Restoration",
     "Tiled",
+    "adapt",
     "blur_width",
     "calibrate",
     "checkpoints",
@@ -51,6 +53,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Adapted": "adaptation.adapting",
     "AveragePrior": "priors.averages.average",
     "Calibration": "calibration",
     "Checks": "restoration",
@@ -65,6 +68,7 @@ _HOMES = {
     "Recorder": "priors.recorder",
     "Restoration": "restoration",
     "Tiled": "tiled",
+    "adapt": "adaptation.adapting",
     "blur_width": "operators.estimates.blur_width",
     "calibrate": "calibration",
     "compare": "comparison.comparing",
@@ -92,6 +96,7 @@ _MODULES = {
 
 if TYPE_CHECKING:  # the same names for editors and type checkers, which import nothing
     from proxlab import checkpoints, images, operators
+    from proxlab.adaptation.adapting import Adapted, adapt
     from proxlab.calibration import Calibration, calibrate
     from proxlab.checkpoints import load, models
     from proxlab.comparison.comparing import compare

@@ -85,6 +85,13 @@ ROOMS = {
         "proxlab.machine",
         "solvers",
     ),
+    "proxlab.adaptation": (
+        "proxlab.images",
+        "proxlab.named_priors",
+        "proxlab.operators",
+        "proxlab.priors",
+        "proxlab.training",
+    ),
     "proxlab.comparison": (
         "proxlab.foreign_weights",
         "proxlab.named_priors",

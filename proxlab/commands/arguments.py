@@ -203,6 +203,16 @@ def _train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--resume", action="store_true")
 
 
+def _adapt(adapt: argparse.ArgumentParser) -> None:
+    adapt.add_argument("folder", type=Path, help="folder of noisy images of one kind")
+    adapt.add_argument("--prior", default="lpn-gray", help="name or file (default: lpn-gray)")
+    adapt.add_argument("--noise", type=float, required=True, help="of the images, 0 to 1")
+    adapt.add_argument("--out", type=Path, required=True, help="the prior's file, .safetensors")
+    adapt.add_argument("--steps", type=int, default=80, help="training steps (default: 80)")
+    adapt.add_argument("--seed", type=int, default=0)
+    adapt.add_argument("--overwrite", action="store_true")
+
+
 def _compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--priors", required=True, help="names as of --prior, by commas")
     compare.add_argument("--problems", required=True, help="of deblur, inpaint, boxes, ct")
@@ -228,6 +238,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "posterior": (_posterior, "draw images that a measurement leaves open"),
     "sample": (_sample, "draw images from a diffusion"),
     "train": (_train, "train a shipped model again"),
+    "adapt": (_adapt, "train a prior further on noisy images"),
     "compare": (_compare, "compare priors on images"),
 }
 """The commands by name: what adds their options, and what they do."""

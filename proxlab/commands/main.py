@@ -145,6 +145,10 @@ def _run(args: argparse.Namespace) -> None:
             from proxlab.commands.train import train_recipe
 
             train_recipe(args)
+        case "adapt":
+            from proxlab.commands.adapt import adapt_to_folder
+
+            adapt_to_folder(args)
         case "compare":
             from proxlab.commands.compare import compare_files
 

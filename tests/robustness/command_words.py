@@ -171,6 +171,17 @@ def trainings(draw: st.DrawFn) -> list[str]:
 
 
 @st.composite
+def adaptations(draw: st.DrawFn) -> list[str]:
+    """Words of `proxlab adapt`, of a step."""
+    folder = draw(mostly(("photos", "one"), ("empty", "file", "none"), 4))
+    prior = draw(mostly(("lpn-gray-small",), ("tv", "x", "trap.pt", "lpn-color"), 3))
+    words = ["adapt", folder, "--prior", prior, "--noise", draw(number("0.1"))]
+    words += ["--steps", draw(mostly(("1",), ("0", "-1", "x", "nan")))]
+    out = draw(output("new.safetensors"))
+    return [*words, "--out", out, *options(draw, {"--seed": number("3")}, 1)]
+
+
+@st.composite
 def comparisons(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab compare`, of one small image."""
     table = {
@@ -214,6 +225,7 @@ WORDS = {
     "posterior": (posteriors, 20),
     "sample": (samplings, 10),
     "train": (trainings, 10),
+    "adapt": (adaptations, 10),
     "compare": (comparisons, 8),
     "demo, models": (others, 10),
 }

@@ -50,9 +50,11 @@ def per_image(x: Tensor, answer: object) -> object:
 
 
 NOT_CALLED = {
+    "Adapted": "an answer",
     "DenoiserDiffusion": "tests/diffusion/test_mean_prox.py samples from a denoiser",
     "Evidence": "an answer",
     "Restoration": "an answer",
+    "adapt": "the command is, in test_fuzz_commands.py",
     "compare": "the command is, in test_fuzz_commands.py",
     "images.LoadedImage": "an answer",
     "solvers.DataTerm": "a protocol",

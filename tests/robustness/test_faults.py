@@ -48,6 +48,7 @@ SHUT = {
     "posterior": f"posterior photos/a.png {BLUR} --out file/x",
     "sample": "sample proxdm-mnist --n 1 --out file/x.png",
     "train": "train lpn-gray --data photos --out file/x",
+    "adapt": "adapt photos --noise 0.1 --out file/x.safetensors",
     "compare": "compare --priors none --problems deblur --images photos --out file/x",
     "demo": "demo --out file/x",
 }

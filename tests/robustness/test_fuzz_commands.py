@@ -128,7 +128,7 @@ def test_files_or_a_sentence(name, folder):
 
 
 def test_every_command_is_drawn():
-    drawn = {"restore", "posterior", "sample", "train", "compare", "demo", "models"}
+    drawn = {"restore", "posterior", "sample", "train", "adapt", "compare", "demo", "models"}
     assert drawn == set(COMMANDS) and set(", ".join(WORDS).split(", ")) == drawn
 
 

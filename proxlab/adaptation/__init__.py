@@ -1,0 +1,1 @@
+"""Priors trained further on the noisy images at hand."""
