@@ -2,7 +2,7 @@
 
     python -m examples.adapting [--prior lpn-gray] [--steps 80] [--noise 25]
 
-Each kind is a picture of scikit-image, or drawn blobs. The left two thirds of a picture, with noise,
+Each kind is a picture of scikit-image, or drawn blobs. The left two thirds of each, with noise,
 are what the prior is adapted to. The rest it never sees: PSNR there is before and after, by the
 clean picture. "bound" is the gain of the same steps with clean targets.
 """

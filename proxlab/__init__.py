@@ -17,6 +17,7 @@ __version__ = "0.2.0"
 __all__ = [
     "LPN",
     "Adapted",
+    "Audit",
     "AveragePrior",
     "Calibration",
     "Checks",
@@ -31,6 +32,7 @@ __all__ = [
     "Restoration",
     "Tiled",
     "adapt",
+    "audit",
     "blur_width",
     "calibrate",
     "checkpoints",
@@ -54,6 +56,7 @@ __all__ = [
 
 _HOMES = {
     "Adapted": "adaptation.adapting",
+    "Audit": "audits.auditing",
     "AveragePrior": "priors.averages.average",
     "Calibration": "calibration",
     "Checks": "restoration",
@@ -69,6 +72,7 @@ _HOMES = {
     "Restoration": "restoration",
     "Tiled": "tiled",
     "adapt": "adaptation.adapting",
+    "audit": "audits.auditing",
     "blur_width": "operators.estimates.blur_width",
     "calibrate": "calibration",
     "compare": "comparison.comparing",
@@ -97,6 +101,7 @@ _MODULES = {
 if TYPE_CHECKING:  # the same names for editors and type checkers, which import nothing
     from proxlab import checkpoints, images, operators
     from proxlab.adaptation.adapting import Adapted, adapt
+    from proxlab.audits.auditing import Audit, audit
     from proxlab.calibration import Calibration, calibrate
     from proxlab.checkpoints import load, models
     from proxlab.comparison.comparing import compare

@@ -92,6 +92,7 @@ ROOMS = {
         "proxlab.priors",
         "proxlab.training",
     ),
+    "proxlab.audits": ("proxlab.diffusion", "proxlab.images", "proxlab.sampling"),
     "proxlab.comparison": (
         "proxlab.foreign_weights",
         "proxlab.named_priors",

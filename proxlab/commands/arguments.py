@@ -213,6 +213,20 @@ def _adapt(adapt: argparse.ArgumentParser) -> None:
     adapt.add_argument("--overwrite", action="store_true")
 
 
+def _audit(audit: argparse.ArgumentParser) -> None:
+    audit.add_argument("model", help="a diffusion: name or .safetensors file")
+    sets = "folder of images, or .npy [n, H, W] or [n, C, H, W]"
+    audit.add_argument("--train", type=Path, required=True, help=f"what it was trained on: {sets}")
+    audit.add_argument("--held-out", type=Path, required=True, help="such that it was not")
+    audit.add_argument("--n", type=int, default=256, help="samples (default: 256)")
+    audit.add_argument("--steps", type=int, default=10, help="network evaluations for each")
+    audit.add_argument("--seed", type=int, default=0)
+    audit.add_argument("--level", type=float, default=0.01, help="share of chance suspects")
+    audit.add_argument("--json", type=Path, help="file of what was found")
+    audit.add_argument("--figure", type=Path, help="PNG of the worst samples and all ratios")
+    audit.add_argument("--overwrite", action="store_true")
+
+
 def _compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--priors", required=True, help="names as of --prior, by commas")
     compare.add_argument("--problems", required=True, help="of deblur, inpaint, boxes, ct")
@@ -239,6 +253,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "sample": (_sample, "draw images from a diffusion"),
     "train": (_train, "train a shipped model again"),
     "adapt": (_adapt, "train a prior further on noisy images"),
+    "audit": (_audit, "look for training images among a diffusion's samples"),
     "compare": (_compare, "compare priors on images"),
 }
 """The commands by name: what adds their options, and what they do."""

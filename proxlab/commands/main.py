@@ -149,6 +149,10 @@ def _run(args: argparse.Namespace) -> None:
             from proxlab.commands.adapt import adapt_to_folder
 
             adapt_to_folder(args)
+        case "audit":
+            from proxlab.commands.audit import audit_model
+
+            audit_model(args)
         case "compare":
             from proxlab.commands.compare import compare_files
 

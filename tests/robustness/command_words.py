@@ -182,6 +182,21 @@ def adaptations(draw: st.DrawFn) -> list[str]:
 
 
 @st.composite
+def audits(draw: st.DrawFn) -> list[str]:
+    """Words of `proxlab audit`, of images that are mostly of another size than the model's."""
+    folders = mostly(("photos", "one", "x.npy"), ("empty", "file", "none"), 4)
+    model = draw(mostly(("proxdm-mnist",), ("tv", "x", "trap.pt"), 4))
+    words = ["audit", model, "--train", draw(folders), "--held-out", draw(folders)]
+    words += ["--n", draw(mostly(("2",), ("0", "x"))), "--steps", draw(number("1"))]
+    table = {
+        "--level": number("0.5", "0.9"),
+        "--json": output("new.json"),
+        "--figure": output("new.png"),
+    }
+    return words + options(draw, table, 1)
+
+
+@st.composite
 def comparisons(draw: st.DrawFn) -> list[str]:
     """Words of `proxlab compare`, of one small image."""
     table = {
@@ -226,6 +241,7 @@ WORDS = {
     "sample": (samplings, 10),
     "train": (trainings, 10),
     "adapt": (adaptations, 10),
+    "audit": (audits, 8),
     "compare": (comparisons, 8),
     "demo, models": (others, 10),
 }

@@ -49,6 +49,7 @@ SHUT = {
     "sample": "sample proxdm-mnist --n 1 --out file/x.png",
     "train": "train lpn-gray --data photos --out file/x",
     "adapt": "adapt photos --noise 0.1 --out file/x.safetensors",
+    "audit": "audit proxdm-mnist --train photos --held-out photos --json file/x.json",
     "compare": "compare --priors none --problems deblur --images photos --out file/x",
     "demo": "demo --out file/x",
 }
