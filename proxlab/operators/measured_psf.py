@@ -217,7 +217,7 @@ def _fitted(
         slice(n // 2 - side // 2, n // 2 + side // 2 + 1)
         for n, side in zip(support.shape, shape, strict=True)
     )
-    frames = np.where(support, moved, 0.0)[:, *box]
+    frames = np.where(support, moved, 0.0)[(slice(None), *box)]
     fractions = np.stack([c - np.round(c) for c in centres])
     kernel = shape_behind(frames, fractions)
     off = np.subtract(ndimage.center_of_mass(kernel), [n // 2 for n in kernel.shape])
