@@ -1,4 +1,4 @@
-"""A shape with sharp edges off the middle of its pixels: fitted on finer cells, it does not ring."""
+"""A shape with sharp edges off the middle of its pixels: fitted on finer cells, without rings."""
 
 import numpy as np
 import pytest
