@@ -16,12 +16,15 @@ from scipy import ndimage
 from torch import Tensor
 
 from proxlab.operators.arguments import real_tensor
+from proxlab.operators.pixel_fit import shape_behind
 from proxlab.operators.spots import Spot, check_saturation, equal_width, find_spot, outlined
 
 LEAST_SIDE = 7
 """Pixels of the smallest picture: the spot, and around it background of two."""
 NOISY = 0.05
 """Share of a kernel that was below zero, from which on it is called noisy."""
+RINGING = 0.01
+"""Light that a Fourier shift put below zero, over that above, from which on it is not taken."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ def psf(array: np.ndarray | Tensor) -> MeasuredPsf:
     is left out. Its centre of mass is moved into the middle of an odd-sized kernel, by whole pixels
     and a Fourier shift of the fraction, which changes no frequency's size; frames are moved each by
     itself, then added, so that bright ones count more. What is then below zero is set to 0, and the
-    sum divided by.
+    sum divided by. A shape with edges too sharp for its pixels, a thin line say, would ring: where
+    the shift put 1 % of the light below zero, the kernel is the mean over pixels of what, not
+    negative and on cells of a third of a pixel, fits the frames where they are.
     Centring decides where the restored image lies, and nothing else: the kernel of a blur that is
     itself off centre moves the image by as much.
 
@@ -115,6 +120,9 @@ def psf(array: np.ndarray | Tensor) -> MeasuredPsf:
     off = np.subtract(ndimage.center_of_mass(kernel), [n // 2 for n in kernel.shape])
     centres = [c + off for c in centres]
     kernel, negative = _cropped(_mean(spots, centres), noise)
+    _, of_noise = _cropped(_mean(spots, [np.round(c) for c in centres]), noise)
+    if negative - of_noise > RINGING:
+        kernel, negative = _fitted(spots, centres, kernel.shape, noise), of_noise
     size = frames.shape[1:]
     shifts = tuple((size[0] / 2 - 0.5 - c[0], size[1] / 2 - 0.5 - c[1]) for c in centres)
     return MeasuredPsf(
@@ -197,6 +205,23 @@ def _cropped(mean: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
     kept = np.where(support, mean, 0.0)[box]
     light, dark = kept[kept > 0].sum(), -kept[kept < 0].sum()
     return kept.clip(min=0), float(dark / light)
+
+
+def _fitted(
+    spots: list[Spot], centres: list[np.ndarray], shape: tuple[int, ...], noise: float
+) -> np.ndarray:
+    """The kernel of that shape, not resampled, but fitted where the pixels of the frames lie."""
+    moved = np.stack([_moved(s.signal, np.round(c)) for s, c in zip(spots, centres, strict=True)])
+    support = outlined(moved.mean(0), noise).support
+    box = tuple(
+        slice(n // 2 - side // 2, n // 2 + side // 2 + 1)
+        for n, side in zip(support.shape, shape, strict=True)
+    )
+    frames = np.where(support, moved, 0.0)[(slice(None), *box)]
+    fractions = np.stack([c - np.round(c) for c in centres])
+    kernel = shape_behind(frames, fractions)
+    off = np.subtract(ndimage.center_of_mass(kernel), [n // 2 for n in kernel.shape])
+    return shape_behind(frames, fractions + off)
 
 
 def _doubts(frames: np.ndarray, negative: float) -> tuple[str, ...]:
