@@ -25,6 +25,7 @@ extensions = [
     "figures",
     "links",
     "short_code",
+    "whole_options",
 ]
 exclude_patterns = ["_build", "_ext"]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold a class, which no cache keeps
