@@ -72,8 +72,8 @@ shown["truth"] = truth, kernel
 # ----------------
 # Both runs are certified, and one picture is wrong: a certificate says that the objective was
 # minimised, not that the objective is the right one. With the round kernel the streak stays in the
-# picture, sharpened: rims of coins are soft to the upper left and hard to the lower right. Below are
-# the kernels, and first a frame of the pinhole as it was taken.
+# picture, sharpened: rims of coins are soft to the upper left and hard to the lower right. Below
+# are the kernels, and first a frame of the pinhole as it was taken.
 
 figure, axes = plt.subplots(2, 4, figsize=(8, 4), height_ratios=[1, 0.6], layout="constrained")
 for (above, below), (name, (image, kernel)) in zip(axes.T, shown.items(), strict=True):

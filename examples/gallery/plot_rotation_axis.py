@@ -39,7 +39,7 @@ y = real(x, generator=torch.Generator().manual_seed(0))
 # the offset whose image explains the sinogram best. No prior that was learned has a say in it.
 
 found = proxlab.calibrate(y, op, "detector_offset")
-print(f"offset {found.value:.2f} +- {found.sd:.2f}, {len(found.trace)} fits; doubts: {found.doubts}")
+print(f"offset {found.value:.2f} +- {found.sd:.2f}, {len(found.trace)} fits", *found.doubts)
 
 # %%
 # With it and without
@@ -59,9 +59,9 @@ shown["truth"] = x
 # %%
 # What to look for
 # ----------------
-# Over half a turn a point becomes half a circle, whose radius is the offset: gas, aorta and spine are
-# drawn out into streaks, the skin is double above and below. Total variation cannot mend that, and
-# is certified: it solved the problem that it was told. The misfit, below to the right, has one
+# Over half a turn a point becomes half a circle, whose radius is the offset: gas, aorta and spine
+# are drawn out into streaks, the skin is double above and below. Total variation cannot mend that,
+# and is certified: it solved the problem that it was told. The misfit, below to the right, has one
 # minimum, and it lies at the offset. 49.58 dB is more than patients will have: a phantom of
 # ellipses is what total variation assumes.
 
