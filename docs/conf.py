@@ -24,6 +24,7 @@ extensions = [
     "docstrings",
     "figures",
     "links",
+    "names_in_code",
     "short_code",
     "whole_options",
 ]

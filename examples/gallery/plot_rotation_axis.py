@@ -48,7 +48,7 @@ print(f"offset {found.value:.2f} +- {found.sd:.2f}, {len(found.trace)} fits", *f
 # the gallery's CT from forty views.
 
 shown = {"back-projected": op.A_dagger(y, window="hann")}
-for name, scan in (("restored", op), ("offset found", found.op)):
+for name, scan in (("offset ignored", op), ("offset found", found.op)):
     result = proxlab.restore(y, scan, "tv", weight=8.0, tol=5e-4)
     shown[name] = result.image
     print(f"{name}: certified {bool(result.certified[0])}")

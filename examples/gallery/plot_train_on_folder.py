@@ -70,7 +70,7 @@ shown["truth"] = x
 # prior for this page and those like it, and no better elsewhere. It is certified as the others are:
 # the network is an exact prox before the first step of training and after the last.
 
-figure, axes = plt.subplots(2, 5, figsize=(8, 3.4), layout="constrained")
+figure, axes = plt.subplots(2, 5, figsize=(8, 4), height_ratios=[2, 1], layout="constrained")
 for (whole, near), (name, image) in zip(axes.T, shown.items(), strict=True):
     for ax, part in ((whole, image), (near, image[..., 84:132, 20:88])):
         ax.imshow(part[0, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
