@@ -33,7 +33,14 @@ def test_code_is_breakable_at_its_joints_alone(names, code, made):
 
 
 def test_only_code_of_sentences_is_changed(names):
-    block = "<pre>proxlab.restore</pre>"
+    block = '<div class="highlight-python"><pre>proxlab.restore(a/b)</pre></div>'
     context = {"body": f'<p>a.b <code class="c.d">e.f</code></p>{block}'}
     names.mark_joints(None, "page", "page.html", context, None)
     assert context["body"] == f'<p>a.b <code class="c.d">e.<wbr>f</code></p>{block}'
+
+
+def test_commands_are_breakable_at_slashes_alone(names):
+    opened = '<div class="highlight-none notranslate"><div><pre>'
+    context = {"body": f"{opened}python a_b/c.d/e.py 1/2 x / y</pre></div></div>"}
+    names.mark_joints(None, "page", "page.html", context, None)
+    assert context["body"] == f"{opened}python a_b/<wbr>c.d/<wbr>e.py 1/2 x / y</pre></div></div>"
