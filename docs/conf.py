@@ -24,7 +24,9 @@ extensions = [
     "docstrings",
     "figures",
     "links",
+    "names_in_code",
     "short_code",
+    "whole_options",
 ]
 exclude_patterns = ["_build", "_ext"]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold a class, which no cache keeps

@@ -4,14 +4,17 @@ from pathlib import Path
 
 ORDER = (
     "deblur",
+    "measured_psf",
     "inpaint",
     "color",
     "superres",
     "sparse_ct",
+    "rotation_axis",
     "mri",
     "own_operator",
     "own_denoiser",
     "deepinv_admm",
+    "train_on_folder",
     "compare_priors",
     "sample_digits",
     "posterior",

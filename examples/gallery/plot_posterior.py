@@ -53,10 +53,10 @@ print(f"intervals of 80 % hold {held:.0f} %, spread over error {ratio:.2f}")
 # What to look for
 # ----------------
 # Single draws are sharp, and each invents its own hairs and glints; the mean has none of them and
-# is nearest to the truth. The deviation is large in the hair, at the eye and at the edge of the
-# camera, where few pixels are left to say what is there, and so is the error. The draws are as good
-# as the prior: they show what ``lpn-gray`` holds for possible, and differ by a tenth less than they
-# err.
+# is as near to the truth as the restored image. The deviation is large in the hair, at the eye and
+# at the edge of the camera, where few pixels are left to say what is there, and so is the error.
+# The draws are as good as the prior: they show what ``lpn-gray`` holds for possible, and differ by
+# a tenth less than they err.
 
 figure, axes = plt.subplots(2, 4, figsize=(8, 4.4), layout="constrained")
 names = ("measured", "a draw", "another draw", "a third", "truth", "mean of all")

@@ -29,8 +29,8 @@ print(f"{list(y.shape[2:])} pixels become {list(x.shape[2:])}")
 # Two enlargements
 # ----------------
 # The first estimate of ``restore`` is cubic interpolation, in which each pixel lands on the middle
-# of its block. Made small again it is another photograph than the one measured. The restored one
-# is the measured photograph, to its noise: the last column says how far.
+# of its block. Made small again both are the measured photograph, to its noise of 0.01: the last
+# column says how far. They differ in what was not measured.
 
 result = proxlab.restore(y, op, "lpn-color")
 shown = {"cubic": proxlab.data_terms.start(y, op), "lpn-color": result.image}

@@ -38,25 +38,31 @@ BEST = {
     "plot_deblur": (28.8, 30),
     "plot_deepinv_admm": (26, 30),
     "plot_inpaint": (32, 36),
+    "plot_measured_psf": (28.5, 30.5),
     "plot_mri": (28.8, 31),
     "plot_own_denoiser": (26, 29),
     "plot_own_operator": (32.5, 34.5),
     "plot_posterior": (28.5, 30.5),
     "plot_read_prior": None,
+    "plot_rotation_axis": (47, 52),
     "plot_sample_digits": None,
     "plot_sparse_ct": (46, 50),
     "plot_superres": (31.2, 32.5),
+    "plot_train_on_folder": (22.9, 24.5),
 }
 """Script -> bounds on the best PSNR that it prints, dB; None where others are checked."""
 FACTS = {
     "plot_compare_priors": (r"^lpn-gray(?: +\d+\.\d+){4} +(\d+\.\d+)$", 31.5, 33.5),
     "plot_crate_layers": (r"^trained.* (\d+) nats", 5, 14),
     "plot_deepinv_admm": (r"largest rise over a step is (-?[\d.e+-]+)$", -1e6, 0),
+    "plot_measured_psf": (r"^by the round kernel +(\d+\.\d+) dB$", 22, 25),
     "plot_own_denoiser": (r"^NonLocalMeans.*margin (-?\d+\.\d+); not certified", -1, -0.01),
     "plot_posterior": (r"^intervals of 80 % hold (\d+) %", 70, 86),
     "plot_read_prior": (r"^photograph +(\d+\.\d+) nats", 0.3, 0.8),
+    "plot_rotation_axis": (r"^offset (\d+\.\d+) ", 2.65, 2.75),
     "plot_sample_digits": (r"^proximal, restricted +3 steps: sure of +(\d+)%", 70, 100),
     "plot_sparse_ct": (r"^lpn-ct .*liver +(\d+\.\d+) HU", 2, 6.5),
+    "plot_train_on_folder": (r"^lpn-gray +(\d+\.\d+) dB, certified$", 22, 23.1),
 }
 """Script -> a figure that the text of it relies on, and its bounds."""
 
