@@ -107,8 +107,8 @@ def audit(
     model: as `proxlab.sample` takes it, or samples [n, C, H, W] that somebody drew or restored;
     train: the images that it was trained on, [N, C, H, W] or one by one [C, H, W], read once and in
     order, floats 0 to 1 (what is outside is cut off) or uint8; held_out: images of the same kind
-    that it was not trained on, 1 / level at least; steps, seed: of the samples; level: share of held-out images that may be
-    suspect.
+    that it was not trained on, 1 / level at least; steps, seed: of the samples; level: share of
+    held-out images that may be suspect.
 
     Raises ValueError for images of different shapes, outside 0 to 1 or that are no numbers, fewer
     than two distinct training images, held-out images that are training images, and too few of
