@@ -31,8 +31,8 @@ class MixtureConfig:
     alpha: float = 1e-3
     """Share of |v|^2 / 2 in psi, the least eigenvalue of its Hessian."""
     lean: bool = False
-    """Whether a basis has only the numbers that can tell in its kept filters: what it can learn is
-    the same, by fewer parameters."""
+    """Whether a basis has those numbers alone that tell in its kept filters, of which it can learn
+    the same by fewer parameters."""
     seed: int = 0
     """Seed of the random spectra and rotations that training starts from."""
 
