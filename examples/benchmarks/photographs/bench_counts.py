@@ -113,29 +113,40 @@ def restored(
     found = {
         "counted": y,
         RIVAL: best(plain, x),
-        "Gaussian, estimated": run("Gaussian, estimated", flat, noise="auto"),
+        "Gaussian, estimated": run("Gaussian, estimated", flat, noise=estimated(y, flat)),
         "weights": run("weights", operator_with(op, LocalWeights(camera))),
         "likelihood": run("likelihood", op),
     }
+    own = prior.capabilities.default_weight
     if args.bound:
         exact = operator_with(op, ExactWeights(numbers.variance(op.A(x))))
-        own = prior.capabilities.default_weight
         runs = [
             run(f"exact variances, weight {w}, {what}", exact, weight=w * own, sigma=sigma)
             for w in BOUND_WEIGHTS
             for what, sigma in (("own level", None), ("level", (w * own) ** 0.5 * level))
         ]
         found["exact variances, best"] = best(runs, x)
-    told = [float(share) for share in args.weights.split(",") if share]
-    own = prior.capabilities.default_weight
-    if told:
-        several = [run(f"likelihood, weight {w}", op, weight=w * own) for w in told]
-        found["likelihood, best weight"] = best([found["likelihood"], *several], x)
+    for w in filter(None, args.weights.split(",")):
+        found[f"weight {w}"] = run(f"likelihood, weight {w}", op, weight=float(w) * own)
     if args.problem == "deblur":
         found["Richardson-Lucy, best stop"] = best(richardson_lucy(y, op), x)
     else:
         found["Anscombe"] = stabilised(y, op, camera, run)
     return found, doubts
+
+
+def estimated(y: Tensor, op: LinearPhysics) -> Tensor:
+    """Constant noise of each image as `noise="auto"` takes it, one photon where that is refused.
+
+    In the dark it may be less than a step of the counts, and then no estimate is made.
+    """
+    found = []
+    for one in y.split(1):
+        try:
+            found.append(proxlab.estimate_noise(one, op))
+        except ValueError:
+            found.append(one[one > 0].min()[None])
+    return torch.cat(found)
 
 
 def operator_with(op: LinearPhysics, noise) -> LinearPhysics:
