@@ -24,9 +24,21 @@ def list_models(args: argparse.Namespace) -> None:
         print(f"{name:16s} {what}")
     for name, card in models().items():
         print(f"{name:16s} {card.get('what', '')}; {card['parameters']:,} parameters")
-        print(f"{'':16s} trained on {card.get('data', 'unknown data')}", end="")
-        for key, said in FIGURES.items():
-            if figures := card.get(key):
-                values = " / ".join(f"{v:.2f}" for v in figures.values())
-                print("; " + said.format(values, " / ".join(figures)), end="")
-        print()
+        print(
+            "; ".join([f"{'':16s} trained on {card.get('data', 'unknown data')}", *in_words(card)])
+        )
+
+
+def in_words(card: dict) -> list[str]:
+    """The figures of a model's card in words.
+
+    >>> from proxlab.commands.models import in_words
+    >>> in_words({"held_out_psnr": {"5": 37.56, "25": 28.3}})
+    ['held-out PSNR 37.56 / 28.30 dB at noise 5 / 25 of 255']
+    """
+    found = []
+    for key, said in FIGURES.items():
+        if figures := card.get(key):
+            values = " / ".join(f"{v:.2f}" for v in figures.values())
+            found.append(said.format(values, " / ".join(figures)))
+    return found

@@ -3,8 +3,10 @@
 Started by torchrun it trains data-parallel: `torchrun --nproc-per-node 2 -m proxlab train RECIPE`.
 """
 
+import json
 import logging
 import math
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -13,6 +15,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from proxlab.commands.device import training_device
+from proxlab.commands.models import in_words
 from proxlab.images.files import check_folder
 from proxlab.training import processes
 from proxlab.training.config import Run
@@ -43,6 +46,9 @@ def train_recipe(args: Namespace) -> None:
             path = recipe(args.data, out, config=config, start=args.start, run=run)
         first = processes.rank() == 0
     if first and not args.quiet:
+        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        for words in in_words(card):
+            print(words, file=sys.stderr)
         print(path)
 
 

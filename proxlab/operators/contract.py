@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.noise import Weights
@@ -96,6 +97,40 @@ class QuadraticDataTerm(DataTerm, Selectable, Protocol):
 
     def lipschitz(self) -> PerImage:
         """L [B], the least Lipschitz constant of `grad`, w |W^1/2 A|^2, or a bound just above."""
+        ...
+
+
+class ByProducts(NamedTuple):
+    """A data term's value and gradient, computed by the operator that it is of.
+
+    >>> from proxlab.operators.contract import ByProducts
+    >>> ByProducts(torch.zeros(1), torch.zeros(1, 1, 2, 2), "w |A x - y|^2 / 2").what
+    'w |A x - y|^2 / 2'
+    """
+
+    value: PerImage
+    grad: Image
+    what: str
+    """Words for what f has to be."""
+
+
+@runtime_checkable
+class HasByProducts(Protocol):
+    """A data term other than the square, which says what it has to be of A x.
+
+    >>> from proxlab.operators.contract import HasByProducts
+    >>> counts = proxlab.operators.inpaint(torch.ones(4, 4), proxlab.operators.CameraNoise(0.1))
+    >>> y = counts(torch.ones(1, 1, 4, 4))
+    >>> f, square = (proxlab.data_terms.data_term(y, counts, n) for n in (None, 0.1))
+    >>> isinstance(f, HasByProducts), isinstance(square, HasByProducts)
+    (True, False)
+    >>> anew = f.by_products(counts, y)
+    >>> torch.allclose(anew.value, f.value(y)), torch.allclose(anew.grad, f.grad(y))
+    (True, True)
+    """
+
+    def by_products(self, op: LinearPhysics, x: Image) -> ByProducts:
+        """f(x) and its gradient, by one product with op's A and one with its A_adjoint."""
         ...
 
 

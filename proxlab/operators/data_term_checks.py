@@ -7,10 +7,34 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 from proxlab.operators.checks import ROUGHNESS, TOLERANCE, ratio, share, worst
-from proxlab.operators.contract import QuadraticDataTerm
-from proxlab.operators.counts.data_terms import BlurredCounts, MaskedCounts, by_products
+from proxlab.operators.contract import ByProducts, HasByProducts, QuadraticDataTerm
 from proxlab.operators.draws import Draws
+from proxlab.operators.noise import Weights
 from solvers.protocols import Image, dot, norm, per_image
+
+
+def by_products(
+    f: QuadraticDataTerm, op: LinearPhysics, y: Tensor, x: Image, weights: Weights
+) -> ByProducts:
+    """f(x) and its gradient by one product with A and one with A^T, whatever f computes itself.
+
+    A data term is w <A x - y, W (A x - y)> / 2, or what it says itself (`HasByProducts`).
+
+    >>> from proxlab.operators.data_term_checks import by_products
+    >>> from proxlab.operators.noise import Weights
+    >>> op, y = proxlab.operators.inpaint(torch.ones(4, 4), noise=0.1), torch.ones(1, 1, 4, 4)
+    >>> f = proxlab.data_terms.data_term(y, op)
+    >>> by_products(f, op, y, 0 * y, Weights(torch.tensor([100.0]), None)).value   # 100 * 16 / 2
+    tensor([800.], dtype=torch.float64)
+    """
+    if isinstance(f, HasByProducts):
+        return f.by_products(op, x)
+    misfit = op.A(x) - y
+    weighted = misfit if weights.entry is None else weights.entry * misfit
+    value = weights.image * dot(misfit, weighted) / 2
+    del misfit
+    grad = per_image(weights.image, x) * op.A_adjoint(weighted)
+    return ByProducts(value, grad, "w |A x - y|^2 / 2")
 
 
 @torch.no_grad()
@@ -29,15 +53,7 @@ def check_data_term(
     are counts f is compared with their likelihood of A x.
     """
     x = x + per_image(norm(x) / math.sqrt(x[0].numel()), x) * Draws(y).normal(x)
-    if isinstance(f, (MaskedCounts, BlurredCounts)):
-        (value, grad), right = by_products(f, op, x), "the likelihood of the counts"
-    else:
-        rest, right = op.A(x) - y, "w |A x - y|^2 / 2"
-        weighted = rest if entry is None else entry * rest
-        value, grad = (
-            f.weight * dot(rest, weighted) / 2,
-            per_image(f.weight, x) * op.A_adjoint(weighted),
-        )
+    value, grad, right = by_products(f, op, y, x, Weights(f.weight, entry))
     errors = {
         "value": ratio((f.value(x) - value).abs(), value),
         "gradient": share(f.grad(x) - grad, norm(grad)),

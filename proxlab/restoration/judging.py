@@ -14,7 +14,7 @@ from torch import Tensor
 
 from proxlab.operators.checks import check_operator, ratio
 from proxlab.operators.contract import QuadraticDataTerm
-from proxlab.operators.counts.data_terms import BlurredCounts, MaskedCounts, by_products
+from proxlab.operators.data_term_checks import by_products
 from proxlab.operators.noise import Weights
 from proxlab.restoration.evidence import (
     Evidence,
@@ -240,14 +240,7 @@ def _data_errors(
     point, v = (batched(list(each)) for each in zip(*filter(None, ends), strict=True))
     tau = job.before.tau.to(norm(v))
     x = v if at_answer else point
-    if isinstance(job.f, (MaskedCounts, BlurredCounts)):
-        gradient = by_products(job.f, job.op, x).grad
-    else:
-        misfit = job.op.A(x) - job.y
-        if job.weights.entry is not None:
-            misfit = job.weights.entry * misfit
-        gradient = per_image(job.weights.image, x) * job.op.A_adjoint(misfit)
-        del misfit
+    gradient = by_products(job.f, job.op, job.y, x, job.weights).grad
     known = (1 + tau * job.before.lipschitz) * norm(x) / tau
     allowed = (4 * job.f.tol + 8 * torch.finfo(x.dtype).eps) * known
     error = (norm((point - v) / per_image(tau, v) - gradient) - allowed).clamp(min=0)

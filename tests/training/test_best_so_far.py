@@ -218,8 +218,12 @@ def test_minutes_of_the_command_leave_a_model_that_says_so(photos, tmp_path, mon
     words = f"train lpn-gray --device cpu --data {photos} --out {tmp_path} --minutes 0.01".split()
     assert main(words) == 0
     path = tmp_path / "lpn-gray.safetensors"
-    assert capsys.readouterr().out == f"{path}\n"
+    told = capsys.readouterr()
     card = json.loads(path.with_suffix(".json").read_text())
+    assert told.out == f"{path}\n"
+    assert "held-out PSNR " + " / ".join(f"{v:.2f}" for v in card["held_out_psnr"].values()) in (
+        told.err
+    )
     assert card["command"].startswith("proxlab train lpn-gray --minutes 0.01 --batch 2 --data ")
     assert card["steps"] >= card["best_step"] >= 1 and card["minutes"] <= 0.1
     assert proxlab.load(path).prox(torch.rand(1, 1, 20, 20), 0.1).isfinite().all()

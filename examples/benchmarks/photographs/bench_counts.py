@@ -1,6 +1,7 @@
 """Photon counts of a microscope, deblurred: their likelihood, and what stands beside it.
 
-    PROXLAB_DATA=... python examples/benchmarks/photographs/bench_counts.py [--out counts.png]
+    PROXLAB_DATA=... python -m examples.benchmarks.photographs.bench_counts [--out counts.png]
+        [--bound] [--others]
 
 Each image is blurred by a Gaussian of 1.6 pixels and counted, `--peaks` photons at the value 1, and
 restored through `--prior` with a Gaussian data term whose constant noise is the best of a grid by
@@ -8,10 +9,16 @@ the clean image (an oracle), with quadratic weights by local variance, and by th
 `proxlab.restore` takes it by itself; by Richardson and Lucy, the number of iterations again the
 best by the clean image. `--problem inpaint` leaves out half of the pixels in place of the blur, and
 has the Anscombe transform in place of Richardson and Lucy. PSNR, dB, peak 1; then the same of the
-root of each image, in which noise is as large in dark parts as in bright ones.
+root of each image, in which noise is as large in dark parts as in bright ones; then PSNR of the
+pixels below `DARK` and of the others, by the mean of their squared errors.
+
+`--bound` asks what any likelihood of these counts could gain beside this prior: each entry has the
+variance that it was drawn with, which only the clean image tells, and weight and level of the prior
+are the best of a grid by the clean image too. `--others` restores images that are not in the table.
 """
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +30,7 @@ from deepinv.physics import LinearPhysics
 from torch import Tensor
 
 import proxlab
-from examples.benchmarks.photographs.count_scenes import scenes
+from examples.benchmarks.photographs.count_scenes import others, scenes
 from proxlab import operators
 from proxlab.images.metrics import psnr
 from proxlab.operators.counts.camera import counting
@@ -34,6 +41,10 @@ NOISES = (0.5, 0.7, 1.0, 1.4, 2.0)
 ITERATIONS = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64)
 RIVAL = "Gaussian, best constant"
 """Method that the likelihood is compared with."""
+BOUND_WEIGHTS = (0.35, 0.7, 1.0, 1.4)
+"""Weights of the prior beside exact variances, over its default."""
+DARK = 0.1
+"""What lies below is dark."""
 WIDTH, MISSING = 1.6, 0.5
 EDGE = 16
 """Pixels that Richardson and Lucy see beyond the edges, which wrap around."""
@@ -51,6 +62,18 @@ class LocalWeights(operators.PhotonCounts):
         numbers = counting(self.camera, y)
         assert numbers is not None
         return 1 / local_variance(y, numbers)
+
+
+class ExactWeights(operators.PhotonCounts):
+    """Counts of a camera, taken for Gaussian of the variance that each was drawn with."""
+
+    def __init__(self, variance: Tensor):
+        super().__init__(1.0, 1.0)
+        self.variance = variance
+
+    def precision(self, y: Tensor) -> Tensor:
+        """One over the variance."""
+        return 1 / self.variance
 
 
 def operator(problem: str, noise, seed: int, shape: tuple[int, int]) -> LinearPhysics:
@@ -90,20 +113,40 @@ def restored(
     found = {
         "counted": y,
         RIVAL: best(plain, x),
-        "Gaussian, estimated": run("Gaussian, estimated", flat, noise="auto"),
+        "Gaussian, estimated": run("Gaussian, estimated", flat, noise=estimated(y, flat)),
         "weights": run("weights", operator_with(op, LocalWeights(camera))),
         "likelihood": run("likelihood", op),
     }
-    told = [float(share) for share in args.weights.split(",") if share]
     own = prior.capabilities.default_weight
-    if told:
-        several = [run(f"likelihood, weight {w}", op, weight=w * own) for w in told]
-        found["likelihood, best weight"] = best([found["likelihood"], *several], x)
+    if args.bound:
+        exact = operator_with(op, ExactWeights(numbers.variance(op.A(x))))
+        runs = [
+            run(f"exact variances, weight {w}, {what}", exact, weight=w * own, sigma=sigma)
+            for w in BOUND_WEIGHTS
+            for what, sigma in (("own level", None), ("level", (w * own) ** 0.5 * level))
+        ]
+        found["exact variances, best"] = best(runs, x)
+    for w in filter(None, args.weights.split(",")):
+        found[f"weight {w}"] = run(f"likelihood, weight {w}", op, weight=float(w) * own)
     if args.problem == "deblur":
         found["Richardson-Lucy, best stop"] = best(richardson_lucy(y, op), x)
     else:
         found["Anscombe"] = stabilised(y, op, camera, run)
     return found, doubts
+
+
+def estimated(y: Tensor, op: LinearPhysics) -> Tensor:
+    """Constant noise of each image as `noise="auto"` takes it, one photon where that is refused.
+
+    In the dark it may be less than a step of the counts, and then no estimate is made.
+    """
+    found = []
+    for one in y.split(1):
+        try:
+            found.append(proxlab.estimate_noise(one, op))
+        except ValueError:
+            found.append(one[one > 0].min()[None])
+    return torch.cat(found)
 
 
 def operator_with(op: LinearPhysics, noise) -> LinearPhysics:
@@ -151,6 +194,18 @@ def stable(x: Tensor) -> Tensor:
     return x.clamp(min=0).sqrt()
 
 
+def by_brightness(clean: Tensor, found: Found) -> None:
+    """Print PSNR of dark and of bright pixels, of all scenes together."""
+    print("\n| pixels | " + " | ".join(found) + " |")
+    print("| --- |" + " --- |" * len(found))
+    dark = clean < DARK
+    for name, where in ((f"below {DARK:g}", dark), ("others", ~dark)):
+        errors = [float((image - clean)[where].square().mean()) for image in found.values()]
+        share = float(where.float().mean())
+        scores = " | ".join(f"{-10 * math.log10(error):.2f}" for error in errors)
+        print(f"| {name}, {share:.0%} | {scores} |", flush=True)
+
+
 def draw(path: Path, names: list[str], clean: Tensor, found: Found) -> None:
     """Write the images as PNG, a row for each scene, black to white from 0 to 1."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -192,15 +247,19 @@ def main() -> None:
     parser.add_argument("--photographs", type=int, default=2)
     parser.add_argument("--only", default="", help="scenes, by commas")
     parser.add_argument("--weights", default="", help="shares of the prior's default, by commas")
+    parser.add_argument("--bound", action="store_true", help="beside exact variances")
+    parser.add_argument("--others", action="store_true", help="images outside of the table")
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--out", type=Path, help="PNG of the first peak")
     args = parser.parse_args()
-    prior, chosen = proxlab.load(args.prior), scenes(args.photographs)
+    prior = proxlab.load(args.prior)
+    chosen = others() if args.others else scenes(args.photographs)
     names = args.only.split(",") if args.only else list(chosen)
     clean = torch.cat([chosen[name] for name in names])
     for place, peak in enumerate(float(p) for p in args.peaks.split(",")):
         found, doubts = restored(args, clean, peak, prior)
         table(f"peak {peak:g}, PSNR", names, clean, found)
+        by_brightness(clean, found)
         roots = {method: stable(images) for method, images in found.items()}
         table(f"peak {peak:g}, PSNR of the root", names, stable(clean), roots)
         for name, doubt in zip(names, doubts["likelihood"], strict=True):

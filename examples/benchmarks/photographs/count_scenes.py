@@ -1,6 +1,7 @@
 """Images of a fluorescence microscope, made or stained, and photographs: what counts are drawn of.
 
-A fluorescence image is bright structures on black, of which a photograph has none.
+A fluorescence image is bright structures on black, of which a photograph has none. scikit-image's
+own are stained tissue and a field of galaxies, which is as dark and as sparse.
 """
 
 import math
@@ -29,11 +30,25 @@ def scenes(photographs: int) -> dict[str, Tensor]:
         "filaments": filaments(0),
         "filaments 2": filaments(1),
         "stain": stain(),
+        "fibres": fibres(300, 40),
+        "galaxies": galaxies(452, 388),
     }
     for number in range(1, photographs + 1):
         x = read_image(Path(find_data(f"set12/{number:02d}.png"))).pixels
         found[f"Set12 {number}"] = _middle(x, SIDE)
     return found
+
+
+def others() -> dict[str, Tensor]:
+    """Images of the same kinds, none of which is among `scenes`: to choose a number by."""
+    return {
+        "nuclei 3": nuclei(2),
+        "nuclei 4": nuclei(3),
+        "filaments 3": filaments(2),
+        "stain 2": stain(middle=False),
+        "fibres 2": fibres(208, 208),
+        "galaxies 2": galaxies(300, 100),
+    }
 
 
 def nuclei(seed: int) -> Tensor:
@@ -72,14 +87,42 @@ def filaments(seed: int) -> Tensor:
     return _tensor(FLOOR + 1.6 * lines + 0.4 * glow)
 
 
-def stain() -> Tensor:
-    """The haematoxylin of scikit-image's stained colon: nuclei bright, the rest dark."""
+def stain(middle: bool = True) -> Tensor:
+    """The haematoxylin of scikit-image's stained colon: nuclei bright, the rest dark.
+
+    Its middle, or its upper left corner.
+    """
+    x = _tensor(_glowing(_dye(0), 20, 99.8))
+    return _middle(x, SIDE) if middle else x[..., :SIDE, :SIDE]
+
+
+def fibres(left: int, top: int) -> Tensor:
+    """The brown dye of the same colon from that pixel on: thin bright fibres, and much black."""
+    x = _tensor(_glowing(_dye(2), 40, 99.8))
+    return x[..., top : top + SIDE, left : left + SIDE]
+
+
+def galaxies(left: int, top: int) -> Tensor:
+    """Of Hubble's deep field from that pixel on: bright spots on black, nine tenths of it dark."""
+    from skimage.color import rgb2gray
+    from skimage.data import hubble_deep_field
+
+    x = _tensor(_glowing(rgb2gray(hubble_deep_field()), 30, 99.9))
+    return x[..., top : top + SIDE, left : left + SIDE]
+
+
+def _dye(number: int) -> np.ndarray:
+    """Amount of one dye of scikit-image's stained colon, [512, 512]."""
     from skimage.color import rgb2hed
     from skimage.data import immunohistochemistry
 
-    amount = rgb2hed(immunohistochemistry())[..., 0]
-    low, high = np.percentile(amount, [20, 99.8])
-    return _middle(_tensor(FLOOR + (amount - low).clip(0) / (high - low)), SIDE)
+    return rgb2hed(immunohistochemistry())[..., number]
+
+
+def _glowing(amount: np.ndarray, dark: float, bright: float) -> np.ndarray:
+    """`FLOOR` up to the one percentile, 1 above it at the other."""
+    low, high = np.percentile(amount, [dark, bright])
+    return FLOOR + (amount - low).clip(0) / (high - low)
 
 
 def _smooth(image: np.ndarray, sigma: float) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from proxlab.operators.contract import Accuracy, Missed, QuadraticDataTerm
+from proxlab.operators.contract import Accuracy, ByProducts, Missed, QuadraticDataTerm
 from proxlab.operators.counts.floor import Floor
 from proxlab.operators.counts.likelihood import CountLikelihood
 from proxlab.operators.data_terms.arguments import scaled
@@ -24,6 +24,18 @@ INNER = 0.1
 """Residual of a Newton step's linear system over the gradient that it starts from."""
 HALVINGS = 20
 """Times that a Newton step which does not descend is halved."""
+
+
+def counts_by_products(
+    likelihood: CountLikelihood, floor: Floor, op: LinearPhysics, x: Image
+) -> ByProducts:
+    """E(A x) + d(x), float64 [B], and its gradient, by one product with A and one with A^T."""
+    z = op.A(x)
+    return ByProducts(
+        likelihood.value(z) + floor.value(x),
+        op.A_adjoint(likelihood.slope(z)) + floor.grad(x),
+        "the likelihood of the counts",
+    )
 
 
 class BlurredCounts:
@@ -49,6 +61,8 @@ class BlurredCounts:
     (True, True)
     >>> f.stopped_short, f.lipschitz() > f.weight, len(f.select(torch.tensor([1])).value(x[1:]))
     ([], tensor([True, True]), 1)
+    >>> torch.allclose(f.by_products(op, x).grad, f.grad(x), atol=1e-5)
+    True
     """
 
     def __init__(
@@ -119,6 +133,10 @@ class BlurredCounts:
         if self._steepest is None:
             self._steepest = self.bound.lipschitz() + self.floor.stiffness
         return self._steepest
+
+    def by_products(self, op: LinearPhysics, x: Image) -> ByProducts:
+        """f(x) and its gradient, by op's products in place of those of our own operator."""
+        return counts_by_products(self.likelihood, self.floor, op, x)
 
     def select(self, index: Tensor) -> "BlurredCounts":
         """The term for the images `index` alone, with their warm start and the same report."""

@@ -10,14 +10,13 @@ the steps that their L allows is proved of f.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from deepinv.physics import LinearPhysics
 from torch import Tensor
 
-from proxlab.operators.contract import Accuracy, Missed, QuadraticDataTerm
-from proxlab.operators.counts.blurred import BlurredCounts
+from proxlab.operators.contract import Accuracy, ByProducts, Missed, QuadraticDataTerm
+from proxlab.operators.counts.blurred import BlurredCounts, counts_by_products
 from proxlab.operators.counts.floor import Floor
 from proxlab.operators.counts.likelihood import CountLikelihood
 from proxlab.operators.data_terms.arguments import checked
@@ -27,13 +26,6 @@ from solvers.protocols import Image, PerImage
 
 FLOOR = 0.25
 """Curvature of d, over strength / m: it adds to L, and a shorter step takes more of them."""
-
-
-class ByProducts(NamedTuple):
-    """A data term's value and gradient, computed by the operator that it is of."""
-
-    value: PerImage
-    grad: Image
 
 
 def count_data_term(
@@ -63,16 +55,6 @@ def count_data_term(
     return BlurredCounts(likelihood, floor, op, bound, accuracy)
 
 
-def by_products(f: "MaskedCounts | BlurredCounts", op: LinearPhysics, x: Image) -> ByProducts:
-    """f(x), float64 [B], and its gradient, by one product with A and one with A^T of the operator.
-
-    f's own are compared with them.
-    """
-    z = op.A(x)
-    value = f.likelihood.value(z) + f.floor.value(x)
-    return ByProducts(value, op.A_adjoint(f.likelihood.slope(z)) + f.floor.grad(x))
-
-
 @dataclass(frozen=True)
 class MaskedCounts:
     """f(x) = sum of E(x_i) over the pixels seen, of d(x_i) over the others.
@@ -86,6 +68,8 @@ class MaskedCounts:
     (tensor([0.], dtype=torch.float64), tensor([[[[0., 0.]]]]), tensor([[[[4., 9.]]]]))
     >>> torch.equal(f.lipschitz(), f.weight), f.select(torch.tensor([0])).value(x)
     (True, tensor([0.], dtype=torch.float64))
+    >>> f.by_products(op, x).what
+    'the likelihood of the counts'
     """
 
     likelihood: CountLikelihood
@@ -121,6 +105,10 @@ class MaskedCounts:
     def lipschitz(self) -> PerImage:
         """strength / m, [B]."""
         return self.bound.lipschitz()
+
+    def by_products(self, op: LinearPhysics, x: Image) -> ByProducts:
+        """f(x) and its gradient, by op's products in place of the mask."""
+        return counts_by_products(self.likelihood, self.floor, op, x)
 
     def select(self, index: Tensor) -> "MaskedCounts":
         """The term for the images `index` alone."""

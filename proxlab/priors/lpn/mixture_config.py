@@ -30,6 +30,9 @@ class MixtureConfig:
     """1 for gray, 3 for colour."""
     alpha: float = 1e-3
     """Share of |v|^2 / 2 in psi, the least eigenvalue of its Hessian."""
+    lean: bool = False
+    """Whether a basis has those numbers alone that tell in its kept filters, of which it can learn
+    the same by fewer parameters."""
     seed: int = 0
     """Seed of the random spectra and rotations that training starts from."""
 

@@ -77,7 +77,9 @@ class MixturePotential(nn.Module):
         generator = torch.Generator().manual_seed(config.seed)
         fine, coarse = random_spectra(config, generator)
         self.config, self.channels, self.alpha = config, config.channels, config.alpha
-        self.bases = TaperedBases(FINE, config.channels, config.bases, config.kept, generator)
+        self.bases = TaperedBases(
+            FINE, config.channels, config.bases, config.kept, generator, lean=config.lean
+        )
         self.coarse_turn = nn.Parameter(torch.zeros(COARSE**2 - 1, COARSE**2 - 1))
         self.context = nn.Parameter(torch.zeros(config.kept + 1, config.context**2))
         left = config.channels * (FINE**2 - 1) - config.kept

@@ -36,14 +36,27 @@ class Filters(NamedTuple):
 
 
 class TaperedBases(nn.Module):
-    """`bases` sets of `kept` orthonormal filters on windows of `size` pixels, with one taper."""
+    """`bases` sets of `kept` orthonormal filters on windows of `size` pixels, with one taper.
 
-    def __init__(self, size: int, channels: int, bases: int, kept: int, generator: torch.Generator):
+    `lean` ones have only the numbers of a turn that can tell in the kept filters, `kept` rows.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        channels: int,
+        bases: int,
+        kept: int,
+        generator: torch.Generator,
+        *,
+        lean: bool = False,
+    ):
         super().__init__()
         full = channels * (size**2 - 1)
         self.size, self.channels, self.kept = size, channels, kept
         # A little disorder, or bases that start alike would stay so.
-        self.turn = nn.Parameter(0.05 * torch.randn(bases, full, full, generator=generator))
+        rows = kept if lean else full
+        self.turn = nn.Parameter(0.05 * torch.randn(bases, rows, full, generator=generator))
         place = torch.arange(0, size, 2) - (size - 1) / 2
         self.taper = nn.Parameter(-2 * (place / size) ** 2)
 
@@ -52,7 +65,7 @@ class TaperedBases(nn.Module):
         n, c = self.size, self.channels
         height = self._heights(like)
         h = (height[:, None] * height).flatten()
-        rows = rotations(self.turn.to(like))[:, : self.kept] @ self._start(like)
+        rows = rotations(_square(self.turn.to(like)))[:, : self.kept] @ self._start(like)
         rows = _mirrored(rows.unflatten(-1, (c, n * n)), h / h.norm()) * h
         mean = _colours(c).to(like)[:, :, None] * (h * h / h.norm())
         weight = (h * h).expand(1, c, -1)
@@ -83,6 +96,16 @@ def rotations(turn: Tensor) -> Tensor:
     # One by one: torch 2.14 with MKL solves a batch of large systems wrongly, without a word, once
     # torch.set_num_threads was called with more than one thread.
     return torch.stack([torch.linalg.solve(one + s, one - s) for s in skew])
+
+
+def _square(turn: Tensor) -> Tensor:
+    """Matrices [G, n, n] with the turns of [G, k, n]: those of k axes against all, no others.
+
+    The other n - k turned among themselves would leave the space of the k as it is.
+    """
+    k, n = turn.shape[1:]
+    # below the first k rows stands what makes their part against the others skew as it is
+    return turn if k == n else torch.cat([turn, F.pad(-turn[..., k:].mT, (0, n - k))], 1)
 
 
 def frequencies(size: int, channels: int) -> Tensor:

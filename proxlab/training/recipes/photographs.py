@@ -59,6 +59,13 @@ lpn_color = Recipe(
     MixtureConfig(bases=6, kept=48, channels=3),
     TrainConfig(),
 )
+lpn_color_small = Recipe(
+    "lpn-color-small",
+    "colour photographs, small learned proximal network, squared loss",
+    Denoising(open_color, untrained_lpn),
+    MixtureConfig(components=32, bases=3, kept=36, channels=3, lean=True),
+    TrainConfig(),
+)
 lpn_ct = Recipe(
     "lpn-ct",
     "CT slices, -1024 to 3071 Hounsfield units mapped to [0, 1]; squared loss",

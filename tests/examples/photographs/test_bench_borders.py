@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,6 +37,28 @@ def test_unknown_borders_beside_those_that_wrap_around(monkeypatch, capsys, tmp_
     assert np.asarray(Image.open(tmp_path / "a.png").convert("L")).std() > 20
     assert bench.main(["--prox"]) == {}
     assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+@pytest.mark.parametrize("side, shift", [(5, 0), (7, 1)])
+def test_windows_lie_at_the_same_pixels_of_the_photograph(side, shift, monkeypatch):
+    bench = loaded("bench_borders", monkeypatch)
+    blur, x = torch.full((side, side), side**-2.0), torch.rand(1, 1, 72, 72)
+    monkeypatch.setattr(bench, "kernels", lambda: {"uniform": blur})
+    given = []
+
+    def perfect(y, op, prior, steps):
+        given.append(y)
+        begun, size = side // 2 + shift, y.shape[-1]
+        cut = x[..., begun : begun + size, begun : begun + size]
+        image = x if op.A(x).shape == y.shape else cut
+        return SimpleNamespace(image=image, steps=torch.tensor([3]), certified=[True])
+
+    monkeypatch.setattr(bench.proxlab, "restore", perfect)
+    rows = bench.compared({0: x}, ["uniform"], bench.How(None, 9, 9))["uniform"]
+    circular, unknown, y, truth = rows[0]
+    assert torch.equal(circular.image, truth) and torch.equal(unknown.image, truth)
+    assert (given[1].shape[-1] - given[0].shape[-1], y.shape) == (shift, truth.shape)
+    assert (side // 2 + shift) % bench.ALIGNMENT == 0
 
 
 def test_the_border_is_the_outer_pixels_alone(monkeypatch):

@@ -26,6 +26,14 @@ def test_richardson_and_lucy_sharpen():
     assert psnr(image, x) == max(psnr(one, x) for one in several)
 
 
+def test_dark_counts_have_a_photon_for_their_noise_where_none_is_estimated():
+    op = operators.denoise(0.0)
+    y = torch.zeros(2, 1, 64, 64)
+    y[0, 0, ::8, ::8], y[1] = 0.02, torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
+    noise = bench.estimated(y, op)
+    assert noise[0].item() == pytest.approx(0.02) and noise[1] > 0.1
+
+
 @pytest.mark.parametrize("problem", ["deblur", "inpaint"])
 def test_the_table_has_every_method(problem, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(bench, "NOISES", (1.0,))

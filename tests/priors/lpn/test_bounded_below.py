@@ -51,11 +51,16 @@ def two_threads():
 
 
 def test_filters_are_orthonormal_with_two_threads(two_threads):
-    test_filters_are_orthonormal_whatever_the_turn()
+    assert_orthonormal(lean=False)
 
 
-def test_filters_are_orthonormal_whatever_the_turn():
-    bank = TaperedBases(8, 3, 2, 50, torch.Generator().manual_seed(0)).double()
+@pytest.mark.parametrize("lean", [False, True])
+def test_filters_are_orthonormal_whatever_the_turn(lean):
+    assert_orthonormal(lean)
+
+
+def assert_orthonormal(lean: bool) -> None:
+    bank = TaperedBases(8, 3, 2, 50, torch.Generator().manual_seed(0), lean=lean).double()
     with torch.no_grad():
         bank.turn.normal_(generator=torch.Generator().manual_seed(1))
         found = bank(torch.zeros(1, dtype=torch.float64))
@@ -64,6 +69,38 @@ def test_filters_are_orthonormal_whatever_the_turn():
         rows = torch.cat([basis, F.pixel_shuffle(found.mean, 2)]).div(taper).flatten(1)
         torch.testing.assert_close(rows @ rows.T, torch.eye(53).double(), atol=1e-12, rtol=0)
         assert basis.sum((2, 3)).abs().max() < 1e-12  # orthogonal to constants, colour by colour
+
+
+def lean_difference() -> float:
+    """Between the filters of a bank and those of the lean one that has to have the same.
+
+    With k rows [P R] of the bank's rotation, S = [[X, Y], [-Y^T, 0]] has the Cayley transform with
+    these rows for Y = -(I + P)^-1 R, X = 2 (I + P)^-1 - I - Y Y^T, which is skew.
+    """
+    full, lean = (
+        TaperedBases(8, 1, 2, 9, torch.Generator().manual_seed(0), lean=short).double()
+        for short in (False, True)
+    )
+    assert lean.turn.shape == (2, 9, 63) and full.turn.shape == (2, 63, 63)
+    one = torch.eye(9).double()
+    with torch.no_grad():
+        full.turn.mul_(4)
+        rows = tapered_bases.rotations(full.turn)[:, :9]
+        inverse = torch.linalg.inv(one + rows[..., :9])
+        across = -inverse @ rows[..., 9:]
+        lean.turn.copy_(torch.cat([2 * inverse - one - across @ across.mT, across], 2))
+        like = torch.zeros(1).double()
+        return float((full(like).fine - lean(like).fine).abs().max())
+
+
+def test_lean_bases_can_be_what_full_ones_are():
+    assert lean_difference() < 1e-12
+
+
+def test_a_lean_turn_that_is_not_skew_is_caught(monkeypatch):
+    square = tapered_bases._square
+    monkeypatch.setattr(tapered_bases, "_square", lambda turn: square(turn).triu(-8))
+    assert lean_difference() > 1e-2
 
 
 def test_uncounted_mirror_images_are_caught(monkeypatch):
