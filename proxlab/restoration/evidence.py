@@ -19,6 +19,7 @@ from torch import Tensor
 
 from proxlab.restoration.premises import Premises
 from solvers.evidence import CROSS, VALUE, Interpolation, curvature, gram, judge
+from solvers.large.freed import give_back_freed_memory
 from solvers.protocols import float_for_sums
 from solvers.witness import REST, Seen
 
@@ -171,8 +172,10 @@ def curvature_met(seen: Seen, accuracy: float) -> tuple[float, float]:
 
     Of the points at which gradients were taken the last one is kept: of large images a copy counts.
     """
+    give_back_freed_memory(seen.x[-1])
     met = curvature(seen.point, seen.v, seen.tau, accuracy)
     del seen.point[:-1]
+    give_back_freed_memory(seen.x[-1])
     return met
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from proxlab.operators.contract import Missed
 from proxlab.operators.data_terms.arguments import Latest, checked, scaled, squares
+from solvers.large.freed import give_back_freed_memory
 from solvers.large.parts import PIECE, Part, assembled, by_planes, by_rows, cut
 from solvers.protocols import Image, PerImage, per_image
 
@@ -37,8 +38,8 @@ class CircularData:
     """w, [B]."""
     shape: torch.Size
     """Shape of the images, B included."""
-    steepest: Tensor = field(init=False)
-    """The largest |S|^2 of each image, [B] or [1]."""
+    power: Tensor = field(init=False)
+    """|S|^2."""
     turned: Tensor = field(init=False)
     """conj(S), of large images as torch has it without memory of its own."""
     downhill: PerImage = field(init=False)
@@ -52,7 +53,7 @@ class CircularData:
     """Filter of the last prox."""
 
     def __post_init__(self):
-        object.__setattr__(self, "steepest", self._power().amax((1, 2, 3)))
+        object.__setattr__(self, "power", self.spectrum.real**2 + self.spectrum.imag**2)
         turned = self.spectrum.conj()
         small = turned.numel() <= PIECE
         object.__setattr__(self, "turned", turned.resolve_conj() if small else turned)
@@ -73,6 +74,7 @@ class CircularData:
         value = torch.zeros_like(self.share[:, 0, 0])
         for part in parts:
             value[part[0]] += self._energy(self._short(x, part), part)
+        give_back_freed_memory(x)
         return value
 
     def grad(self, x: Image) -> Image:
@@ -93,11 +95,13 @@ class CircularData:
         def moved(part: Part) -> Image:
             return cut(v, part) + self._image(cut(step, part) * self._short(v, part))
 
-        return assembled(v, moved)
+        x = assembled(v, moved)
+        give_back_freed_memory(v)
+        return x
 
     def lipschitz(self) -> PerImage:
         """w |A|^2, [B]."""
-        return self.weight * self.steepest
+        return self.weight * self.power.amax((1, 2, 3))
 
     def select(self, index: Tensor) -> "CircularData":
         """The term for the images `index` alone."""
@@ -128,8 +132,4 @@ class CircularData:
     def _filter(self, tau: float | PerImage, v: Image) -> Tensor:
         """s conj(S) / (1 + s |S|^2)."""
         s = scaled(tau, self.weight, v)
-        return self.turned * (s / (1 + s * self._power()))
-
-    def _power(self) -> Tensor:
-        """|S|^2."""
-        return self.spectrum.real**2 + self.spectrum.imag**2
+        return self.turned * (s / (1 + s * self.power))
