@@ -24,8 +24,10 @@ def give_back_freed_memory(like: Tensor) -> None:
 
 @cache
 def _trim() -> Callable[[int], int] | None:
-    """The C library's `malloc_trim`; None where there is none."""
+    """The C library's `malloc_trim`; None where there is none, as on macOS, Windows and musl."""
     try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another library, or Windows
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # a library without it; Windows has no CDLL(None)
         return None
+    trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
+    return trim

@@ -6,7 +6,7 @@ import torch
 from proxlab import operators
 from proxlab.restoration.data_terms import data_term
 from solvers.evidence import curvature
-from solvers.large import freed, parts
+from solvers.large import parts
 from solvers.protocols import distance, dot, envelope
 from tests.images.pictures import image
 
@@ -66,15 +66,3 @@ def test_curvature_a_few_pixels_at_a_time(monkeypatch):
     whole = curvature(point, v, 0.1)
     monkeypatch.setattr("solvers.evidence.CHUNK", 7)
     assert curvature(point, v, 0.1) == pytest.approx(whole)
-
-
-def test_memory_is_given_back_of_large_images_alone(monkeypatch):
-    asked = []
-    monkeypatch.setattr(freed, "_trim", lambda: asked.append)
-    freed.give_back_freed_memory(torch.zeros(4))
-    assert asked == []
-    monkeypatch.setattr(freed, "PIECE", 3)
-    freed.give_back_freed_memory(torch.zeros(4))
-    assert asked == [0]
-    monkeypatch.setattr(freed, "_trim", lambda: None)  # a library that cannot
-    freed.give_back_freed_memory(torch.zeros(4))
