@@ -54,4 +54,5 @@ def fista(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tens
         asked = Evaluation(v, y_old, tau_k, g_x)
         residual = relative(x - y_old, x)
         index = yield State(x, residual, objective, misfit, settled, evaluation=asked)
+        del x_old, y_old, v, asked
         f, g, x, y, taus = narrow(index, f, g, x, y, taus)

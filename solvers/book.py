@@ -69,7 +69,8 @@ class Book:
                     f"the {name} has one entry per image, expected shape [{count}], got "
                     f"{list(value.shape)}; sum over the pixels of each image, not over the batch"
                 )
-        self.x = torch.empty_like(first.x)
+        self.shape = first.x.shape
+        self.x: Image | None = None
         self.steps = torch.zeros(count, dtype=torch.int64)
         self.stopped = ["max_steps"] * count
         self.lost: dict[int, str] = {}
@@ -139,9 +140,14 @@ class Book:
 
         Those that ended are as they ended, their residual NaN. Steps must not wait for a look.
         """
-        x, running = self.x.clone(), self.running.nonzero().flatten()
+        x, running = self._ended(state.x).clone(), self.running.nonzero().flatten()
         x[self.batch[running].to(x.device)] = state.x[running.to(x.device)]
         return x, self.rows[-1][self.names.index("residual")].clone()
+
+    def let_go(self) -> None:
+        """Keep nothing of the last step that is not evidence for good: another one comes."""
+        if self.witness is not None and not self.waiting:
+            self.witness.let_go()
 
     def end(self) -> None:
         """Note that whoever follows the run has ended it for all images that still run."""
@@ -176,7 +182,9 @@ class Book:
                     misfit=misfit[:k, b],
                 )
             why.append(words)
-        return Result(self.x, self.steps, self.stopped, trace, [not w for w in why], why)
+        return Result(
+            self._ended(last.x), self.steps, self.stopped, trace, [not w for w in why], why
+        )
 
     def _short_of_rest(self, table: Tensor) -> Tensor:
         """Number that is compared with tol, [B]: the relative duality gap, or the residual."""
@@ -192,7 +200,17 @@ class Book:
 
     def _store(self, x: Image, chosen: Tensor) -> None:
         at = chosen.nonzero().flatten()
-        self.x[self.batch[at].to(x.device)] = x[at.to(x.device)]
+        ended = self._ended(x)
+        if len(at) == len(x):  # as of a single image: no copy on the way
+            ended[self.batch.to(x.device)] = x
+        else:
+            ended[self.batch[at].to(x.device)] = x[at.to(x.device)]
+
+    def _ended(self, like: Image) -> Image:
+        """Estimates of the images that have ended, of which there are none before one has."""
+        if self.x is None:
+            self.x = like.new_empty(self.shape)
+        return self.x
 
     def _end(self, k: int, chosen: Tensor) -> None:
         """Let the images at these positions run no further than step k."""
@@ -217,7 +235,7 @@ class Book:
             for image in self.batch[bad].tolist():
                 what, self.stopped[image] = what_of, "diverged"
                 self.lost[image] = f"{_diverged(what_of, k)}; {REMEDY}"
-                self.x[image] = math.nan
+                self._ended(state.x)[image] = math.nan
         if lost.any() and len(self.lost) == len(self.steps):
             raise Diverged(what, k, sorted(self.lost))
         return lost

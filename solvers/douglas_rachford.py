@@ -13,6 +13,7 @@ from solvers.protocols import (
     Prior,
     State,
     envelope,
+    go_on,
     narrow,
     per_image,
     prox_and_value,
@@ -50,23 +51,26 @@ def drs(
     """
     check_relaxation(relaxation)
     taus = steps_of(tau, x)
-    v = h = x
+    v, h = x, None
     for k in count():
         t, settled = at(taus, k)
-        if 0 < k < len(taus):
+        if h is not None:  # a step of a schedule
             # h - v is tau times the dual; it is the dual that must not jump
             v = h + (v - h) * per_image(t / taus[k - 1], v)
         x, misfit_of_x = prox_with_misfit(f, v, t)
         reflected = torch.lerp(v, x, 2.0)
+        del v  # it is made again of x and reflected: of large images each copy counts
         z, g_z = prox_and_value(g, reflected, t)
         gap = z - x
         misfit = f.value(z)
         objective = merit = None
         if g_z is not None:
-            objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, x - v, gap, t)
-        if k + 1 < len(taus):
-            h = torch.add(x, gap, alpha=relaxation)
-        v = torch.add(v, gap, alpha=relaxation)
+            objective, merit = misfit + g_z, envelope(misfit_of_x(), g_z, x, reflected, gap, t)
+        h = torch.add(x, gap, alpha=relaxation) if k + 1 < len(taus) else None
+        v = go_on(x, reflected, gap, relaxation)
         asked = Evaluation(reflected, x, t, g_z)
-        index = yield State(z, relative(gap, z), objective, misfit, settled, merit, asked)
+        residual = relative(gap, z)
+        del gap
+        index = yield State(z, residual, objective, misfit, settled, merit, asked)
+        del x, z, reflected, asked
         f, g, v, h, taus = narrow(index, f, g, v, h, taus)

@@ -68,11 +68,14 @@ def run(
     if not bool((torch.as_tensor(tol, dtype=torch.float64) > 0).all()):
         raise ValueError(f"a relative residual is compared with tol > 0, got tol = {tol}")
     book: Book | None = None
-    index = None
+    index = state = None
     bar_wanted, follower = (progress, None) if isinstance(progress, bool) else (False, progress)
     each = watch is not None or follower is not None
     with closing(steps), progress_bar(bar_wanted, max_steps, leave=False) as bar:
         for k in range(1, max_steps + 1):
+            if book is not None:
+                book.let_go()
+            state = None  # of large images a copy counts while the next step is taken
             try:
                 state = steps.send(index)
             except StopIteration:
@@ -91,5 +94,5 @@ def run(
                 break
             if index is not None and len(index) == 0:
                 break
-    assert book is not None
+    assert book is not None and state is not None
     return book.close(state, rounding)

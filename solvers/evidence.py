@@ -130,15 +130,30 @@ def curvature(
     pairs = {(i, i + 1) for i in range(count - 1)} | {(i, count - 1) for i in range(count - 1)}
     size = float(torch.linalg.vector_norm(point[-1], dtype=float_for_sums(point[-1])))
     for i, j in sorted(pairs):
-        d = doubles(point[i] - point[j]).flatten()
-        e = d - doubles(v[i] - v[j]).flatten()  # tau times the difference of gradients
-        length, along = float(torch.linalg.vector_norm(e)), float(e @ d)
+        apart, length, along = _differences(point[i], point[j], v[i], v[j])
         if length < INFORMATIVE * error * size:
             continue
-        least = min(least, along / (length * float(torch.linalg.vector_norm(d))))
+        least = min(least, along / (length * apart))
         if along > 0:
             most = max(most, length**2 / (along * tau))
     return most, least
+
+
+def _differences(
+    point: Tensor, other: Tensor, v: Tensor, other_v: Tensor
+) -> tuple[float, float, float]:
+    """|d|, |e| and <e, d> of d = point - other, e = d - (v - other_v), a few pixels at a time.
+
+    e is tau times the difference of gradients.
+    """
+    sums = doubles(point.new_zeros(3))
+    flat = [one.detach().reshape(-1).split(CHUNK) for one in (point, other, v, other_v)]
+    for a, b, c, d in zip(*flat, strict=True):
+        away = doubles(a - b)
+        bent = away - doubles(c - d)
+        sums += torch.stack([away @ away, bent @ bent, bent @ away])
+    apart, length, along = sums.tolist()
+    return sqrt(apart), sqrt(length), along
 
 
 def judge(found: Gram, values: Tensor | None = None) -> Interpolation:

@@ -56,4 +56,5 @@ def hqs(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
         asked = Evaluation(x, z_old, t, g_z)
         residual = relative(z - z_old, z)
         index = yield State(z, residual, energy, f.value(z), settled, evaluation=asked)
+        del x, z_old, asked
         f, g, z, taus = narrow(index, f, g, z, taus)

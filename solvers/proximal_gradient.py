@@ -51,4 +51,5 @@ def pgd(f: DataTerm, g: Prior, x: Image, *, tau: Tau) -> Generator[State, Tensor
         asked = Evaluation(v, x_old, t, g_x)
         residual = relative(x - x_old, x)
         index = yield State(x, residual, objective, misfit, settled, evaluation=asked)
+        del x_old, v, asked
         f, g, x, taus = narrow(index, f, g, x, taus)

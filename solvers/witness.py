@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from solvers.protocols import Evaluation, Image, PerImage, State, norm, select
+from solvers.protocols import Evaluation, Image, PerImage, State, distance, select
 
 PAIRS = 64
 """Evaluations that are kept of an image: the first, the last, the others spread."""
@@ -113,14 +113,17 @@ class Witness:
         self._latest = _Kept(k, number, images.clone(), state)
         if bool(ending.any()):
             places = ending.nonzero().flatten()
-            self._ends.append(
-                _Kept(k, number, images[places], _some(state, places.to(state.x.device)))
-            )
+            own = state if len(places) == len(images) else _some(state, places.to(state.x.device))
+            self._ends.append(_Kept(k, number, images[places], own))
         if self._chosen(number):
             self._kept.append(self._latest)
             if len(self._kept) > self._most(state) - 1:
                 self._stride = max(4, 2 * self._stride)
                 self._kept = [one for one in self._kept if self._chosen(one.number)]
+
+    def let_go(self) -> None:
+        """Forget the last evaluation, unless it was chosen: it was not the last one."""
+        self._latest = None
 
     def of(self, image: int) -> Seen:
         """Evaluations of one image of the batch. Raises ValueError if there are none."""
@@ -182,7 +185,7 @@ class Witness:
         With v = point - tau grad f(point) it is (I - tau H) (point - x) / tau, H between 0 and L.
         """
         asked = _asked(state)
-        step = norm(asked.point - state.x).cpu().double() if way is None else way
+        step = distance(asked.point, state.x).cpu().double() if way is None else way
         tau = torch.as_tensor(asked.tau).cpu().double()
         bound = torch.as_tensor(self.lipschitz).cpu().double()
         bound = bound[images] if bound.ndim else bound
@@ -198,7 +201,7 @@ def moved(states: Sequence[State]) -> list[PerImage | None]:
 
     All are fetched at once; None for a state that tells of no evaluation.
     """
-    told = [norm(s.evaluation.point - s.x) for s in states if s.evaluation is not None]
+    told = [distance(s.evaluation.point, s.x) for s in states if s.evaluation is not None]
     fetched = iter(torch.stack(told).cpu().double() if told else ())
     return [None if s.evaluation is None else next(fetched) for s in states]
 

@@ -48,7 +48,7 @@ CONVEX = ("tv", "wavelets")
 PROVERS = (
     (restoring, "check_operator"), (restoring, "check_data_term"), (restoring, "curvature_floor"),
     (fixed_level, "_probe"), (judging, "check_operator"), (judging, "interpolated"),
-    (judging, "curvature_over"), (judging, "_data_errors"),
+    (fixed_level, "curvature_met"), (judging, "_data_errors"),
 )  # fmt: skip
 """The functions that make evidence, where they are looked up."""
 Case = dict

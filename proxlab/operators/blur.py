@@ -24,6 +24,7 @@ from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.data_terms.valid import ValidData
 from proxlab.operators.kernels import check_kernel_fits, checked_kernel
 from proxlab.operators.noise import Weights, noise_model
+from solvers.large.parts import assembled, cut
 from solvers.protocols import Image
 
 PSEUDO_INVERSE_CUTOFF = 1e-5
@@ -241,7 +242,10 @@ class PaddedBlur(Blur):
 
 
 def _filter(x: Tensor, spectrum: Tensor) -> Tensor:
-    return torch.fft.irfft2(spectrum * torch.fft.rfft2(x), s=x.shape[-2:])
+    """The image whose transform is that of x [B, C, H, W] times the spectrum [H, W // 2 + 1]."""
+    return assembled(
+        x, lambda p: torch.fft.irfft2(spectrum * torch.fft.rfft2(cut(x, p)), s=x.shape[-2:])
+    )
 
 
 def _power(spectrum: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from proxlab.restoration.premises import Premises
 from solvers.evidence import CROSS, VALUE, Interpolation, curvature, gram, judge
+from solvers.large.freed import give_back_freed_memory
 from solvers.protocols import float_for_sums
 from solvers.witness import REST, Seen
 
@@ -141,7 +142,7 @@ def probed(seen: Seen) -> Tensor:
     size = float(torch.linalg.vector_norm(x.flatten(), dtype=float_for_sums(x)))
     error = VALUE * torch.finfo(x.dtype).eps / 2 * size**2 / x.numel() ** 0.5
     share = min(max((40 * error) ** 0.5 / max(removed, 1e-300), 1e-3), 0.25)
-    return v + share * (v - x)
+    return torch.add(v, v - x, alpha=share)
 
 
 def interpolated(seen: Seen, probe: Probe | None) -> Interpolation:
@@ -166,10 +167,16 @@ def fall(seen: Seen, found: Interpolation) -> tuple[float, float]:
     return misfit + low, misfit + high
 
 
-def curvature_over(seen: Seen, lipschitz: float, accuracy: float) -> tuple[float, float]:
-    """`solvers.evidence.curvature` of a run, the first number over L."""
-    most, least = curvature(seen.point, seen.v, seen.tau, accuracy)
-    return most / lipschitz if lipschitz > 0 else 0.0, least
+def curvature_met(seen: Seen, accuracy: float) -> tuple[float, float]:
+    """`solvers.evidence.curvature` of a run.
+
+    Of the points at which gradients were taken the last one is kept: of large images a copy counts.
+    """
+    give_back_freed_memory(seen.x[-1])
+    met = curvature(seen.point, seen.v, seen.tau, accuracy)
+    del seen.point[:-1]
+    give_back_freed_memory(seen.x[-1])
+    return met
 
 
 def premise_doubts(before: Premises, image: int) -> list[str]:

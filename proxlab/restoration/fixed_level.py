@@ -16,7 +16,7 @@ from torch import Tensor
 
 import solvers
 from proxlab.operators.contract import QuadraticDataTerm
-from proxlab.restoration.evidence import Probe, probed
+from proxlab.restoration.evidence import Probe, curvature_met, probed
 from proxlab.restoration.following import Following
 from proxlab.restoration.premises import KnownPrior
 from proxlab.restoration.settings import Settings
@@ -104,7 +104,9 @@ class Run(NamedTuple):
     the user's."""
     last: Result
     seen: list[Seen | None]
-    """Per image: its evaluations; None of one that diverged."""
+    """Per image: its evaluations, and of their points the last; None of one that diverged."""
+    curved: list[tuple[float, float]]
+    """Per image: `evidence.curvature_met`."""
     probes: list[Probe | None]
     """Per image: the evaluation that tests the reported values; None where there are none."""
     reference: PerImage
@@ -176,9 +178,10 @@ def run_at_level(
         if one is not None:
             one.x[-1] = x  # the same numbers, kept once
     del witness
+    curved = [(0.0, 1.0) if one is None else curvature_met(one, f.tol) for one in seen]
     late = f.stopped_short[missed:]
     missed = [sum(b in call.images for call in late) for b in range(count)]
-    return Run(first, last, seen, _probe(g, seen, tau), reference, missed)
+    return Run(first, last, seen, curved, _probe(g, seen, tau), reference, missed)
 
 
 def default_sigma(lipschitz: PerImage, prior: KnownPrior) -> PerImage:

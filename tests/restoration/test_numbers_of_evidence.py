@@ -9,7 +9,7 @@ from proxlab.restoration import evidence
 from proxlab.restoration.evidence import (
     Evidence,
     Probe,
-    curvature_over,
+    curvature_met,
     data_doubts,
     fall,
     gap_doubts,
@@ -88,12 +88,12 @@ def test_only_the_probe_tells_of_values_off_by_less_than_the_run_excuses(told):
     assert interpolated(seen, None).value_margin > 0 > interpolated(seen, asked).value_margin
 
 
-def test_curvature_is_told_over_the_bound():
+def test_curvature_is_met_and_the_last_point_is_kept():
     point = list(pictures(5))
     v = [one - 0.1 * 3.0 * one for one in point]  # of f = 3 |x|^2 / 2
-    seen = run_of(point, v)._replace(point=point, tau=0.1)
-    assert curvature_over(seen, 4.0, 0.0) == pytest.approx((0.75, 1.0))
-    assert curvature_over(seen, 0.0, 0.0) == (0.0, pytest.approx(1.0))
+    seen = run_of(point, v)._replace(point=list(point), tau=0.1)
+    assert curvature_met(seen, 0.0) == pytest.approx((3.0, 1.0))
+    assert len(seen.point) == 1 and seen.point[0] is point[-1]
 
 
 @pytest.mark.parametrize(

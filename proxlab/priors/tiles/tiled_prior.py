@@ -27,6 +27,7 @@ from torch import Tensor
 
 from proxlab.priors.arguments import check_images, up_to
 from proxlab.priors.contract import HasParts, Prior
+from solvers.large.freed import give_back_freed_memory
 from solvers.protocols import float_for_sums
 
 
@@ -95,11 +96,14 @@ class TiledPrior(Denoiser):
     def prox(self, v: Tensor, sigma: float | Tensor) -> Tensor:
         """The prior's prox at v, [B, C, H, W] -> the same. Raises as the prior's."""
         check_images(v)
+        give_back_freed_memory(v)
         x = torch.empty_like(v)
         for tile in self.tiles(v.shape[-2:]):
             prior = self.prior if self.sure else copy.deepcopy(self.prior)
             seen = prior.prox(v[_at(tile.seen)].clone(), sigma)
             x[_at(tile.core)] = seen[_at(tile.inside)]
+            del seen
+        give_back_freed_memory(v)
         return x
 
     def tiles(self, size: Sequence[int]) -> Iterator[Tile]:
@@ -131,11 +135,14 @@ def _prox_and_value(
     A tile adds what its core holds of R.
     """
     check_images(v)
+    give_back_freed_memory(v)
     x, value = torch.empty_like(v), v.new_zeros(len(v), dtype=float_for_sums(v))
     for tile in tiled.tiles(v.shape[-2:]):
         seen, r = prior.prox_and_part(v[_at(tile.seen)].clone(), sigma, tile.inside)
         x[_at(tile.core)] = seen[_at(tile.inside)]
         value = value + r
+        del seen
+    give_back_freed_memory(v)
     return x, value
 
 

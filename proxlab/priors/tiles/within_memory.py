@@ -3,11 +3,12 @@
     prior = within_memory(prior, image.shape, image.device)      # tiled where it has to be
 
 A prior says how many bytes its prox holds for each number of its images (`Capabilities.memory`). An
-image that takes more than a budget is cut into the largest tiles that do not. Only a prior is cut
+image that takes more than a budget is cut into tiles that do not: the largest ones, or smaller ones
+where these compute little twice. Only a prior is cut
 that then gives the whole image's answer, and its value if it has one: see `TiledPrior`.
 """
 
-from math import isqrt
+from math import ceil, isqrt
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,9 @@ SHARE = 4
 """Part of a GPU's free memory that it may hold there: one over this."""
 UNKNOWN = 1024
 """Bytes for each number of an image, of a prior that does not say."""
+TWICE = 0.08
+"""Share of an image's pixels that may be computed twice: larger tiles save too little time for
+what they hold."""
 LEAST_SIDE = 256
 """Least side of a core, pixels: below it most of what is computed is computed twice."""
 
@@ -57,7 +61,8 @@ def need(prior: Prior, shape: torch.Size, device: torch.device) -> Need:
     if whole <= allowed or claims.reach is None or not _can_be_cut(prior):
         return Need(whole, None)
     pixels = allowed // (each * batch * channels)
-    side = max(isqrt(pixels) - 2 * claims.reach, LEAST_SIDE)
+    enough = ceil(2 * claims.reach / ((1 + TWICE) ** 0.5 - 1))
+    side = max(min(isqrt(pixels) - 2 * claims.reach, enough), LEAST_SIDE)
     side = side // claims.alignment * claims.alignment or claims.alignment
     seen = side + 2 * claims.reach
     helps = min(seen, height) * min(seen, width) < height * width

@@ -65,7 +65,7 @@ def test_that_check_sees_a_network_four_times_as_wide():
 
 @pytest.mark.parametrize("name", ["lpn-color", "unet-gray-wide", "crate-gray", "gs-unet-wide"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_tiles_are_the_largest_within_the_budget(name, batch):
+def test_tiles_are_the_largest_within_the_budget_that_save_time(name, batch):
     prior = proxlab.load(name)
     claims, shape = prior.capabilities, torch.Size((batch, 3, 3000, 4000))
     found = need(prior, shape, CPU)
@@ -76,7 +76,9 @@ def test_tiles_are_the_largest_within_the_budget(name, batch):
         return claims.memory * 3 * batch * (side + 2 * claims.reach) ** 2
 
     assert taken(found.side) <= BUDGET or found.side <= LEAST_SIDE
-    assert taken(found.side + 2 * claims.alignment) > BUDGET
+    larger = found.side + 2 * claims.alignment
+    # nor are they larger where a twelfth is computed twice
+    assert taken(larger) > BUDGET or (1 + 2 * claims.reach / larger) ** 2 < 1 + choice.TWICE
 
 
 def test_what_fits_stays_whole():
