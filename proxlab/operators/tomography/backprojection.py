@@ -22,7 +22,8 @@ UNSEEN = 15.0
 
 def filterable(scan: Scan) -> bool:
     """True for parallel beams, and for even views all round of a fan: there is a formula then."""
-    gaps = np.diff(scan.angles, append=scan.angles[0] + 360)
+    around = np.sort(np.mod(scan.angles, 360))
+    gaps = np.diff(around, append=around[0] + 360)
     return isinstance(scan.beam, ParallelBeam) or gaps.max() < 1.5 * gaps.min()
 
 
@@ -36,7 +37,7 @@ def filtered_backprojection(
     if not filterable(scan):
         raise ValueError(
             "filtered back-projection of a fan beam needs even views over 360 degrees, got "
-            f"{len(scan.angles)} from {scan.angles[0]:g} to {scan.angles[-1]:g}; take least squares"
+            f"{len(scan.angles)} from {min(scan.angles):g} to {max(scan.angles):g}; take least squares"
         )
     if adjoint is not None and isinstance(scan.beam, FanBeam):
         raise ValueError("matched back-projection is for parallel beams; leave out matched=True")

@@ -55,7 +55,7 @@ def ct(
     """Line integrals of an image, then noise: a CT scan.
 
     size: of the image in pixels, N or (H, W). angles: how many, even over 180 degrees (360 for a
-    fan), or rising degrees. noise: standard deviation of the sinogram, in image units times the
+    fan), or degrees, in any order. noise: standard deviation of the sinogram, in image units times the
     unit of length, or PhotonCounts(photons, attenuation), that of a detector that counts.
     detectors: how many; if None, enough for the image's diagonal. Their spacing, that of pixels and
     all other lengths have one unit of your choice. fan: the source's distances from the axis and
@@ -63,7 +63,8 @@ def ct(
     right and y up from the image's middle. model: "strip", exact, or "line", the ray to the middle
     of each detector. detector_offset: c, a length, how far the detector's middle is from where it
     sees the axis: detector i of D covers u = n . p from (i - D / 2) s + c to (i + 1 - D / 2) s + c,
-    s the spacing, p a point from the axis, in every view. tomopy's `center` is (D - 1) / 2 - c / s.
+    s the spacing, p a point from the axis, in every view. tomopy's `center` is (D - 1) / 2 - c / s
+    in its gridrec and find_center, D / 2 - c / s in its iterative algorithms.
     Coordinates: `operators.tomography.scan`.
     Raises ValueError on lengths, counts and angles that cannot be.
 
