@@ -49,8 +49,6 @@ def check_usage(args: argparse.Namespace) -> None:
         args.usage_error(lacking)
     if args.problem == "ct" and args.scale is not None:
         args.usage_error("--scale is for photographs and stacks; of ct, see --hounsfield")
-    if args.problem == "ct" and args.page is not None and not args.simulate:
-        args.usage_error("--page is for images, and INPUT is a sinogram; with --simulate it is one")
     if args.simulate and args.photons is None and args.noise in (None, AUTO):
         args.usage_error(
             f"{args.problem} with --simulate needs --noise, a number, for that noise is added; "
@@ -96,7 +94,7 @@ def _measured(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--page", type=int, metavar="N", help="of a TIFF of several, from 1")
+    parser.add_argument("--page", type=int, metavar="N", help="page or slice, from 1")
     parser.add_argument("--overwrite", action="store_true")
     parser.set_defaults(usage_error=parser.error)
 

@@ -25,7 +25,8 @@ def remove_rings(y: Tensor, size: int = 9) -> Tensor:
     the mean of the difference over all views is taken off: a stripe that is the same in every view,
     as of a wrong flat field, goes, and the detail of the views stays. (Vo's own filter puts the
     medians in the place of all values, which takes stripes of part of the views too, and detail.)
-    size: odd, more than twice the width of a stripe. Raises ValueError for y that is no sinogram, or of NaN, and another size.
+    size: odd, more than twice the width of a stripe. Raises ValueError for y that is no sinogram,
+    or of NaN, and another size.
 
     >>> op = proxlab.operators.ct(32, angles=60)
     >>> x = torch.zeros(1, 1, 32, 32)
@@ -49,10 +50,10 @@ def remove_rings(y: Tensor, size: int = 9) -> Tensor:
 def remove_zingers(y: Tensor, threshold: float = 5.0) -> Tensor:
     """The sinogram [B, C, V, D], whose outliers are the median of the rays around them.
 
-    A ray is one where it differs from the median of 5 detectors in 3 views by more than `threshold`
-    standard deviations, told by the usual such difference of its view and around it. Others keep
-    their values, so that `(out != y).sum()` counts them. Raises ValueError for y that is no
-    sinogram, or of NaN, and a threshold that is not positive.
+    A ray is one where it differs from the median of 5 detectors in 3 views, which are in the order
+    of their angles, by more than `threshold` standard deviations, told by the usual such difference
+    of its view and around it. Others keep their values, so that `(out != y).sum()` counts them.
+    Raises ValueError for y that is no sinogram, or of NaN, and a threshold that is not positive.
 
     >>> op = proxlab.operators.ct(32, angles=60, noise=0.2)
     >>> x = torch.zeros(1, 1, 32, 32)
@@ -77,7 +78,7 @@ def remove_zingers(y: Tensor, threshold: float = 5.0) -> Tensor:
 
 
 def _windows(y: Tensor, half: int) -> Tensor:
-    """The values of each place and `half` to either side, mirrored at the ends, [..., 2 half + 1]."""
+    """The values of each place and `half` to either side, mirrored at the ends."""
     ends = torch.cat([y[..., 1 : half + 1].flip(-1), y, y[..., -half - 1 : -1].flip(-1)], -1)
     return ends.unfold(-1, 2 * half + 1, 1)
 

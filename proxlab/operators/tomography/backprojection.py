@@ -37,7 +37,8 @@ def filtered_backprojection(
     if not filterable(scan):
         raise ValueError(
             "filtered back-projection of a fan beam needs even views over 360 degrees, got "
-            f"{len(scan.angles)} from {min(scan.angles):g} to {max(scan.angles):g}; take least squares"
+            f"{len(scan.angles)} from {min(scan.angles):g} to {max(scan.angles):g}; take least "
+            "squares"
         )
     if adjoint is not None and isinstance(scan.beam, FanBeam):
         raise ValueError("matched back-projection is for parallel beams; leave out matched=True")

@@ -114,7 +114,7 @@ def _field(name: str, field: Any, shape: tuple[int, ...]) -> Array:
     found = _numbers(name, field)
     slices, detectors = (1 if len(shape) == 2 else shape[0]), shape[-1]
     wanted = "a number, [D] or [F, D]" if len(shape) == 2 else "a number, [D], [S, D] or [F, S, D]"
-    if len(shape) == 2 and found.ndim == 2 or found.ndim == 3 and len(shape) == 3:
+    if (len(shape) == 2 and found.ndim == 2) or (found.ndim == 3 and len(shape) == 3):
         found = found.mean(0) if len(found) else found
     fits = found.shape in ((), (detectors,)) or (len(shape) == 3 and found.shape == shape[::2])
     if not fits:
@@ -161,7 +161,9 @@ def _numbers(name: str, values: Any) -> Array:
         if found.dtype.kind not in "iuf":
             raise TypeError
     except (TypeError, ValueError):
-        raise ValueError(f"{name} are numbers, got {type(values).__name__} {said(values)}") from None
+        raise ValueError(
+            f"{name} are numbers, got {type(values).__name__} {said(values)}"
+        ) from None
     strange = int((~np.isfinite(found)).sum()) if found.dtype.kind == "f" else 0
     if strange:
         raise ValueError(f"{strange} of {found.size} values of {name} are NaN or infinite")

@@ -55,8 +55,8 @@ def ct(
     """Line integrals of an image, then noise: a CT scan.
 
     size: of the image in pixels, N or (H, W). angles: how many, even over 180 degrees (360 for a
-    fan), or degrees, in any order. noise: standard deviation of the sinogram, in image units times the
-    unit of length, or PhotonCounts(photons, attenuation), that of a detector that counts.
+    fan), or degrees, in any order. noise: standard deviation of the sinogram, in image units times
+    the unit of length, or PhotonCounts(photons, attenuation), that of a detector that counts.
     detectors: how many; if None, enough for the image's diagonal. Their spacing, that of pixels and
     all other lengths have one unit of your choice. fan: the source's distances from the axis and
     from the detector; if None, rays are parallel. axis: x, y of the axis of rotation, x to the

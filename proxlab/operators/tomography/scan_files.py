@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from proxlab.images.admission import check_values, regular_file
+from proxlab.images.admission import Unreadable, check_values, regular_file
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.decoders.kinds import kind_of
 from proxlab.images.decoders.npy import read_npy
@@ -31,7 +31,9 @@ LAYOUTS = {
     "slices,detectors,views": (0, 2, 1),
 }
 """Order of axes by name -> the axes of the file in our order, [slices,] views, detectors."""
-_DATA, _WHITE, _DARK, _THETA = (f"exchange/{n}" for n in ("data", "data_white", "data_dark", "theta"))
+_DATA, _WHITE, _DARK, _THETA = (
+    f"exchange/{n}" for n in ("data", "data_white", "data_dark", "theta")
+)
 
 
 class ScanFile(NamedTuple):
@@ -57,8 +59,8 @@ def open_scan(path: str | Path, views: int | None = None, layout: str | None = N
     views: how many there are, if that is known; by them [detectors, views], as scikit-image has
     sinograms, and [views, slices, detectors], as detectors write projections, are told from the
     orders here, [views, detectors] and [slices, views, detectors]. layout: one of LAYOUTS, if that
-    is known. Raises ValueError for a file that is none of these, or damaged, for an order that
-    cannot be told, and views that no axis has.
+    is known. Raises ValueError for a file that is none of these, or damaged, and for an order that
+    cannot be told.
     """
     path = regular_file(path)
     suffix = path.suffix.lower()
@@ -127,10 +129,7 @@ def _order(
             f"{path} has shape {list(shape)}, two axes as long as there are views; say which is "
             f"which by --layout {usual} or {other}"
         )
-    raise ValueError(
-        f"{path} has shape {list(shape)} and is to have {views} views, which is neither [{usual}] "
-        f"nor [{other}]; check the angles, or say --layout"
-    )
+    return LAYOUTS[usual], ""  # of which the geometry says that it does not fit
 
 
 def _exchange(path: Path) -> ScanFile:
@@ -138,15 +137,17 @@ def _exchange(path: Path) -> ScanFile:
     h5py = _h5py(path)
     with decoding(path), h5py.File(path, "r") as file:
         if _DATA not in file:
-            raise ValueError(
-                f"no data set /{_DATA} is in it, where Data Exchange has projections; save the "
+            raise Unreadable(
+                f"{path} has no data set /{_DATA}, where Data Exchange has projections; save the "
                 "sinogram as npy"
             )
         shape = tuple(map(int, file[_DATA].shape))
         if len(shape) != 3 or 0 in shape:
-            raise ValueError(f"/{_DATA} has shape {shape}, not [views, slices, detectors]")
+            raise Unreadable(
+                f"/{_DATA} of {path} has shape {shape}, not [views, slices, detectors]"
+            )
         views, slices, detectors = shape
-        flat, dark = (_frames(file, key, (slices, detectors)) for key in (_WHITE, _DARK))
+        flat, dark = (_frames(path, file, key, (slices, detectors)) for key in (_WHITE, _DARK))
         angles = np.asarray(file[_THETA], dtype=np.float64).ravel() if _THETA in file else None
     if angles is not None and len(angles) != views:
         raise ValueError(f"{path} has {len(angles)} angles in /{_THETA} for {views} projections")
@@ -161,14 +162,14 @@ def _exchange(path: Path) -> ScanFile:
     return ScanFile((slices, views, detectors), read, flat, dark, angles)
 
 
-def _frames(file: Any, key: str, size: tuple[int, int]) -> Array | None:
+def _frames(path: Path, file: Any, key: str, size: tuple[int, int]) -> Array | None:
     """Frames [F, S, D] of a data set, None without it."""
     if key not in file or 0 in file[key].shape:
         return None
     shape = tuple(file[key].shape)
     if shape[-2:] != size or len(shape) not in (2, 3):
-        raise ValueError(f"/{key} has shape {shape}, not [frames, {size[0]}, {size[1]}]")
-    check_values(f"/{key}", shape)
+        raise Unreadable(f"/{key} of {path} has shape {shape}, not [frames, {size[0]}, {size[1]}]")
+    check_values(f"/{key} of {path}", shape)
     return np.asarray(file[key]).reshape(-1, *size)
 
 
