@@ -86,6 +86,10 @@ SCAN = {
     "--detector-spacing": number("1"),
     "--pixel-spacing": number("1"),
     "--size": number("8", "12"),
+    "--flat": mostly(("row.npy",), ("nan.npy", "photo.png", "none.npy")),
+    "--dark": mostly(("row.npy",), ("nan.npy", "photo.png", "none.npy")),
+    "--attenuation": number("0.1"),
+    "--layout": mostly(("views,detectors", "detectors,views"), ("x", "slices,views,detectors")),
 }
 
 

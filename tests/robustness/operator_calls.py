@@ -89,6 +89,32 @@ def _calibrate(draw):
     return lambda: calibrate(y, operators.ct(8, 4, noise), unknown, within, tol)
 
 
+@target("operators.sinogram", 16, "operators.Sinogram")
+def _sinogram(draw):
+    right = np.full((4, 6), 50.0)
+    counts_ = draw(arrays(right, np.stack([right, right]), right.astype(np.uint16)))
+    flat = draw(arrays(np.full(6, 90.0), np.full((2, 6), 90.0), np.array(90.0)))
+    told = draw(numbers(0.0)), draw(numbers(0.02)), draw(st.one_of(st.none(), numbers(1e3)))
+
+    def call():
+        found = operators.sinogram(counts_, flat, *told)
+        assert bool(found.y.isfinite().all()) and found.y.ndim == 4
+        return str(found.notes)
+
+    return call
+
+
+@target("operators.remove_rings", 8, "operators.remove_zingers")
+def _remove_rings(draw):
+    y, size, threshold = draw(images()), draw(counts(3, 9)), draw(numbers(5.0))
+
+    def call():
+        keeps(y, operators.remove_rings(y, size))
+        return keeps(y, operators.remove_zingers(y, threshold))
+
+    return call
+
+
 @target("operators.gaussian_kernel")
 def _gaussian_kernel(draw):
     sigma, even = draw(numbers(0.5, 1.0)), draw(st.booleans())

@@ -78,9 +78,13 @@ def remove_zingers(y: Tensor, threshold: float = 5.0) -> Tensor:
 
 
 def _windows(y: Tensor, half: int) -> Tensor:
-    """The values of each place and `half` to either side, mirrored at the ends."""
-    ends = torch.cat([y[..., 1 : half + 1].flip(-1), y, y[..., -half - 1 : -1].flip(-1)], -1)
-    return ends.unfold(-1, 2 * half + 1, 1)
+    """The values of each place and `half` to either side, beyond the ends turned about these.
+
+    So a slope that reaches the end of the detector goes on there.
+    """
+    left = 2 * y[..., :1] - y[..., 1 : half + 1].flip(-1)
+    right = 2 * y[..., -1:] - y[..., -half - 1 : -1].flip(-1)
+    return torch.cat([left, y, right], -1).unfold(-1, 2 * half + 1, 1)
 
 
 def _around(y: Tensor) -> Tensor:
