@@ -49,9 +49,9 @@ def test_a_stripe_is_taken_off_whole_where_the_object_is_smooth():
     u = torch.linspace(-1, 1, 61)
     y = (1 - u**2).expand(1, 1, 40, 61) * torch.linspace(1, 1.3, 40)[:, None]
     stripe = torch.zeros(61)
-    stripe[[20, 40, 41]] = torch.tensor([0.3, -0.2, 0.1])
-    assert (remove_rings(y + stripe, size=9) - y).abs().max() < 0.04
-    assert (remove_rings(y + stripe, size=3) - y).abs().max() > 0.05  # as narrow as the stripe
+    stripe[20], stripe[40:43] = 0.3, 0.2
+    assert (remove_rings(y + stripe, size=9) - y).abs().max() < 0.1
+    assert (remove_rings(y + stripe, size=5) - y).abs().max() > 0.15  # less than twice its width
 
 
 def test_each_slice_is_by_itself():

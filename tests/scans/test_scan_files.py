@@ -124,9 +124,9 @@ def test_other_files_are_refused(tmp_path):
 
 def test_angles_in_json(tmp_path):
     for text in (
-        "[0, 111.25, 42.5]",
-        '{"angles": [0, 111.25, 42.5]}',
-        '{"theta": [0,111.25,42.5]}',
+        "[0, 1.25, 42.5]",
+        '{"angles": [0, 1.25, 42.5]}',
+        '{"theta": [0, 1.25,42.5]}',
     ):
         (tmp_path / "a.json").write_text(text)
         np.testing.assert_array_equal(read_angles(tmp_path / "a.json"), [0, 1.25, 42.5])

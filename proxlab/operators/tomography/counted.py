@@ -16,6 +16,8 @@ from proxlab.operators.arguments import real, said
 from proxlab.operators.noise import LEAST_COUNT, PhotonCounts
 
 Array = np.ndarray
+BRIGHTER = 1.1
+"""Ratio of counts to the flat field that no object leaves most rays above."""
 
 
 class Sinogram(NamedTuple):
@@ -62,7 +64,8 @@ def sinogram(
     photons `least` of them. A detector whose flat field is no brighter than the dark one saw
     nothing: its rays are interpolated from their neighbours, and weigh nothing where photons are
     told. Both are counted and said. Raises ValueError for other shapes, NaN or infinity, numbers
-    that are not positive, and a flat field that is nowhere brighter than the dark one.
+    that are not positive, a flat field that is nowhere brighter than the dark one, and counts most
+    of which are above it.
 
     >>> x = torch.zeros(1, 1, 32, 32)
     >>> x[..., 8:20, 12:24] = 1
@@ -92,6 +95,11 @@ def sinogram(
             "the flat field is nowhere brighter than the dark one; are they exchanged?"
         )
     counted = stack - below
+    if np.median(counted - BRIGHTER * sent) > 0:
+        raise ValueError(
+            f"most rays counted over {BRIGHTER:g} times as much as the flat field; are counts and "
+            "flat field exchanged, or in other units?"
+        )
     level = float(np.mean(sent, where=sent > 0))
     # A count is as many photons in every detector: the flat field tells where fewer were sent.
     unit = 1.0 if photons is None else level / photons
