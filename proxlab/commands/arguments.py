@@ -213,7 +213,8 @@ def _adapt(adapt: argparse.ArgumentParser) -> None:
 
 def _compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--priors", required=True, help="names as of --prior, by commas")
-    compare.add_argument("--problems", required=True, help="of deblur, inpaint, boxes, ct")
+    known = "of deblur, inpaint, boxes, ct, ct-low-dose"
+    compare.add_argument("--problems", required=True, help=known)
     compare.add_argument("--images", type=Path, required=True, help="folder, read as gray levels")
     compare.add_argument("--out", type=Path, required=True, help="folder of rows and tables")
     compare.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)

@@ -10,7 +10,7 @@ from torch import Tensor
 from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.large_image import prepared
-from proxlab.commands.problems.measurement import Measurement
+from proxlab.commands.problems.measurement import Measurement, Source
 from proxlab.commands.problems.readers import READERS
 from proxlab.commands.problems.scan_input import measures_slices, slices_of
 from proxlab.commands.remarks import remarks
@@ -31,6 +31,7 @@ from proxlab.images import LoadedImage, write_image
 from proxlab.images.files import write_json
 from proxlab.images.hounsfield import SCALED, write_slice
 from proxlab.images.metrics import has_ssim, psnr, ssim
+from proxlab.images.slices import hounsfield_errors
 from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
 from proxlab.restoration import Restoration
@@ -90,6 +91,7 @@ def restore_file(args: argparse.Namespace) -> None:
             *remarks(args, source, measured),
             *(f"taken as {counts}" for counts in filter(None, [result.premises.counts])),
             *_scores(measured, image),
+            *_in_hounsfield(args, source, measured, image),
             *_verdict(result),
             *clipped_words(args, clipped),
             out,
@@ -124,6 +126,16 @@ def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
         yield f"PSNR {told}, SSIM {float(ssim(before, x)):.3f} -> {float(ssim(image, x)):.3f}"
     if measured.plain_is and before is not None:
         yield f"before: {measured.plain_is}"
+
+
+def _in_hounsfield(
+    args: argparse.Namespace, source: Source, measured: Measurement, image: Tensor
+) -> Iterator[str]:
+    """A sentence on the errors of a slice in the units that its file has."""
+    loaded = source.image
+    slices = args.hounsfield or (loaded is not None and loaded.kind == ".dcm")
+    if slices and measured.clean is not None and image.shape[1] == 1:
+        yield str(hounsfield_errors(image, measured.clean))
 
 
 def _verdict(result: Restoration) -> Iterator[str]:

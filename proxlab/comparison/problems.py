@@ -12,7 +12,13 @@ import torch
 from deepinv.physics import LinearPhysics
 
 from proxlab import operators
+from proxlab.images import HOUNSFIELD
 from proxlab.operators.tomography.operator import Tomography
+
+WATER = 0.0193
+"""Attenuation of water at 70 keV, 1 / mm."""
+SPAN = HOUNSFIELD[1] - HOUNSFIELD[0]
+"""Hounsfield units from black to white of a slice."""
 
 
 class Problem(Protocol):
@@ -25,7 +31,10 @@ class Problem(Protocol):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """Noise levels where the comparison names none, in units of the measurement."""
+        """Noise levels where the comparison names none, in units of the measurement.
+
+        Of `LowDose` they are photons.
+        """
         ...
 
     def operator(
@@ -100,5 +109,31 @@ class SparseScan:
         return operators.ct((height, width), self.views, noise=noise)
 
 
-PROBLEMS: dict[str, Problem] = {p.name: p for p in (Deblur(), Inpaint(), Boxes(), SparseScan())}
+@dataclass(frozen=True)
+class LowDose:
+    """Parallel-beam CT scan of few photons; the noise is how many are sent along each ray.
+
+    The image is taken for a slice in [0, 1] = -1024 .. 3071 Hounsfield units as wide as `field`: a
+    dose of 20,000 leaves some hundred photons behind 30 cm of a patient. [Elbakri02]
+    """
+
+    views: int = 200
+    """Number of angles, even over 180 degrees."""
+    field: float = 350.0
+    """Width of the image, mm."""
+    name = "ct-low-dose"
+    levels = (2e4,)
+
+    def operator(
+        self, shape: Sequence[int], noise: float, generator: torch.Generator
+    ) -> Tomography:
+        height, width = shape[-2:]
+        attenuation = WATER * SPAN / 1000 * self.field / width
+        counts = operators.PhotonCounts(photons=noise, attenuation=attenuation)
+        return operators.ct((height, width), self.views, counts)
+
+
+PROBLEMS: dict[str, Problem] = {
+    p.name: p for p in (Deblur(), Inpaint(), Boxes(), SparseScan(), LowDose())
+}
 """Problems by the names that the command line knows."""

@@ -1,6 +1,7 @@
 """A comparison gives every prior the same measurements, loses no finished case and repeats none."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from proxlab.commands.main import main
 from proxlab.comparison.case import Case, PriorSettings, measure, run_case
 from proxlab.comparison.comparing import compare, load_priors, pictures
 from proxlab.comparison.plan import ComparisonRun, Plan
-from proxlab.comparison.problems import Boxes, Deblur, Inpaint
+from proxlab.comparison.problems import Boxes, Deblur, Inpaint, LowDose
 from proxlab.comparison.rows import ROWS, read_rows
 from proxlab.named_priors import as_prior
 
@@ -190,6 +191,18 @@ def test_a_row_says_how_much_of_its_picture_was_clipped(folder, tmp_path):
     assert row["clipped"] == 1.0 and row["psnr"] < 10
 
 
+def test_a_low_dose_scan_counts_the_photons_that_water_leaves():
+    """30 cm of water leave exp(-0.0193 * 300) of 20,000 photons: 61, whatever the pixels are."""
+    for side in (35, 70):
+        op = LowDose(views=2).operator((side, side), 2e4, None)
+        x = torch.zeros(1, 1, side, side)
+        x[..., side // 14 : side - side // 14] = 1000 / 4095  # 30 of 35 cm, 1000 units over air
+        depth = float(op.A(x)[0, 0, 1].max())  # along the rows
+        noise = op.noise_model
+        counted = noise.photons * math.exp(-noise.attenuation * depth)
+        assert counted == pytest.approx(2e4 * math.exp(-0.0193 * 300), rel=0.02)
+
+
 def test_boxes_need_an_image_they_fit():
     assert float(Boxes(8).operator((30, 60), 0.1, None).mask.mean()) == pytest.approx(
         1 - 128 / 1800
@@ -201,7 +214,7 @@ def test_boxes_need_an_image_they_fit():
 @pytest.mark.parametrize(
     "wrong, said",
     [
-        ({"problems": ["superresolve"]}, "known are deblur, inpaint, boxes, ct"),
+        ({"problems": ["superresolve"]}, "known are deblur, inpaint, boxes, ct, ct-low-dose"),
         ({"priors": ["lpn-grey"]}, "no prior is called 'lpn-grey'"),
         ({"images": "nowhere"}, "does not exist"),
     ],

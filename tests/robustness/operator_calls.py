@@ -13,6 +13,7 @@ from targets import keeps, per_image, target
 import proxlab
 from proxlab import calibrate, data_terms, metrics, operators
 from proxlab import images as files
+from proxlab.images import slices
 
 SQUARE = ((8, 8),)
 
@@ -231,6 +232,18 @@ def _data_term(draw):
 def _psnr(draw):
     x, other = draw(pairs())
     return lambda: per_image(x, metrics.psnr(x, other))
+
+
+@target("images.slices.hounsfield_errors")
+def _hounsfield_errors(draw):
+    x, other = draw(pairs())
+    return lambda: per_image(x, slices.hounsfield_errors(x, other).rmse)
+
+
+@target("images.slices.soft_tissue_picture")
+def _soft_tissue_picture(draw):
+    x, other = draw(pairs())
+    return lambda: slices.soft_tissue_picture(x, other)
 
 
 @target("metrics.ssim")

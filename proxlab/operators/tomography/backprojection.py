@@ -62,6 +62,21 @@ def filtered_backprojection(
     return total.view(*y.shape[:2], scan.height, scan.width)
 
 
+def backprojected_noise(scan: Scan) -> float:
+    """Deviation of a pixel of filtered back-projection over that of an entry of the sinogram.
+
+    White noise behind the ramp, which ends at the coarser of pixels and detectors, added up over
+    the views: sqrt(sum w^2 s / (12 m^3)), w the angle of a view, s the spacing of detectors as seen
+    at the axis, m the larger of s and the pixel spacing. At the axis of a fan. [Kak88, Sec. 5.3]
+    """
+    spacing, fan = scan.detector_spacing, scan.beam
+    if isinstance(fan, FanBeam):
+        spacing *= fan.source_to_axis / fan.source_to_detector
+    coarser = max(spacing, scan.pixel_spacing)
+    angles = float(np.square(_view_weights(scan)).sum())
+    return math.sqrt(angles * spacing / (12 * coarser**3))
+
+
 def _depth_weight(beam: ParallelBeam | FanBeam, forth: np.ndarray) -> np.ndarray:
     if isinstance(beam, ParallelBeam):
         return np.ones_like(forth)

@@ -24,7 +24,12 @@ from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.first_estimates import best_multiple
 from proxlab.operators.noise import Noise, PhotonCounts, Weights
 from proxlab.operators.tomography import footprints
-from proxlab.operators.tomography.backprojection import Window, filterable, filtered_backprojection
+from proxlab.operators.tomography.backprojection import (
+    Window,
+    backprojected_noise,
+    filterable,
+    filtered_backprojection,
+)
 from proxlab.operators.tomography.preconditioner import Circulant
 from proxlab.operators.tomography.projection_matrix import ProjectionMatrix, projection_matrix
 from proxlab.operators.tomography.scan import (
@@ -37,7 +42,11 @@ from proxlab.operators.tomography.scan import (
     even_angles,
 )
 from solvers.linear_systems import Solution, conjugate_gradient
-from solvers.protocols import Image, dot
+from solvers.protocols import Image, PerImage, dot
+
+LEVEL_SHARE = 0.14
+"""Noise level of a prior over the noise of filtered back-projection, chosen on held-out slices of
+ct/train (`examples/benchmarks/operators/bench_ct_level.py --tune`)."""
 
 
 def ct(
@@ -223,6 +232,13 @@ class Tomography(LinearPhysics):
     def has_filtered_inverse(self) -> bool:
         """True if `A_dagger` can be filtered back-projection."""
         return filterable(self.scan)
+
+    def prior_level(self, noise: PerImage) -> PerImage:
+        """`LEVEL_SHARE` of the deviation that noise leaves in filtered back-projection, [B].
+
+        noise: deviation of each sinogram, [B], image units times the unit of length.
+        """
+        return LEVEL_SHARE * noise * backprojected_noise(self.scan)
 
     def matrix(self, like: Tensor) -> ProjectionMatrix:
         """The projection matrix for the dtype and device of `like`, built at the first call."""
