@@ -121,9 +121,9 @@ def soft_tissue_picture(
 
 def checked(x: Tensor, truth: Tensor, scale: tuple[float, float]) -> None:
     """Raise ValueError unless x and truth are slices of one shape, and the scale rises."""
-    if x.shape != truth.shape or x.ndim != 4 or x.shape[1] != 1:
+    if x.shape != truth.shape or x.ndim != 4 or x.shape[1] != 1 or not x.numel():
         raise ValueError(
-            "slices are [B, 1, H, W], compared with a truth of their shape, got "
+            "slices are [B, 1, H, W] with pixels, compared with a truth of their shape, got "
             f"{list(x.shape)} and {list(truth.shape)}; take one channel at a time"
         )
     if not scale[0] < scale[1]:
