@@ -127,6 +127,12 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     restore.add_argument("--tol", type=float, default=1e-4)
     restore.add_argument("--out", type=Path, help="default: INPUT with -restored before its suffix")
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")
+    restore.add_argument(
+        "--difference",
+        type=Path,
+        metavar="FILE.png",
+        help="ct --simulate of Hounsfield units: result, truth and difference, soft-tissue window",
+    )
     add_problem_options(restore)
 
 

@@ -10,10 +10,11 @@ from torch import Tensor
 from proxlab.commands.default_prior import prior_name
 from proxlab.commands.device import device
 from proxlab.commands.large_image import prepared
-from proxlab.commands.problems.measurement import Measurement, Source
+from proxlab.commands.problems.measurement import Measurement
 from proxlab.commands.problems.readers import READERS
 from proxlab.commands.problems.scan_input import measures_slices, slices_of
 from proxlab.commands.remarks import remarks
+from proxlab.commands.results.hounsfield import check_difference, in_hounsfield
 from proxlab.commands.results.places import (
     beside,
     check_outputs,
@@ -31,7 +32,6 @@ from proxlab.images import LoadedImage, write_image
 from proxlab.images.files import write_json
 from proxlab.images.hounsfield import SCALED, write_slice
 from proxlab.images.metrics import has_ssim, psnr, ssim
-from proxlab.images.slices import hounsfield_errors
 from proxlab.jobs import restore
 from proxlab.named_priors import named_prior
 from proxlab.restoration import Restoration
@@ -48,11 +48,13 @@ def restore_file(args: argparse.Namespace) -> None:
         raise ValueError(f"--seed is a whole number from 0 to 2^63 - 1, got {args.seed}")
     scan = slices_of(args)
     if scan is not None:
+        check_difference(args, None)
         restore_slices(args, scan)
         return
     args = args if measures_slices(args) else one_page(args)
     documents = [] if measures_slices(args) else find_documents(args)
     if documents:
+        check_difference(args, None)
         restore_pages(args, documents)
         return
     generator = torch.Generator().manual_seed(args.seed)
@@ -60,6 +62,7 @@ def restore_file(args: argparse.Namespace) -> None:
     out = args.out or beside(args.input, source)
     bits = depth(source, out)
     check_outputs(args, source, out, bits)
+    check_difference(args, source)
     measured = source.measure(generator)
     prior = named_prior(prior_name(args, source), listed(args.allow_weights))
     first = completion(args.start) if args.start else None
@@ -86,12 +89,13 @@ def restore_file(args: argparse.Namespace) -> None:
     if args.trace:
         write_json(args.trace, trace(result), overwrite=args.overwrite)
     source.keep(measured)
+    errors = list(in_hounsfield(args, source, measured, image))
     if not args.quiet:
         lines = [
             *remarks(args, source, measured),
             *(f"taken as {counts}" for counts in filter(None, [result.premises.counts])),
             *_scores(measured, image),
-            *_in_hounsfield(args, source, measured, image),
+            *errors,
             *_verdict(result),
             *clipped_words(args, clipped),
             out,
@@ -126,16 +130,6 @@ def _scores(measured: Measurement, image: Tensor) -> Iterator[str]:
         yield f"PSNR {told}, SSIM {float(ssim(before, x)):.3f} -> {float(ssim(image, x)):.3f}"
     if measured.plain_is and before is not None:
         yield f"before: {measured.plain_is}"
-
-
-def _in_hounsfield(
-    args: argparse.Namespace, source: Source, measured: Measurement, image: Tensor
-) -> Iterator[str]:
-    """A sentence on the errors of a slice in the units that its file has."""
-    loaded = source.image
-    slices = args.hounsfield or (loaded is not None and loaded.kind == ".dcm")
-    if slices and measured.clean is not None and image.shape[1] == 1:
-        yield str(hounsfield_errors(image, measured.clean))
 
 
 def _verdict(result: Restoration) -> Iterator[str]:

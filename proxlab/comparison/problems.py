@@ -6,7 +6,7 @@ draw from the generator, a mask say; every case has a generator of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from deepinv.physics import LinearPhysics
@@ -44,6 +44,20 @@ class Problem(Protocol):
 
         noise: standard deviation, units of the measurement; generator: source of all that is drawn.
         """
+        ...
+
+
+@runtime_checkable
+class OfSlices(Protocol):
+    """A problem whose images are slices of patients, read as `images.hounsfield` reads them.
+
+    Rows then tell errors in Hounsfield units too, and of 16-bit files their values are taken for
+    Hounsfield units + 1024, not for 0 to 65535.
+    """
+
+    @property
+    def hounsfield(self) -> tuple[float, float]:
+        """Hounsfield units of 0 and of 1."""
         ...
 
 
@@ -113,8 +127,8 @@ class SparseScan:
 class LowDose:
     """Parallel-beam CT scan of few photons; the noise is how many are sent along each ray.
 
-    The image is taken for a slice in [0, 1] = -1024 .. 3071 Hounsfield units as wide as `field`: a
-    dose of 20,000 leaves some hundred photons behind 30 cm of a patient. [Elbakri02]
+    Images are slices, DICOM or 16-bit files of Hounsfield units + 1024, as wide as `field`: a dose
+    of 20,000 leaves some hundred photons behind 30 cm of a patient. [Elbakri02]
     """
 
     views: int = 200
@@ -123,6 +137,7 @@ class LowDose:
     """Width of the image, mm."""
     name = "ct-low-dose"
     levels = (2e4,)
+    hounsfield = HOUNSFIELD
 
     def operator(
         self, shape: Sequence[int], noise: float, generator: torch.Generator

@@ -16,6 +16,7 @@ from proxlab.comparison.comparing import compare, load_priors, pictures
 from proxlab.comparison.plan import ComparisonRun, Plan
 from proxlab.comparison.problems import Boxes, Deblur, Inpaint, LowDose
 from proxlab.comparison.rows import ROWS, read_rows
+from proxlab.comparison.tuning import tune
 from proxlab.named_priors import as_prior
 
 STEPS = PriorSettings(steps=3)
@@ -201,6 +202,31 @@ def test_a_low_dose_scan_counts_the_photons_that_water_leaves():
         noise = op.noise_model
         counted = noise.photons * math.exp(-noise.attenuation * depth)
         assert counted == pytest.approx(2e4 * math.exp(-0.0193 * 300), rel=0.02)
+
+
+def test_slices_are_read_and_judged_in_hounsfield_units(tmp_path, capsys):
+    """1024 of 65535 would be black as a photograph; as a slice it is water."""
+    made = tmp_path / "slices"
+    made.mkdir()
+    levels = torch.full((40, 40), 24)
+    levels[8:32, 8:32] = 1064
+    Image.fromarray(levels.numpy().astype("uint16")).save(made / "a.png")
+    words = ["--priors", "tv,none", "--problems", "ct-low-dose", "--steps", "30", "--tol", "0.01"]
+    out = tmp_path / "out"
+    assert main(["compare", *words, "--images", str(made), "--out", str(out)]) == 0
+    rows = {row["prior"]: row for row in read_rows(out / ROWS)}
+    assert 30 < rows["tv"]["hu_rmse"] < 100 < rows["none"]["hu_rmse"]
+    assert abs(rows["tv"]["hu_bias"]) < rows["tv"]["hu_rmse"]
+    assert " HU |" in capsys.readouterr().out
+    assert f"RMSE {rows['tv']['hu_rmse']:.1f} HU" in (out / "report.html").read_text()
+    with pytest.raises(ValueError, match="settings of ct-low-dose are not chosen here"):
+        tune(compare, {}, [LowDose()], made, out, Plan())
+
+
+def test_photographs_are_no_slices(folder, tmp_path, capsys):
+    words = ["--priors", "tv", "--problems", "ct-low-dose", "--images", str(folder)]
+    assert main(["compare", *words, "--out", str(tmp_path / "out")]) == 1
+    assert "has 8 bits and 1 channel(s); a CT slice is DICOM, or" in capsys.readouterr().err
 
 
 def test_boxes_need_an_image_they_fit():

@@ -56,6 +56,7 @@ SHARED = {
     "--tol": number("1e-3"),
     "--out": output("new.png", "new.npy", "new.tif"),
     "--trace": output("new.json"),
+    "--difference": output("new2.png"),
     "--seed": number("0", "7"),
     "--tile": number("8"),
     "--page": mostly(("1", "2"), ("0", "-1", "9", "x")),
