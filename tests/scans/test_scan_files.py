@@ -108,6 +108,18 @@ def test_what_is_wrong_in_hdf5_is_said(tmp_path, monkeypatch):
         open_scan(tmp_path / "a.h5")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_three_slices_that_tifffile_took_for_colours(tmp_path):
+    whole = (100 * STACK).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", whole)  # photometric guessed, RGB
+    found = open_scan(tmp_path / "a.tif", views=V)
+    np.testing.assert_array_equal(found.read(0, 3), whole)
+    assert "stores 3 colours apart" in found.note
+    tifffile.imwrite(tmp_path / "b.tif", whole.transpose(1, 2, 0), photometric="rgb")
+    with pytest.raises(ValueError, match="has colours, and a sinogram has none"):
+        open_scan(tmp_path / "b.tif", views=V)
+
+
 def test_other_files_are_refused(tmp_path):
     np.save(tmp_path / "flat.npy", np.ones(4))
     np.save(tmp_path / "nan.npy", np.full((2, 3), np.nan))

@@ -141,7 +141,7 @@ def report(rows: Sequence[Row], tune: bool) -> None:
 
 def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Print the table; the rows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="CT slices at the defaults of restore")
     parser.add_argument("--sizes", default="512,360,256", help="pixels, by commas")
     parser.add_argument("--scales", default="wide,narrow", help=f"of {', '.join(SCALES)}")
     parser.add_argument("--methods", default=METHODS, help="fbp, priors, or priors:weight")

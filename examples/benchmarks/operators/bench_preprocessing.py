@@ -15,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import proxlab
-from proxlab.images import data_sets, list_images
+from proxlab.images import list_images
+from proxlab.images.data_sets import find_data
 from proxlab.images.hounsfield import read_slice
 from proxlab.operators import remove_rings, remove_zingers, sinogram
 from proxlab.operators.tomography.abdomen import abdomen
+from proxlab.operators.tomography.operator import Tomography
 
 WIDTH = 400.0
 """Of the image in mm, and `WATER` per mm: attenuation of water, whose value is `VALUE`."""
@@ -28,15 +30,15 @@ WATER, VALUE = 0.02, 1024 / 4095
 def images(args: argparse.Namespace) -> list[Tensor]:
     if args.slices == 0:
         return [((abdomen(args.side) + 1024) / 4095).float()]
-    paths = list_images(data_sets.folder("ct/train"))[-args.slices :]
+    paths = list_images(find_data("ct/train"))[-args.slices :]
     return [F.avg_pool2d(read_slice(path).pixels, 2) for path in paths]
 
 
-def psnr(x: Tensor, y: Tensor, op: proxlab.operators.tomography.operator.Tomography) -> float:
+def psnr(x: Tensor, y: Tensor, op: Tomography) -> float:
     return float(proxlab.metrics.psnr(op.A_dagger(y, window="hann"), x))
 
 
-def tv(x: Tensor, y: Tensor, op: proxlab.operators.tomography.operator.Tomography) -> float:
+def tv(x: Tensor, y: Tensor, op: Tomography) -> float:
     return float(proxlab.metrics.psnr(proxlab.restore(y, op, "tv", steps=300).image, x))
 
 
@@ -45,7 +47,13 @@ def rows(x: Tensor, args: argparse.Namespace) -> dict[str, list[float]]:
     side = x.shape[-1]
     pixel, rng = WIDTH / side, np.random.default_rng(args.seed)
     k = WATER / VALUE
-    op = proxlab.operators.ct(side, args.views, 0.0, pixel_spacing=pixel, detector_spacing=pixel)
+
+    def scan(noise: float | proxlab.operators.PhotonCounts) -> Tomography:
+        return proxlab.operators.ct(
+            side, args.views, noise, pixel_spacing=pixel, detector_spacing=pixel
+        )
+
+    op = scan(0.0)
     n = op.scan.detectors
     flat = np.exp(0.3 * rng.standard_normal(n))
     flat *= 4000 / flat.mean()
@@ -64,10 +72,7 @@ def rows(x: Tensor, args: argparse.Namespace) -> dict[str, list[float]]:
     made = sinogram(counts, dark + flat, dark, k, photons=args.photons)
     assert made.noise is not None
     level = float(made.noise.precision(made.y).mean()) ** -0.5
-    geometry = (side, args.views)
-    spacing = {"pixel_spacing": pixel, "detector_spacing": pixel}
-    weighed = proxlab.operators.ct(*geometry, noise=made.noise, **spacing)
-    alike = proxlab.operators.ct(*geometry, noise=level, **spacing)
+    weighed, alike = scan(made.noise), scan(level)
     mean = np.full(n, flat.mean())
     return {
         "flat field of one number, FBP": [psnr(x, y, op), psnr(x, lines(counts, mean), op)],

@@ -15,7 +15,7 @@ from proxlab.images.admission import Unreadable, check_values, regular_file
 from proxlab.images.decoder_failures import decoding
 from proxlab.images.decoders.kinds import kind_of
 from proxlab.images.decoders.npy import read_npy
-from proxlab.images.decoders.tiff_pages import read_tiff_pages
+from proxlab.images.decoders.tiff_pages import read_tiff_pages, read_tiff_planes
 from proxlab.images.formats import check_numbers, stored_pixels
 
 Array = np.ndarray
@@ -68,7 +68,7 @@ def open_scan(path: str | Path, views: int | None = None, layout: str | None = N
         return _exchange(path)
     if suffix not in SCANS:
         raise ValueError(f"{path} is no sinogram; those read here are {', '.join(SCANS)}")
-    stored = read_npy(path) if suffix == ".npy" else _tiff(path)
+    stored, planes = (read_npy(path), "") if suffix == ".npy" else _tiff(path)
     if stored.ndim not in (2, 3) or stored.size == 0:
         raise ValueError(
             f"{path} has shape {stored.shape}; a sinogram is [views, detectors], several are "
@@ -76,6 +76,7 @@ def open_scan(path: str | Path, views: int | None = None, layout: str | None = N
         )
     check_numbers(path, stored)
     axes, note = _order(path, stored.shape, views, layout)
+    note = "; ".join(filter(None, (planes, note)))
     turned = stored.transpose(axes)
     stack = turned if turned.ndim == 3 else turned[None]
     s, v, d = stack.shape
@@ -90,21 +91,26 @@ def read_frames(path: str | Path) -> Array:
     path = regular_file(path)
     if path.suffix.lower() not in (".npy", ".tif", ".tiff"):
         raise ValueError(f"{path} holds no flat or dark field, which is npy or TIFF")
-    frames = read_npy(path) if path.suffix.lower() == ".npy" else _tiff(path)
+    frames = read_npy(path) if path.suffix.lower() == ".npy" else _tiff(path)[0]
     check_numbers(path, frames)
     return frames
 
 
-def _tiff(path: Path) -> Array:
+def _tiff(path: Path) -> tuple[Array, str]:
+    """What a TIFF holds, and a sentence where it may have been meant otherwise."""
     if kind_of(path) not in (".tif", ".tiff"):
         raise ValueError(f"{path} is no TIFF, whatever it is called")
     pages = read_tiff_pages(path)
     if pages is not None:
-        return pages
+        return pages, ""
+    planes = read_tiff_planes(path)
+    if planes is not None:
+        told = f"{path} stores {len(planes)} colours apart, as tifffile does with so many images"
+        return planes, f"{told}: they were taken for those"
     one = stored_pixels(path)
     if one.shape[2] != 1:
         raise ValueError(f"{path} has colours, and a sinogram has none")
-    return one[:, :, 0]
+    return one[:, :, 0], ""
 
 
 def _order(
