@@ -107,7 +107,7 @@ def test_slices_at_the_defaults_are_compared_in_hounsfield_units(folder, tmp_pat
 
 
 def test_preprocessing_mends_what_it_spoils():
-    means = preprocessing.main("--side 64 --views 90".split())
+    means = preprocessing.main(["--side", "64", "--views", "90"])
     assert len(means) == 4
     unspoilt, spoilt, mended, _ = means["0.2 % zingers, FBP"]
     assert spoilt < unspoilt - 0.5 and mended > spoilt + 0.5
