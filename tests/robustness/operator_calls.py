@@ -93,7 +93,7 @@ def _calibrate(draw):
 @target("operators.sinogram", 16, "operators.Sinogram")
 def _sinogram(draw):
     right = np.full((4, 6), 50.0)
-    counts_ = draw(arrays(right, np.stack([right, right]), right.astype(np.uint16)))
+    counts_ = draw(arrays(right, np.stack([right, right]), right.astype(np.int32)))
     flat = draw(arrays(np.full(6, 90.0), np.full((2, 6), 90.0), np.array(90.0)))
     told = draw(numbers(0.0)), draw(numbers(0.02)), draw(st.one_of(st.none(), numbers(1e3)))
 
