@@ -80,7 +80,7 @@ def solve(method: str, y: Tensor, op: Tomography, share: float | None) -> tuple[
 
 
 def cases(args: argparse.Namespace) -> Iterator[Row]:
-    """What is to be measured, slice by slice, so that what is done of it can be compared."""
+    """Cases to be measured, slice by slice, so that what is done can be compared."""
     for i in range(args.slices):
         for size in map(int, args.sizes.split(",")):
             for scale in args.scales.split(","):

@@ -1,4 +1,4 @@
-"""What flat fields, weights of rays, and the removal of rings and zingers are worth, in dB.
+"""Worth of flat fields, weights of rays, and the removal of rings and zingers, in dB.
 
     python -m examples.benchmarks.operators.bench_preprocessing
     PROXLAB_DATA=... python -m examples.benchmarks.operators.bench_preprocessing --slices 4

@@ -1,4 +1,4 @@
-"""What is said and drawn of a slice whose truth is known, in the Hounsfield units of its file."""
+"""Errors of a slice whose truth is known, said and drawn in the Hounsfield units of its file."""
 
 import argparse
 from collections.abc import Iterator

@@ -97,7 +97,7 @@ def read_frames(path: str | Path) -> Array:
 
 
 def _tiff(path: Path) -> tuple[Array, str]:
-    """What a TIFF holds, and a sentence where it may have been meant otherwise."""
+    """Values that a TIFF holds, and a sentence where it may have been meant otherwise."""
     if kind_of(path) not in (".tif", ".tiff"):
         raise ValueError(f"{path} is no TIFF, whatever it is called")
     pages = read_tiff_pages(path)
