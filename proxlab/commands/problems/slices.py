@@ -153,7 +153,7 @@ def _without_zingers(y: Tensor, angles: tuple[float, ...]) -> tuple[Tensor, int]
 
 
 def views_told(args: argparse.Namespace, recorded: Scan | None) -> int | None:
-    """How many views there are, by options or the JSON."""
+    """Number of views by options or the JSON, None where neither tells."""
     if recorded is not None:
         return len(recorded.angles)
     if args.angles is not None:
