@@ -71,7 +71,7 @@ def rows(x: Tensor, args: argparse.Namespace) -> dict[str, list[float]]:
     zung = lines(hit)
     made = sinogram(counts, dark + flat, dark, k, photons=args.photons)
     assert made.noise is not None
-    level = float(made.noise.precision(made.y).mean()) ** -0.5
+    level = float((1 / made.noise.precision(made.y)).mean()) ** 0.5  # rms over the rays
     weighed, alike = scan(made.noise), scan(level)
     mean = np.full(n, flat.mean())
     return {

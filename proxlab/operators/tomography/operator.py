@@ -45,8 +45,8 @@ from solvers.linear_systems import Solution, conjugate_gradient
 from solvers.protocols import Image, PerImage, dot
 
 LEVEL_SHARE = 0.14
-"""Noise level of a prior over the noise of filtered back-projection, chosen on held-out slices of
-ct/train (`examples/benchmarks/operators/bench_ct_level.py --tune`)."""
+"""Noise level of a prior over the noise of filtered back-projection. Tried against half and twice
+as much on two held-out slices of ct/train (docs/measured/ct.md), and not tuned finely."""
 
 
 def ct(
