@@ -52,13 +52,15 @@ def restore(
     network's weights. op: an operator of `proxlab.operators` or any LinearPhysics of deepinv;
     prior: a name, a prior, a denoiser of deepinv, or an nn.Module called as net(v, sigma) or
     net(v); solver: "pgd", "fista", "admm", "drs", "hqs" or "pdhg", by default "pdhg" for tv and
-    wavelets and "admm" for others; noise: standard deviation of the measurement in its own units,
-    that of the operator if None, or "auto" for an estimate, which `premises.noise` of the result
-    tells; weight: of the prior, its own default if None, 1 against noise alone; sigma: noise level
-    of the prior at the end, image units, by `default_sigma` of each image if None; pdhg asks for no
-    prox, and there it changes nothing; steps: at most so many, those of the descent included, 400
-    if None and 3000 of pdhg; tol: relative residual at which an image stops, for pdhg the duality
-    gap over the objective. noise, weight, sigma and tol are numbers, or one for each image. init:
+    wavelets, "hqs" for other priors of a CT scan and "admm" for the rest; noise: standard deviation
+    of the measurement in its own units, that of the operator if None, or "auto" for an estimate,
+    which `premises.noise` of the result tells; weight: of the prior, its own default if None, 1
+    against noise alone; sigma: noise level of the prior at the end, image units, by `default_sigma`
+    of each image if None, or the operator's (`operators.contract.HasPriorLevel`) where `hqs`
+    solves; pdhg asks for no prox, and there it changes nothing; steps: at most so many, those of
+    the descent included, 400 if None and 3000 of pdhg; tol: relative residual at which an image
+    stops, for pdhg the duality gap over the objective. noise, weight, sigma and tol are numbers, or
+    one for each image. init:
     first estimate [B, C, H, W], or an array as y may be, from which the solver starts without a
     descent; checks: what the evidence rests on; progress: whether to draw a bar, or a function
     called after each step as progress(k, x, residual): the number of the step, the images as

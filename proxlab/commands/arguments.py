@@ -49,8 +49,6 @@ def check_usage(args: argparse.Namespace) -> None:
         args.usage_error(lacking)
     if args.problem == "ct" and args.scale is not None:
         args.usage_error("--scale is for photographs and stacks; of ct, see --hounsfield")
-    if args.problem == "ct" and args.page is not None and not args.simulate:
-        args.usage_error("--page is for images, and INPUT is a sinogram; with --simulate it is one")
     if args.simulate and args.photons is None and args.noise in (None, AUTO):
         args.usage_error(
             f"{args.problem} with --simulate needs --noise, a number, for that noise is added; "
@@ -96,7 +94,7 @@ def _measured(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--page", type=int, metavar="N", help="of a TIFF of several, from 1")
+    parser.add_argument("--page", type=int, metavar="N", help="page or slice, from 1")
     parser.add_argument("--overwrite", action="store_true")
     parser.set_defaults(usage_error=parser.error)
 
@@ -129,6 +127,12 @@ def _restore(restore: argparse.ArgumentParser) -> None:
     restore.add_argument("--tol", type=float, default=1e-4)
     restore.add_argument("--out", type=Path, help="default: INPUT with -restored before its suffix")
     restore.add_argument("--trace", type=Path, help="write objective and residual here, JSON")
+    restore.add_argument(
+        "--difference",
+        type=Path,
+        metavar="FILE.png",
+        help="ct --simulate of Hounsfield units: result, truth and difference, soft-tissue window",
+    )
     add_problem_options(restore)
 
 
@@ -229,7 +233,8 @@ def _audit(audit: argparse.ArgumentParser) -> None:
 
 def _compare(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("--priors", required=True, help="names as of --prior, by commas")
-    compare.add_argument("--problems", required=True, help="of deblur, inpaint, boxes, ct")
+    known = "of deblur, inpaint, boxes, ct, ct-low-dose"
+    compare.add_argument("--problems", required=True, help=known)
     compare.add_argument("--images", type=Path, required=True, help="folder, read as gray levels")
     compare.add_argument("--out", type=Path, required=True, help="folder of rows and tables")
     compare.add_argument("--allow-weights", default="", metavar="SHA256", help=ALLOW)

@@ -12,7 +12,9 @@ from proxlab.commands.device import device
 from proxlab.commands.large_image import prepared
 from proxlab.commands.problems.measurement import Measurement
 from proxlab.commands.problems.readers import READERS
+from proxlab.commands.problems.scan_input import measures_slices, slices_of
 from proxlab.commands.remarks import remarks
+from proxlab.commands.results.hounsfield import check_difference, in_hounsfield
 from proxlab.commands.results.places import (
     beside,
     check_outputs,
@@ -24,6 +26,7 @@ from proxlab.commands.results.places import (
 from proxlab.commands.results.traces import trace
 from proxlab.commands.stacks.documents import find_documents, one_page
 from proxlab.commands.stacks.restoring import completion, filled, restore_pages
+from proxlab.commands.stacks.scans import restore_slices
 from proxlab.foreign_weights import listed
 from proxlab.images import LoadedImage, write_image
 from proxlab.images.files import write_json
@@ -38,13 +41,20 @@ from solvers.progress import on_terminal
 def restore_file(args: argparse.Namespace) -> None:
     """Read a file, degrade it if told to, restore, write; ValueError or OSError on bad input.
 
-    A TIFF of several pages and a folder are restored page by page (`stacks`).
+    A TIFF of several pages and a folder are restored page by page, scans of several slices slice by
+    slice (`stacks`).
     """
     if not 0 <= args.seed < 2**63:
         raise ValueError(f"--seed is a whole number from 0 to 2^63 - 1, got {args.seed}")
-    args = one_page(args)
-    documents = find_documents(args)
+    scan = slices_of(args)
+    if scan is not None:
+        check_difference(args, None)
+        restore_slices(args, scan)
+        return
+    args = args if measures_slices(args) else one_page(args)
+    documents = [] if measures_slices(args) else find_documents(args)
     if documents:
+        check_difference(args, None)
         restore_pages(args, documents)
         return
     generator = torch.Generator().manual_seed(args.seed)
@@ -52,6 +62,7 @@ def restore_file(args: argparse.Namespace) -> None:
     out = args.out or beside(args.input, source)
     bits = depth(source, out)
     check_outputs(args, source, out, bits)
+    check_difference(args, source)
     measured = source.measure(generator)
     prior = named_prior(prior_name(args, source), listed(args.allow_weights))
     first = completion(args.start) if args.start else None
@@ -78,11 +89,13 @@ def restore_file(args: argparse.Namespace) -> None:
     if args.trace:
         write_json(args.trace, trace(result), overwrite=args.overwrite)
     source.keep(measured)
+    errors = list(in_hounsfield(args, source, measured, image))
     if not args.quiet:
         lines = [
             *remarks(args, source, measured),
             *(f"taken as {counts}" for counts in filter(None, [result.premises.counts])),
             *_scores(measured, image),
+            *errors,
             *_verdict(result),
             *clipped_words(args, clipped),
             out,

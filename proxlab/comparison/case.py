@@ -18,9 +18,10 @@ from torch import Tensor
 
 from proxlab import restoration
 from proxlab.comparison.found import curves, found
-from proxlab.comparison.problems import Problem
+from proxlab.comparison.problems import OfSlices, Problem
 from proxlab.images.metrics import has_ssim, psnr, ssim
 from proxlab.images.perceptual import Lpips, has_lpips
+from proxlab.images.slices import hounsfield_errors
 from proxlab.machine import PeakMemory
 from proxlab.named_priors import Prior
 from proxlab.restoration.data_terms import start
@@ -159,7 +160,8 @@ def run_case(
 
     PSNR is in dB. Seconds are those of the restoration alone, peak memory is in MiB beyond what was
     held before. A figure that is not finite is None in the row; a PSNR that is not is a failure.
-    SSIM is None of an image that is too small for it, LPIPS also where no `judge` is given.
+    SSIM is None of an image that is too small for it, LPIPS also where no `judge` is given. Of
+    slices (`OfSlices`) there are errors in Hounsfield units too, hu_rmse, hu_bias and hu_noise.
     """
     row: Row = asdict(case)
     try:
@@ -189,6 +191,7 @@ def run_case(
         "psnr": float(psnr(image, truth)),
         "ssim": float(ssim(image, truth)) if has_ssim(truth) else None,
         "lpips": float(judge(image, truth)) if judge and has_lpips(truth) else None,
+        **_in_hounsfield(problem, image, truth),
         **found(result),
         "evaluations": count[0],
         "seconds": seconds,
@@ -202,3 +205,10 @@ def run_case(
         for name, x in figures.items()
     }
     return Outcome(row | finite, image, plain, curves(result), y.cpu(), op)
+
+
+def _in_hounsfield(problem: Problem, image: Tensor, truth: Tensor) -> Row:
+    if not isinstance(problem, OfSlices):
+        return {}
+    errors = hounsfield_errors(image, truth, problem.hounsfield)
+    return {f"hu_{name}": float(vars(errors)[name]) for name in ("rmse", "bias", "noise")}

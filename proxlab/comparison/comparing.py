@@ -16,13 +16,14 @@ from proxlab.comparison.case import Case, Outcome, Row, failed, run_case
 from proxlab.comparison.measured import write_measured
 from proxlab.comparison.names import MEASURED, PLAIN, TRUTH, label, pictures
 from proxlab.comparison.plan import Comparison, ComparisonRun, Plan
-from proxlab.comparison.problems import PROBLEMS, Problem
+from proxlab.comparison.problems import PROBLEMS, OfSlices, Problem
 from proxlab.comparison.rows import ROWS, append, environment, key_of, read_rows
 from proxlab.comparison.settings import SHIPPED, read_settings
 from proxlab.comparison.team import gather, part
 from proxlab.foreign_weights import Weights
 from proxlab.images import list_images, read_image, write_image
 from proxlab.images.files import check_folder, write_json
+from proxlab.images.hounsfield import read_slice
 from proxlab.images.perceptual import SMALLEST_SIDE, Lpips
 from proxlab.images.reading import read_shape
 from proxlab.named_priors import Prior, as_prior, named_prior
@@ -167,11 +168,12 @@ def _run(
     """Run the cases; each row is yielded when it is on the disk."""
     out.mkdir(parents=True, exist_ok=True)
     paths = {path.name: path for path in comparison.images}
-    truths: dict[str, Tensor | Exception] = {}
+    truths: dict[tuple[str, bool], Tensor | Exception] = {}
     for case, problem in todo:
-        if case.image not in truths:
-            truths = {case.image: _truth(paths[case.image])}
-        prior, truth = comparison.priors[case.prior], truths[case.image]
+        read = case.image, isinstance(problem, OfSlices)
+        if read not in truths:
+            truths = {read: _truth(paths[case.image], read[1])}
+        prior, truth = comparison.priors[case.prior], truths[read]
         if isinstance(truth, Exception):
             outcome = Outcome(failed(case, truth))
         else:
@@ -193,10 +195,10 @@ def _run(
         yield row
 
 
-def _truth(path: Path) -> Tensor | Exception:
+def _truth(path: Path, is_slice: bool) -> Tensor | Exception:
     """Pixels of an image file; the error if it cannot be read, so that other images go on."""
     try:
-        return read_image(path, gray=True).pixels
+        return read_slice(path).pixels if is_slice else read_image(path, gray=True).pixels
     except UNREADABLE as error:
         return error
 

@@ -152,6 +152,8 @@ def _said(row: Row) -> str:
     parts = ["no prior, the data term alone"] if row["prior"] == NO_PRIOR else []
     parts += [] if row["ssim"] is None else [f"SSIM {row['ssim']:.3f}"]
     parts += [] if row.get("lpips") is None else [f"LPIPS {row['lpips']:.3f}"]
+    if row.get("hu_rmse") is not None:
+        parts.append(f"RMSE {row['hu_rmse']:.1f} HU, noise {row['hu_noise']:.1f} HU")
     return ", ".join([*parts, steps, verdict])
 
 

@@ -45,6 +45,8 @@ class Entry(NamedTuple):
     """Mean SSIM; None if an image of the column is too small for it."""
     lpips: float | None
     """Mean LPIPS; None if a restoration of the column has none."""
+    hu_rmse: float | None
+    """Mean of root mean squared errors in Hounsfield units; None unless the images are slices."""
     seconds: float
     """Mean time of a restoration."""
     behind: float
@@ -166,7 +168,9 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
     if not shared:
         return {}
     own_rows = [row for rows in priors.values() for i in shared for row in rows[i]]
-    had = {k for k in ("ssim", "lpips") if all(row.get(k) is not None for row in own_rows)}
+    had = {
+        k for k in ("ssim", "lpips", "hu_rmse") if all(row.get(k) is not None for row in own_rows)
+    }
     kinds = ("psnr", *had)
     figures = {
         name: {k: [mean(row[k] for row in rows[i]) for i in shared] for k in kinds}
@@ -184,6 +188,7 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
             stdev(own["psnr"]) if len(shared) > 1 else 0.0,
             mean(own["ssim"]) if "ssim" in had else None,
             mean(own["lpips"]) if "lpips" in had else None,
+            mean(own["hu_rmse"]) if "hu_rmse" in had else None,
             mean(row["seconds"] for i in shared for row in priors[name][i]),
             mean(away[name]),
             stdev(away[name]) / sqrt(len(shared)) if len(shared) > 1 else 0.0,
@@ -198,15 +203,17 @@ def _entries(priors: dict[str, dict[str, list[Row]]]) -> dict[str, Entry]:
 
 
 def _others(entry: Entry) -> str:
-    """SSIM, blank for images without one, and LPIPS if there is one."""
+    """SSIM, blank for images without one, LPIPS and Hounsfield units if there are any."""
     alike = "" if entry.ssim is None else f"{entry.ssim:.3f}"
-    return alike + ("" if entry.lpips is None else f" / {entry.lpips:.3f}")
+    alike += "" if entry.lpips is None else f" / {entry.lpips:.3f}"
+    return alike + ("" if entry.hu_rmse is None else f" / {entry.hu_rmse:.1f} HU")
 
 
 def _lacking(rows: Sequence[Row], table: dict[Column, dict[str, Entry]]) -> list[str]:
     """Lines on what the figures of a cell are, and on those that it lacks."""
     entries = [entry for own in table.values() for entry in own.values()]
     more = " / LPIPS (lower is better)" * any(entry.lpips is not None for entry in entries)
+    more += " / RMSE in Hounsfield units" * any(entry.hu_rmse is not None for entry in entries)
     said = [
         f"PSNR in dB ± spread over images / SSIM{more}; bold: the best, or not told from it",
         "",

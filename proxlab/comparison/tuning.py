@@ -13,7 +13,7 @@ from pathlib import Path
 
 from proxlab.comparison.case import PriorSettings, Row
 from proxlab.comparison.plan import Plan
-from proxlab.comparison.problems import Problem
+from proxlab.comparison.problems import OfSlices, Problem
 from proxlab.images import list_images, read_image, write_image
 from proxlab.images.folders import HELD_OUT_EVERY
 from proxlab.named_priors import Prior
@@ -48,8 +48,15 @@ def tune(
     restoration fails gets no settings. In a folder of 60 images or more only every 20th may be
     looked at, which training here holds out.
 
-    Raises ValueError for a folder without images, and for an image smaller than 16 x 16 pixels.
+    Raises ValueError for a folder without images, for an image smaller than 16 x 16 pixels, and for
+    problems of slices (`OfSlices`), whose dose their middles do not have.
     """
+    for problem in problems:
+        if isinstance(problem, OfSlices):
+            raise ValueError(
+                f"settings of {problem.name} are not chosen here, for the middle of a slice is "
+                "given more photons than the whole; leave out --tune, or the problem"
+            )
     folder, solver, default = Path(folder).resolve(), plan.solvers[0], plan.default
     crops = _crops(folder, out / folder.name)
     count = len(list_images(crops))

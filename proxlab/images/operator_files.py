@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from proxlab.images.admission import MOST_TEXT, check_bytes, in_words
+from proxlab.images.admission import MOST_TEXT, check_bytes, in_words, read_json
 from proxlab.images.decoders.kinds import READABLE, kind_of
 from proxlab.images.decoders.npy import read_npy, read_npz
 from proxlab.images.decoders.tiff_pages import read_tiff_pages
@@ -67,15 +67,18 @@ def read_mask(path: str | Path) -> np.ndarray:
 
 
 def read_angles(path: str | Path) -> np.ndarray:
-    """Angles of views in degrees, float64 [V], from npy, txt (spaces, lines) or csv (commas).
+    """Angles of views in degrees, float64 [V], from npy, txt (spaces, lines), csv (commas) or JSON,
+    a list, or an object with one under "angles" or "theta".
 
     Raises ValueError if there is no such file, and for one that is not one row or column, or holds
     NaN or infinity.
     """
-    file = existing(path, (".npy", ".txt", ".csv"))
+    file = existing(path, (".npy", ".txt", ".csv", ".json"))
     kind = file.suffix.lower()
     if kind == ".npy":
         angles = read_npy(file)
+    elif kind == ".json":
+        angles = _listed(file)
     else:
         angles = _read_table(file)
         angles = angles.ravel() if 1 in angles.shape else angles
@@ -83,6 +86,18 @@ def read_angles(path: str | Path) -> np.ndarray:
         raise ValueError(f"{path} has shape {angles.shape}; angles are one row of degrees")
     check_numbers(path, angles)
     return angles.astype(np.float64)
+
+
+def _listed(path: Path) -> np.ndarray:
+    """Numbers of a JSON list, or of that under "angles" or "theta"."""
+    held = read_json(path)
+    if isinstance(held, dict):
+        held = held.get("angles", held.get("theta"))
+    if not isinstance(held, list) or not all(type(part) in (int, float) for part in held):
+        raise ValueError(
+            f'{path} holds no list of degrees; it is to be one, or to have one under "angles"'
+        )
+    return np.array(held, dtype=np.float64)
 
 
 def _stored(path: str | Path, suffixes: tuple[str, ...], pages: bool = False) -> np.ndarray:

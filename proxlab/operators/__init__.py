@@ -21,6 +21,8 @@ from proxlab.operators.kernels import gaussian_kernel
 from proxlab.operators.measured_psf import MeasuredPsf, psf
 from proxlab.operators.noise import Noise, PhotonCounts, noise_level
 from proxlab.operators.superres import SubsampledBlur, superres
+from proxlab.operators.tomography.artefacts import remove_rings, remove_zingers
+from proxlab.operators.tomography.counted import Sinogram, sinogram
 from proxlab.operators.tomography.operator import ct
 from proxlab.operators.tomography.scan import FanBeam
 
@@ -35,6 +37,7 @@ __all__ = [
     "PaddedBlur",
     "PhotonCounts",
     "PhotonTransfer",
+    "Sinogram",
     "SubsampledBlur",
     "Unchanged",
     "anscombe",
@@ -54,5 +57,8 @@ __all__ = [
     "noise_level",
     "psf",
     "random_mask",
+    "remove_rings",
+    "remove_zingers",
+    "sinogram",
     "superres",
 ]

@@ -189,3 +189,18 @@ class HasPriorWeight(Protocol):
     def prior_weight(self) -> float:
         """Factor of the prior, in place of its `default_weight`."""
         ...
+
+
+@runtime_checkable
+class HasPriorLevel(Protocol):
+    """An operator that says at which noise level a prior serves it, where nobody tells another.
+
+    >>> from proxlab.operators.contract import HasPriorLevel
+    >>> op = proxlab.operators.ct(32, angles=48, noise=0.5)
+    >>> isinstance(op, HasPriorLevel), op.prior_level(torch.tensor([0.5, 1.0]))
+    (True, tensor([0.0092, 0.0183]))
+    """
+
+    def prior_level(self, noise: PerImage) -> PerImage:
+        """Noise level of a prior, image units, [B], by the deviation of each measurement, [B]."""
+        ...

@@ -34,8 +34,10 @@ class Weights(NamedTuple):
 class PhotonCounts(NoiseModel):
     """y = -log(n / I) / k with n ~ Poisson(I exp(-k l)).
 
-    photons: I, sent along each ray. attenuation: k, of an image value of 1, per unit of length.
-    Raises ValueError unless both are positive and finite.
+    photons: I, sent along each ray, a number, or one a ray, [D], [V, D] or [B, 1, 1, D], as
+    `operators.sinogram` reads them off a flat field; a ray of none weighs nothing. attenuation: k,
+    of an image value of 1, per unit of length.
+    Raises ValueError unless both are positive and finite, of a ray at least 0.
 
     >>> noise = proxlab.operators.PhotonCounts(photons=1e4, attenuation=0.02)
     >>> op = proxlab.operators.ct(16, angles=12, noise=noise)
@@ -44,13 +46,19 @@ class PhotonCounts(NoiseModel):
     tensor(0.5000)
     """
 
-    def __init__(self, photons: float, attenuation: float):
+    def __init__(self, photons: float | Tensor, attenuation: float):
         super().__init__()
-        for name, number in (("photons", photons), ("attenuation", attenuation)):
-            if not 0 < real(number) < math.inf:
-                raise ValueError(f"{name} is positive and finite, got {said(number)}")
+        self.photons: float | Tensor
+        if isinstance(photons, Tensor) and photons.ndim:
+            # No buffer: it goes with each measurement, and belongs to no image of a batch.
+            rays = doubles(photons.detach())
+            if not (rays.isfinite().all() and (rays >= 0).all() and (rays > 0).any()):
+                raise ValueError("photons of rays are finite, at least 0, and some above")
+            self.photons = rays
+        else:
+            self.photons = _positive("photons", photons)
         self.noise_model = unchanged
-        self.photons, self.attenuation = real(photons), real(attenuation)
+        self.attenuation = _positive("attenuation", attenuation)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None, **kwargs) -> Tensor:
         """Noisy line integrals from exact ones, of their shape; a CPU generator gives the same on
@@ -60,11 +68,15 @@ class PhotonCounts(NoiseModel):
         >>> noise(torch.full((1, 1, 2, 3), 5.0)).shape
         torch.Size([1, 1, 2, 3])
         """
-        mean = self.photons * (-self.attenuation * doubles(x)).exp()
+        exact = doubles(x)
+        sent = torch.as_tensor(self.photons).to(exact)
+        mean = sent * (-self.attenuation * exact).exp()
         if generator is not None:
             mean = mean.to(generator.device)
-        counts = torch.poisson(mean, generator=generator).clamp(min=LEAST_COUNT)
-        return (-(counts / self.photons).log() / self.attenuation).to(x)
+        counts = torch.poisson(mean, generator=generator).clamp(min=LEAST_COUNT).to(exact)
+        # A ray along which nothing was sent tells nothing, as 0 does.
+        there = torch.where(sent > 0, sent, counts)
+        return (-(counts / there).log() / self.attenuation).to(x)
 
     def precision(self, y: Tensor) -> Tensor:
         """One over the variance of each entry of a measurement: k^2 n, the shape of y.
@@ -73,8 +85,15 @@ class PhotonCounts(NoiseModel):
         >>> noise.precision(torch.zeros(1, 1, 1, 1))   # k^2 I where nothing is in the way
         tensor([[[[4.]]]])
         """
-        counts = self.photons * (-self.attenuation * y).exp()
-        return self.attenuation**2 * counts.clamp(min=LEAST_COUNT, max=self.photons)
+        sent = torch.as_tensor(self.photons).to(y)
+        counts = (sent * (-self.attenuation * y).exp()).clamp(min=LEAST_COUNT)
+        return self.attenuation**2 * torch.minimum(counts, sent)
+
+
+def _positive(name: str, number: object) -> float:
+    if not 0 < real(number) < math.inf:
+        raise ValueError(f"{name} is positive and finite, got {said(number)}")
+    return real(number)
 
 
 class Noise(GaussianNoise):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import solvers
-from proxlab.operators.contract import QuadraticDataTerm
+from proxlab.operators.contract import HasPriorLevel, QuadraticDataTerm
 from proxlab.restoration.evidence import Probe, curvature_met, probed
 from proxlab.restoration.following import Following
 from proxlab.restoration.premises import KnownPrior
@@ -195,6 +195,20 @@ def default_sigma(lipschitz: PerImage, prior: KnownPrior) -> PerImage:
     low, high = prior.sigma_range
     bound = lipschitz.cpu().double().clamp(min=1e-12)  # 0 for an operator that sees nothing
     return (0.99 / bound.sqrt()).clamp(min=low).clamp(max=high)
+
+
+def scan_sigma(op: HasPriorLevel, noise: PerImage, prior: KnownPrior) -> PerImage:
+    """The level that the operator names for measurements of those deviations, [B] -> the same.
+
+    Kept inside the levels that the prior knows.
+
+    >>> from proxlab.restoration.fixed_level import scan_sigma
+    >>> op = proxlab.operators.ct(32, angles=48, noise=0.5)
+    >>> scan_sigma(op, torch.tensor([0.5]), proxlab.load("lpn-ct"))
+    tensor([0.0092], dtype=torch.float64)
+    """
+    low, high = prior.sigma_range
+    return op.prior_level(noise.cpu().double()).clamp(min=low).clamp(max=high)
 
 
 def batched(images: list[Tensor]) -> Tensor:

@@ -15,6 +15,8 @@ ahead all the same, and `doubts` say what is lost.
 The default s = s_y sqrt(weight) / |A| is the largest for which PGD, ADMM and DRS are proved to
 converge with a nonconvex prior, tau = s^2 < 1 / L, L = |A^T A| / (weight s_y^2). Where that is
 below the least level that the prior knows, the least is taken and the run told not certified.
+A scan says itself which level serves it (`operators.contract.HasPriorLevel`), a larger one; there
+`hqs` is the solver, which is proved at any level, for the splitting energy that it minimises.
 
 If R_s / s^2 is -log p, weight 1 is right and s the only choice; on held-out photographs,
 `examples/benchmarks/bench_calibration.py` prints what weight 1 loses to the best weight.
@@ -29,6 +31,7 @@ from torch import Tensor
 
 from proxlab.operators.arguments import positive
 from proxlab.operators.checks import check_operator
+from proxlab.operators.contract import HasPriorLevel
 from proxlab.operators.data_term_checks import check_data_term
 from proxlab.operators.estimates.noise_level import estimate_noise
 from proxlab.operators.foreign import as_operator
@@ -40,7 +43,13 @@ from proxlab.restoration.data_terms import (
     start,
 )
 from proxlab.restoration.evidence import Evidence
-from proxlab.restoration.fixed_level import Fitted, as_it_is, default_sigma, run_at_level
+from proxlab.restoration.fixed_level import (
+    Fitted,
+    as_it_is,
+    default_sigma,
+    run_at_level,
+    scan_sigma,
+)
 from proxlab.restoration.following import Following
 from proxlab.restoration.judging import Job, checked_again, judged, judged_by_gap, weighed
 from proxlab.restoration.premises import (
@@ -121,14 +130,17 @@ def restore_once(
             if settings.solver:
                 raise ValueError("pdhg takes measurements with Gaussian noise, not counts; admm")
             composite = False
-        name = settings.solver or ("pdhg" if composite else "admm")
+        scan = isinstance(op, HasPriorLevel) and not prior.capabilities.convex
+        name = settings.solver or ("pdhg" if composite else "hqs" if scan else "admm")
         steps = settings.steps or (GAP_STEPS if composite else STEPS)
         algorithm, settings = ALGORITHMS[name], replace(settings, solver=name, steps=steps)
-        if settings.sigma is None:
-            sigma = default_sigma(lipschitz, prior)
-        else:
-            sigma = positive("sigma", settings.sigma, y).detach().cpu()
         level = (weights.image * weight).rsqrt()
+        if settings.sigma is not None:
+            sigma = positive("sigma", settings.sigma, y).detach().cpu()
+        elif name == "hqs" and isinstance(op, HasPriorLevel):
+            sigma = torch.maximum(scan_sigma(op, level, prior), default_sigma(lipschitz, prior))
+        else:
+            sigma = default_sigma(lipschitz, prior)
         before = Premises(
             sigma**2,
             lipschitz,

@@ -55,10 +55,11 @@ class Settings:
     """
 
     solver: str | None = None
-    """One of `ALGORITHMS`; if None, "pdhg" for a convex prior that it can solve, else "admm"."""
+    """One of `ALGORITHMS`; if None, "pdhg" for a convex prior that it can solve, "hqs" for
+    another prior of an operator that names a level (`HasPriorLevel`), else "admm"."""
     sigma: float | Tensor | None = None
     """Noise level of the prior at the end, image units, 0 to 1, a number or [B]; `default_sigma` of
-    each image if None."""
+    each image if None, with "hqs" the operator's if it names one."""
     steps: int | None = None
     """Largest number of steps, those of the descent included; `STEPS` of the solver if None."""
     tol: float | Tensor = 1e-4

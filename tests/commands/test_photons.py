@@ -44,7 +44,9 @@ def test_samples_of_counts_are_drawn(run):
         ("deblur --blur-sigma 1 --photons 0 --simulate", "above 0, got 0"),
         ("deblur --blur-sigma 1 --photons nan --simulate", "above 0, got nan"),
         ("deblur --blur-sigma 1 --photons 40 --noise auto", "--noise is a number"),
-        ("ct --angles 5 --noise 0.1 --simulate --photons 40", "--photons is not for ct"),
+        ("ct --angles 5 --noise 0.1 --simulate --photons 40", "not for --simulate"),
+        ("ct --angles 5 --noise 0.1 --photons 40", "--photons or --noise"),
+        ("superres --factor 2 --noise 0.1 --photons 40", "--photons is not for superres"),
     ],
 )
 def test_what_cannot_be_is_refused(run, capsys, words, said):

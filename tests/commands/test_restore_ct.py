@@ -140,6 +140,43 @@ def test_hounsfield_in_gives_hounsfield_out(here, capsys):
     assert stored("y-out.png")[0].max() <= 4095
 
 
+def test_errors_of_a_slice_are_told_and_drawn_in_hounsfield_units(here, capsys):
+    fast = FAST.replace("--quiet", "")
+    run(f"slice.png {SCAN} --hounsfield --out a.png --difference d.png {fast}")
+    said = capsys.readouterr().out
+    found = [
+        float(re.search(rf"{when}: RMSE (\S+) HU, bias \S+ HU, noise", said)[1])
+        for when in ("before", "after")
+    ]
+    truth, image = stored("slice.png")[0], stored("a.png")[0]
+    body = truth - 1024 > -500
+    assert found[1] == pytest.approx((image - truth)[body].std(), rel=0.2) and found[1] < found[0]
+    width = truth.shape[1]
+    drawn, mode = stored("d.png")
+    assert mode == "L" and drawn.shape == (len(truth), 3 * width)
+    shown = (np.clip((truth - 1024 + 160) / 400, 0, 1) * 255).round()
+    assert np.abs(drawn[:, width : 2 * width] - shown).max() <= 1
+    apart = (np.clip(0.5 + (image - truth) / 200, 0, 1) * 255).round()
+    assert np.abs(drawn[:, 2 * width :] - apart).max() <= 2
+    run(f"x.png {SCAN} --out x-out.png {fast}")
+    assert "HU" not in capsys.readouterr().out
+
+
+BAD_DIFFERENCES = [
+    (f"x.png {SCAN}", "d.png", "x.png is no DICOM; add --hounsfield if"),
+    ("y.npy ct", "d.png", "from one slice that is known"),
+    ("x.png denoise --noise 0.1", "d.png", "from one slice that is known"),
+    (f"slice.png {SCAN} --hounsfield", "d.npy", "a picture to look at, .png"),
+    (f"slice.png {SCAN} --hounsfield", "slice.png", "slice.png exists"),
+]
+
+
+@pytest.mark.parametrize("words, place, said", BAD_DIFFERENCES)
+def test_differences_that_cannot_be(here, capsys, words, place, said):
+    assert main(f"restore {words} --difference {place} {FAST}".split()) == 1
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("problem", [SCAN, "deblur --blur-sigma 0.5 --noise 0.01"])
 def test_dicom_in_gives_dicom_out(here, problem, capsys):
     pydicom = pytest.importorskip("pydicom")

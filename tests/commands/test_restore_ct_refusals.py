@@ -46,7 +46,7 @@ BAD = [
     ("bare.npy ct --noise 1", r"no bare\.json beside it .*; give --angles or --angles-file, and"),
     ("bare.npy ct --noise 1 --angles 12", r"no bare\.json beside it .*--size"),
     ("bare.npy ct --angles 13 --size 32 --noise 1", r"= \[12, 46\], .* 13 views of 46 detectors"),
-    ("turned.npy ct --angles 12 --size 32 --noise 1 --detectors 46", r"; transpose it\?"),
+    ("bare.npy ct --angles 46 --size 32 --noise 1 --detectors 46", r"46 views .* of 12|= \[46, 12"),
     ("nan.npy ct --angles 12 --size 32 --noise 1", r"552 values NaN or infinite; replace them"),
     ("broken.npy ct", r"broken\.json is not JSON"),
     ("y.npy ct --angles 11", r"--angles means 11 angles .* says 12 angles from 0 to 165 degrees"),

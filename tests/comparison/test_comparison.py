@@ -1,6 +1,7 @@
 """A comparison gives every prior the same measurements, loses no finished case and repeats none."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,9 @@ from proxlab.commands.main import main
 from proxlab.comparison.case import Case, PriorSettings, measure, run_case
 from proxlab.comparison.comparing import compare, load_priors, pictures
 from proxlab.comparison.plan import ComparisonRun, Plan
-from proxlab.comparison.problems import Boxes, Deblur, Inpaint
+from proxlab.comparison.problems import Boxes, Deblur, Inpaint, LowDose
 from proxlab.comparison.rows import ROWS, read_rows
+from proxlab.comparison.tuning import tune
 from proxlab.named_priors import as_prior
 
 STEPS = PriorSettings(steps=3)
@@ -190,6 +192,43 @@ def test_a_row_says_how_much_of_its_picture_was_clipped(folder, tmp_path):
     assert row["clipped"] == 1.0 and row["psnr"] < 10
 
 
+def test_a_low_dose_scan_counts_the_photons_that_water_leaves():
+    """30 cm of water leave exp(-0.0193 * 300) of 20,000 photons: 61, whatever the pixels are."""
+    for side in (70, 140):
+        op = LowDose(views=2).operator((side, side), 2e4, None)
+        x = torch.zeros(1, 1, side, side)
+        x[..., side // 14 : side - side // 14] = 1000 / 4095  # 30 of 35 cm, 1000 units over air
+        depth = float(op.A(x)[0, 0, 1].max())  # along the rows
+        noise = op.noise_model
+        counted = noise.photons * math.exp(-noise.attenuation * depth)
+        assert counted == pytest.approx(2e4 * math.exp(-0.0193 * 300), rel=0.02)
+
+
+def test_slices_are_read_and_judged_in_hounsfield_units(tmp_path, capsys):
+    """1024 of 65535 would be black as a photograph; as a slice it is water."""
+    made = tmp_path / "slices"
+    made.mkdir()
+    levels = torch.full((40, 40), 24)
+    levels[8:32, 8:32] = 1064
+    Image.fromarray(levels.numpy().astype("uint16")).save(made / "a.png")
+    words = ["--priors", "tv,none", "--problems", "ct-low-dose", "--steps", "30", "--tol", "0.01"]
+    out = tmp_path / "out"
+    assert main(["compare", *words, "--images", str(made), "--out", str(out)]) == 0
+    rows = {row["prior"]: row for row in read_rows(out / ROWS)}
+    assert 30 < rows["tv"]["hu_rmse"] < 100 < rows["none"]["hu_rmse"]
+    assert abs(rows["tv"]["hu_bias"]) < rows["tv"]["hu_rmse"]
+    assert " HU |" in capsys.readouterr().out
+    assert f"RMSE {rows['tv']['hu_rmse']:.1f} HU" in (out / "report.html").read_text()
+    with pytest.raises(ValueError, match="settings of ct-low-dose are not chosen here"):
+        tune(compare, {}, [LowDose()], made, out, Plan())
+
+
+def test_photographs_are_no_slices(folder, tmp_path, capsys):
+    words = ["--priors", "tv", "--problems", "ct-low-dose", "--images", str(folder)]
+    assert main(["compare", *words, "--out", str(tmp_path / "out")]) == 1
+    assert "has 8 bits and 1 channel(s); a CT slice is DICOM, or" in capsys.readouterr().err
+
+
 def test_boxes_need_an_image_they_fit():
     assert float(Boxes(8).operator((30, 60), 0.1, None).mask.mean()) == pytest.approx(
         1 - 128 / 1800
@@ -201,7 +240,7 @@ def test_boxes_need_an_image_they_fit():
 @pytest.mark.parametrize(
     "wrong, said",
     [
-        ({"problems": ["superresolve"]}, "known are deblur, inpaint, boxes, ct"),
+        ({"problems": ["superresolve"]}, "known are deblur, inpaint, boxes, ct, ct-low-dose"),
         ({"priors": ["lpn-grey"]}, "no prior is called 'lpn-grey'"),
         ({"images": "nowhere"}, "does not exist"),
     ],

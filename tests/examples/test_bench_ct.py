@@ -20,6 +20,7 @@ def example(name: str):
 
 
 bench, restore = example("bench_ct"), example("bench_ct_restore")
+level, preprocessing = example("bench_ct_level"), example("bench_preprocessing")
 THREADS = str(torch.get_num_threads())
 
 
@@ -85,3 +86,28 @@ def test_settings_are_compared_on_held_out_slices(folder, monkeypatch):
     words = f"--tune --folder {folder} --slices 1 --views 60 --threads {THREADS}"
     rows = restore.main(words.split())
     assert len(rows) == len(seen) == sum(map(len, restore.GRIDS.values()))
+
+
+def test_slices_at_the_defaults_are_compared_in_hounsfield_units(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(level, "TV_STEPS", 20)
+    out = tmp_path / "rows.jsonl"
+    words = f"--folder {folder} --sizes 32 --slices 2 --methods fbp,tv --out {out}".split()
+    rows = level.main([*words, "--scales", "wide,narrow"])
+    assert len(rows) == 8 == len(out.read_text().splitlines())
+    by = {(r["slice"], r["scale"], r["method"]): r for r in rows}
+    wide, narrow = by[0, "wide", "fbp"], by[0, "narrow", "fbp"]
+    # the same noise in Hounsfield units, on scales of 4095 and 2000 of them
+    assert abs(wide["rmse"] - narrow["rmse"]) < 0.1 * wide["rmse"]
+    assert abs(wide["psnr"] - narrow["psnr"] - 20 * np.log10(4095 / 2000)) < 1
+    assert level.main([*words, "--scales", "wide", "--minutes", "0"]) == [
+        row for row in rows if row["scale"] == "wide"
+    ]
+    few = level.main([*words, "--low-dose"])
+    assert {row["scale"] for row in few} == {"wide"} and all(r["rmse"] > 20 for r in few)
+
+
+def test_preprocessing_mends_what_it_spoils():
+    means = preprocessing.main(["--side", "64", "--views", "90"])
+    assert len(means) == 4
+    unspoilt, spoilt, mended, _ = means["0.2 % zingers, FBP"]
+    assert spoilt < unspoilt - 0.5 and mended > spoilt + 0.5

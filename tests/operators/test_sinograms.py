@@ -87,7 +87,7 @@ LACKING = {"objective": [1, 2]}
         ("[1, 2]", r"y\.json lacks height, width, angles, detectors, .* of a CT scan; write"),
         (json.dumps(LACKING), r"y\.json lacks height"),
         ({"angles": None}, r"no CT scan \(angles are a list of degrees, got .*\); write it anew"),
-        ({"angles": [3, 2, 1]}, r"angles rise, got 3 before 2"),
+        ({"angles": [3, 2, 3]}, r"the view at 3 degrees is there twice"),
         ({"angles": ["a"]}, r"no CT scan \(.*\); write it anew"),
         ({"detectors": 10.5}, r"detectors of a scan is a whole number from 1 on, got 10\.5"),
         ({"pixel_spacing": math.nan}, r"pixel_spacing is a length, .* got nan"),

@@ -56,6 +56,7 @@ SHARED = {
     "--tol": number("1e-3"),
     "--out": output("new.png", "new.npy", "new.tif"),
     "--trace": output("new.json"),
+    "--difference": output("new2.png"),
     "--seed": number("0", "7"),
     "--tile": number("8"),
     "--page": mostly(("1", "2"), ("0", "-1", "9", "x")),
@@ -86,6 +87,10 @@ SCAN = {
     "--detector-spacing": number("1"),
     "--pixel-spacing": number("1"),
     "--size": number("8", "12"),
+    "--flat": mostly(("row.npy",), ("nan.npy", "photo.png", "none.npy")),
+    "--dark": mostly(("row.npy",), ("nan.npy", "photo.png", "none.npy")),
+    "--attenuation": number("0.1"),
+    "--layout": mostly(("views,detectors", "detectors,views"), ("x", "slices,views,detectors")),
 }
 
 

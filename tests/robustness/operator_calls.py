@@ -13,6 +13,7 @@ from targets import keeps, per_image, target
 import proxlab
 from proxlab import calibrate, data_terms, metrics, operators
 from proxlab import images as files
+from proxlab.images import slices
 
 SQUARE = ((8, 8),)
 
@@ -87,6 +88,32 @@ def _calibrate(draw):
     noise, y = draw(numbers(0.05)), draw(images(sizes=((4, 12),)))
     unknown, within, tol = draw(words("detector_offset")), draw(numbers(4.0)), draw(numbers(0.2))
     return lambda: calibrate(y, operators.ct(8, 4, noise), unknown, within, tol)
+
+
+@target("operators.sinogram", 16, "operators.Sinogram")
+def _sinogram(draw):
+    right = np.full((4, 6), 50.0)
+    counts_ = draw(arrays(right, np.stack([right, right]), right.astype(np.int32)))
+    flat = draw(arrays(np.full(6, 90.0), np.full((2, 6), 90.0), np.array(90.0)))
+    told = draw(numbers(0.0)), draw(numbers(0.02)), draw(st.one_of(st.none(), numbers(1e3)))
+
+    def call():
+        found = operators.sinogram(counts_, flat, *told)
+        assert bool(found.y.isfinite().all()) and found.y.ndim == 4
+        return str(found.notes)
+
+    return call
+
+
+@target("operators.remove_rings", 8, "operators.remove_zingers")
+def _remove_rings(draw):
+    y, size, threshold = draw(images()), draw(counts(3, 9)), draw(numbers(5.0))
+
+    def call():
+        keeps(y, operators.remove_rings(y, size))
+        return keeps(y, operators.remove_zingers(y, threshold))
+
+    return call
 
 
 @target("operators.gaussian_kernel")
@@ -205,6 +232,18 @@ def _data_term(draw):
 def _psnr(draw):
     x, other = draw(pairs())
     return lambda: per_image(x, metrics.psnr(x, other))
+
+
+@target("images.slices.hounsfield_errors")
+def _hounsfield_errors(draw):
+    x, other = draw(pairs())
+    return lambda: per_image(x, slices.hounsfield_errors(x, other).rmse)
+
+
+@target("images.slices.soft_tissue_picture")
+def _soft_tissue_picture(draw):
+    x, other = draw(pairs())
+    return lambda: slices.soft_tissue_picture(x, other)
 
 
 @target("metrics.ssim")

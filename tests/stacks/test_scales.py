@@ -153,7 +153,7 @@ def test_a_scale_is_two_numbers(text):
     "words, sentence",
     [
         ("a.png ct --simulate --angles 9 --noise 1 --scale 0,9", "--scale is for photographs"),
-        ("a.npy ct --size 9 --noise 1 --page 2", "--page is for images"),
+        ("a.npy ct --simulate --angles 9 --noise 1 --rings", "not for --simulate"),
     ],
 )
 def test_ct_has_a_scale_of_its_own(words, sentence, capsys):

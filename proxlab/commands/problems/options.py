@@ -16,6 +16,14 @@ COLOR_PRIOR = "lpn-color"
 """The prior of colour images where none is told."""
 AUTO = "auto"
 """Word for a number that is to be estimated, as the noise is of a measurement that tells none."""
+LAYOUTS = (
+    "views,detectors",
+    "detectors,views",
+    "slices,views,detectors",
+    "views,slices,detectors",
+    "slices,detectors,views",
+)
+"""Orders of the axes of sinograms, `operators.tomography.scan_files.LAYOUTS`."""
 SEEN, MISSING = "seen", "missing"
 """Words for what pixels are where a mask is not 0."""
 
@@ -53,7 +61,8 @@ def add_photons(parser: argparse.ArgumentParser) -> None:
         "--photons",
         type=float,
         metavar="N",
-        help="deblur, inpaint: INPUT counts photons, N at white; --noise is then read noise alone",
+        help="deblur, inpaint: INPUT counts photons, N at white; --noise is then read noise alone; "
+        "ct: photons of a ray in --flat",
     )
 
 
@@ -163,12 +172,13 @@ def _inpaint_lacks(args: argparse.Namespace) -> str:
 def _ct(restore: argparse.ArgumentParser) -> None:
     ct = restore.add_argument_group(
         "ct",
-        "Without --simulate INPUT is a sinogram [views, detectors], .npy, and a .json of the same "
-        "name beside it may stand for these options. Lengths have any one unit.",
+        "Without --simulate INPUT is a sinogram [views, detectors] or many, .npy, .tif or .h5 "
+        "(Data Exchange), and a .json of the same name beside it may stand for these options. "
+        "Lengths have any one unit.",
     )
     angles = ct.add_mutually_exclusive_group()
     angles.add_argument("--angles", type=int, help="views, even over 180 degrees, 360 for a fan")
-    angles.add_argument("--angles-file", type=Path, help="their degrees, npy or text")
+    angles.add_argument("--angles-file", type=Path, help="their degrees, npy, text or JSON")
     ct.add_argument("--detectors", type=int, help="default: as many as see the whole image")
     ct.add_argument("--detector-spacing", type=float, help="default: 1")
     ct.add_argument("--pixel-spacing", type=float, help="default: 1")
@@ -185,6 +195,22 @@ def _ct(restore: argparse.ArgumentParser) -> None:
     ct.add_argument(
         "--hounsfield", action="store_true", help="16-bit PNG and TIFF hold Hounsfield units + 1024"
     )
+    ct.add_argument("--layout", choices=LAYOUTS, help="order of INPUT's axes, where unclear")
+    ct.add_argument(
+        "--flat",
+        type=Path,
+        help="INPUT is counts: npy or tif of those without an object; frames "
+        "are averaged, --photons is the mean of a ray",
+    )
+    ct.add_argument("--dark", type=Path, help="counts without X-rays, as --flat")
+    ct.add_argument(
+        "--attenuation",
+        type=float,
+        metavar="K",
+        help="of 1 in the image, per unit of length; of counts default: of the brightest pixels",
+    )
+    ct.add_argument("--rings", action="store_true", help="remove stripes of single detectors")
+    ct.add_argument("--zingers", action="store_true", help="remove outliers among rays")
     ct.add_argument(
         "--save-sinogram",
         type=Path,
@@ -197,7 +223,17 @@ def _ct_lacks(args: argparse.Namespace) -> str:
     if not args.simulate:
         if args.save_sinogram is not None:
             return "--save-sinogram needs --simulate; INPUT is the sinogram otherwise"
-        return ""
+        if args.attenuation is not None and not 0 < args.attenuation < float("inf"):
+            return f"--attenuation is positive and finite, got {args.attenuation:g}"
+        if args.photons is not None and args.noise is not None:
+            return "ct takes --photons or --noise: the photons that a ray counts are its noise"
+        return _wrong_photons(args)
+    of_counts = (args.flat, args.dark, args.attenuation, args.photons, args.layout)
+    if args.rings or args.zingers or any(told is not None for told in of_counts):
+        return (
+            "--flat, --dark, --photons, --attenuation, --layout, --rings and --zingers are for "
+            "what a scanner measured, not for --simulate"
+        )
     if args.detector_offset == AUTO:
         return "--detector-offset auto is for a sinogram; with --simulate say what it is to be"
     if args.angles is None and args.angles_file is None:
@@ -210,6 +246,6 @@ PROBLEM_OPTIONS = {
     "inpaint": ProblemOptions(_inpaint, _inpaint_lacks, counts=True),
     "superres": ProblemOptions(_superres, _superres_lacks, shared=(_kernel_options,)),
     "denoise": ProblemOptions(lambda restore: None, lambda args: ""),
-    "ct": ProblemOptions(_ct, _ct_lacks, prior="lpn-ct"),
+    "ct": ProblemOptions(_ct, _ct_lacks, prior="lpn-ct", counts=True),
 }
 """The problems of `proxlab restore` by the name that the command line knows."""

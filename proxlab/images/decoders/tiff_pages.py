@@ -28,8 +28,23 @@ def read_tiff_pages(path: ImageFile) -> np.ndarray | None:
         return np.stack([_page(path, file, page, first) for page in pages])
 
 
-def _page(path: ImageFile, file: Any, page: Any, first: Any) -> np.ndarray:
+def read_tiff_planes(path: ImageFile) -> np.ndarray | None:
+    """The colours of a TIFF that stores each as a plane, [N, H, W] as stored; None for another.
+
+    So tifffile writes three or four gray images at once unless it is told that they are gray.
+    Raises ValueError as `read_tiff_pages`.
+    """
     import tifffile
+
+    with decoding(path), path.open("rb") as file, tifffile.TiffFile(file) as tiff:
+        page: Any = tiff.pages[0]
+        if len(tiff.pages) > 1 or page.axes != "SYX" or page.dtype is None:
+            return None
+        check_values(path, page.shape)
+        return _decoded(path, file, page)
+
+
+def _page(path: ImageFile, file: Any, page: Any, first: Any) -> np.ndarray:
 
     if page.axes != "YX" or int(page.photometric) != 1 or page.dtype is None:
         raise Unreadable(
@@ -41,6 +56,12 @@ def _page(path: ImageFile, file: Any, page: Any, first: Any) -> np.ndarray:
             f"page {page.index + 1} of {path} is {page.shape} of {page.dtype}, the first "
             f"{first.shape} of {first.dtype}; save pages of one size and type, not signed"
         )
+    return _decoded(path, file, page)
+
+
+def _decoded(path: ImageFile, file: Any, page: Any) -> np.ndarray:
+    import tifffile
+
     counts = page.databytecounts
     if 0 in counts or len(counts) != math.prod(page.chunked):
         raise ValueError(f"strips or tiles of page {page.index + 1} are not there")

@@ -22,7 +22,8 @@ UNSEEN = 15.0
 
 def filterable(scan: Scan) -> bool:
     """True for parallel beams, and for even views all round of a fan: there is a formula then."""
-    gaps = np.diff(scan.angles, append=scan.angles[0] + 360)
+    around = np.sort(np.mod(scan.angles, 360))
+    gaps = np.diff(around, append=around[0] + 360)
     return isinstance(scan.beam, ParallelBeam) or gaps.max() < 1.5 * gaps.min()
 
 
@@ -36,7 +37,8 @@ def filtered_backprojection(
     if not filterable(scan):
         raise ValueError(
             "filtered back-projection of a fan beam needs even views over 360 degrees, got "
-            f"{len(scan.angles)} from {scan.angles[0]:g} to {scan.angles[-1]:g}; take least squares"
+            f"{len(scan.angles)} from {min(scan.angles):g} to {max(scan.angles):g}; take least "
+            "squares"
         )
     if adjoint is not None and isinstance(scan.beam, FanBeam):
         raise ValueError("matched back-projection is for parallel beams; leave out matched=True")
@@ -58,6 +60,21 @@ def filtered_backprojection(
         place = (fan.detector(along, forth) - scan.edges()[0]) / scan.detector_spacing - 0.5
         total += share * _interpolated(filtered[:, :, view], torch.as_tensor(place).to(y))
     return total.view(*y.shape[:2], scan.height, scan.width)
+
+
+def backprojected_noise(scan: Scan) -> float:
+    """Deviation of a pixel of filtered back-projection over that of an entry of the sinogram.
+
+    White noise behind the ramp, which ends at the coarser of pixels and detectors, added up over
+    the views: sqrt(sum w^2 s / (12 m^3)), w the angle of a view, s the spacing of detectors as seen
+    at the axis, m the larger of s and the pixel spacing. At the axis of a fan. [Kak88, Sec. 5.3]
+    """
+    spacing, fan = scan.detector_spacing, scan.beam
+    if isinstance(fan, FanBeam):
+        spacing *= fan.source_to_axis / fan.source_to_detector
+    coarser = max(spacing, scan.pixel_spacing)
+    angles = float(np.square(_view_weights(scan)).sum())
+    return math.sqrt(angles * spacing / (12 * coarser**3))
 
 
 def _depth_weight(beam: ParallelBeam | FanBeam, forth: np.ndarray) -> np.ndarray:

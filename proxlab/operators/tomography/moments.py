@@ -66,7 +66,7 @@ def moment_offset(y: Tensor, scan: Scan, weights: Weights) -> Moment:
     singular = np.linalg.svd(columns, compute_uv=False)
     if len(angles) < 3 or singular[-1] < APART * singular[0]:
         raise ValueError(
-            f"{len(angles)} views from {scan.angles[0]:g} to {scan.angles[-1]:g} degrees do not "
+            f"{len(angles)} views from {min(scan.angles):g} to {max(scan.angles):g} degrees do not "
             "tell an offset from a place; take views over half a turn"
         )
     u = (np.arange(scan.detectors) - (scan.detectors - 1) / 2) * scan.detector_spacing

@@ -24,7 +24,12 @@ from proxlab.operators.data_terms.linear import LinearData
 from proxlab.operators.first_estimates import best_multiple
 from proxlab.operators.noise import Noise, PhotonCounts, Weights
 from proxlab.operators.tomography import footprints
-from proxlab.operators.tomography.backprojection import Window, filterable, filtered_backprojection
+from proxlab.operators.tomography.backprojection import (
+    Window,
+    backprojected_noise,
+    filterable,
+    filtered_backprojection,
+)
 from proxlab.operators.tomography.preconditioner import Circulant
 from proxlab.operators.tomography.projection_matrix import ProjectionMatrix, projection_matrix
 from proxlab.operators.tomography.scan import (
@@ -37,7 +42,11 @@ from proxlab.operators.tomography.scan import (
     even_angles,
 )
 from solvers.linear_systems import Solution, conjugate_gradient
-from solvers.protocols import Image, dot
+from solvers.protocols import Image, PerImage, dot
+
+LEVEL_SHARE = 0.14
+"""Noise level of a prior over the noise of filtered back-projection. Tried against half and twice
+as much on two held-out slices of ct/train (docs/measured/ct.md), and not tuned finely."""
 
 
 def ct(
@@ -55,15 +64,16 @@ def ct(
     """Line integrals of an image, then noise: a CT scan.
 
     size: of the image in pixels, N or (H, W). angles: how many, even over 180 degrees (360 for a
-    fan), or rising degrees. noise: standard deviation of the sinogram, in image units times the
-    unit of length, or PhotonCounts(photons, attenuation), that of a detector that counts.
+    fan), or degrees, in any order. noise: standard deviation of the sinogram, in image units times
+    the unit of length, or PhotonCounts(photons, attenuation), that of a detector that counts.
     detectors: how many; if None, enough for the image's diagonal. Their spacing, that of pixels and
     all other lengths have one unit of your choice. fan: the source's distances from the axis and
     from the detector; if None, rays are parallel. axis: x, y of the axis of rotation, x to the
     right and y up from the image's middle. model: "strip", exact, or "line", the ray to the middle
     of each detector. detector_offset: c, a length, how far the detector's middle is from where it
     sees the axis: detector i of D covers u = n . p from (i - D / 2) s + c to (i + 1 - D / 2) s + c,
-    s the spacing, p a point from the axis, in every view. tomopy's `center` is (D - 1) / 2 - c / s.
+    s the spacing, p a point from the axis, in every view. tomopy's `center` is (D - 1) / 2 - c / s
+    in its gridrec and find_center, D / 2 - c / s in its iterative algorithms.
     Coordinates: `operators.tomography.scan`.
     Raises ValueError on lengths, counts and angles that cannot be.
 
@@ -222,6 +232,13 @@ class Tomography(LinearPhysics):
     def has_filtered_inverse(self) -> bool:
         """True if `A_dagger` can be filtered back-projection."""
         return filterable(self.scan)
+
+    def prior_level(self, noise: PerImage) -> PerImage:
+        """`LEVEL_SHARE` of the deviation that noise leaves in filtered back-projection, [B].
+
+        noise: deviation of each sinogram, [B], image units times the unit of length.
+        """
+        return LEVEL_SHARE * noise * backprojected_noise(self.scan)
 
     def matrix(self, like: Tensor) -> ProjectionMatrix:
         """The projection matrix for the dtype and device of `like`, built at the first call."""

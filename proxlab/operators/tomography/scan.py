@@ -6,7 +6,7 @@ image at 0. In view theta the detector lies along n = (cos theta, sin theta), it
 zero where the central ray, that through the axis, meets it; rays run along (-sin theta, cos theta).
 Detector i of D covers u from (i - D / 2) s + c to (i + 1 - D / 2) s + c, s its spacing and c the
 detector's offset: the axis is seen at index (D - 1) / 2 - c / s, from 0 on, in every view, which is
-what tomopy calls `center`.
+what gridrec of tomopy calls `center`.
 """
 
 import math
@@ -99,7 +99,7 @@ class Scan:
     height: int
     width: int
     angles: tuple[float, ...]
-    """Degrees, rising."""
+    """Degrees, in the order of the views."""
     detectors: int
     detector_spacing: float = 1.0
     pixel_spacing: float = 1.0
@@ -188,7 +188,7 @@ def check_degrees(angles: object) -> None:
 
 
 def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
-    """The angles as a tuple; ValueError unless they are finite, rising, different degrees."""
+    """The angles as a tuple; ValueError unless they are finite, different degrees, in any order."""
     flat = _numbers(angles)
     if flat.ndim != 1 or flat.size == 0:
         raise ValueError(f"angles are a list of degrees, got an array of shape {flat.shape}")
@@ -197,15 +197,8 @@ def checked_angles(angles: object, turn: float) -> tuple[float, ...]:
     strange = int((~np.isfinite(flat)).sum())
     if strange:
         raise ValueError(f"{strange} of {flat.size} angles are NaN or infinite")
-    steps = np.diff(flat)
-    if (steps < 0).any():
-        at = int(np.argmax(steps < 0))
-        raise ValueError(
-            f"angles rise, got {flat[at]:g} before {flat[at + 1]:g}; sort them and the rows of the "
-            "sinogram alike"
-        )
     # Who turns by more than half a turn with parallel beams sees lines again from behind.
-    again = turn == 180.0 and flat[-1] - flat[0] > turn
+    again = turn == 180.0 and flat.max() - flat.min() > turn
     period = math.inf if again else turn
     folded = flat if again else np.mod(flat, period)
     order = np.argsort(folded, kind="stable")

@@ -154,7 +154,12 @@ def check_line_integrals(path: str | Path, y: Tensor, scan: Scan, noise: float) 
 
 def check_scan_fits(what: str, y: Tensor, by: str, scan: Scan) -> None:
     """ValueError unless y has the scan's views and detectors; `by` says who told of the scan."""
-    shape, wanted = list(y.shape[2:]), [len(scan.angles), scan.detectors]
+    check_shape(what, list(y.shape[2:]), by, scan)
+
+
+def check_shape(what: str, shape: list[int], by: str, scan: Scan) -> None:
+    """`check_scan_fits` for a sinogram of that shape, [views, detectors]."""
+    wanted = [len(scan.angles), scan.detectors]
     if shape != wanted:
         hint = "; transpose it?" if shape == wanted[::-1] else ""
         raise ValueError(
