@@ -45,16 +45,16 @@ class HasChannels(Protocol):
 
 def copied(prior: Prior):
     """A copy to be trained. Raises ValueError for a prior that has nothing to train."""
-    known = isinstance(prior, LPN | Trainable) and isinstance(prior, nn.Module)
-    if not known or not any(True for _ in prior.parameters()):
-        raise ValueError(
-            f"{prior.name} has no parameters that proxlab knows to train; take a learned prior, "
-            "lpn-gray for one"
-        )
-    return copy.deepcopy(prior).requires_grad_(True).train()
+    if isinstance(prior, LPN | Trainable) and isinstance(prior, nn.Module):
+        return copy.deepcopy(prior).requires_grad_(True).train()
+    raise ValueError(
+        f"{prior.name} has no parameters that proxlab knows to train; take a learned prior, "
+        "lpn-gray for one"
+    )
 
 
 def groups(model: nn.Module, learning_rate: float) -> list[dict]:
+    """Its parameters, as an optimiser takes them."""
     trained = model.potential if isinstance(model, LPN) else model
     if isinstance(trained, Trainable):
         return trained.parameter_groups(learning_rate)

@@ -7,6 +7,8 @@ proxlab restore scans/1.tif denoise --noise 0.08 --prior scans.safetensors --out
 import shlex
 from argparse import Namespace
 
+from torch import nn
+
 from proxlab.adaptation.adapting import Adapted, adapt
 from proxlab.checkpoints import save
 from proxlab.images import list_images, read_image
@@ -38,6 +40,7 @@ def adapt_to_folder(args: Namespace) -> None:
     )
     if not found.accepted:
         raise ValueError(f"{_told(found)}; nothing is written, use {args.prior} as it is")
+    assert isinstance(found.prior, nn.Module)  # as all that learn are
     command = f"proxlab adapt DIR --prior {shlex.quote(str(args.prior))} --noise {args.noise:g}"
     about = {
         "what": f"{args.prior} adapted to noisy images, Recorrupted-to-Recorrupted",

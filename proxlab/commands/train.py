@@ -45,7 +45,7 @@ def train_recipe(args: Namespace) -> None:
         with _heard() if talks else nullcontext():
             path = recipe(args.data, out, config=config, start=args.start, run=run)
         first = processes.rank() == 0
-    if first and not args.quiet:
+    if first and path is not None and not args.quiet:
         card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         for words in in_words(card):
             print(words, file=sys.stderr)
