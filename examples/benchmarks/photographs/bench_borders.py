@@ -37,9 +37,9 @@ from proxlab.operators.noise import measurement_weights
 
 NOISE = 0.01
 BORDER = 16
+"""Width of the outer pixels."""
 ALIGNMENT = 2
 """Windows of the shipped priors begin at every second pixel."""
-"""Width of the outer pixels."""
 ZOOM, CORNER = 5, 56
 """Enlargement of the figure's corners, and their side in pixels."""
 
