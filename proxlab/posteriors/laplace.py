@@ -61,7 +61,8 @@ def laplace_spread(
     if probes < 2:
         raise ValueError(f"a standard error takes at least 2 probes, got {probes}; take {PROBES}")
     x, sigma = result.pixels.detach(), result.sigma.to(result.pixels)
-    weight = default_weight(prior, op, bool(result.premises.counts)) if weight is None else weight
+    if weight is None:
+        weight = default_weight(prior, op, y if result.premises.counts else None)
     numbers = counting(op.noise_model, y) if result.premises.counts else None
     # of counts each entry has its own
     alike = numbers is None and not isinstance(op.noise_model, PhotonCounts)

@@ -14,7 +14,7 @@ from torch import Tensor
 from proxlab.operators.checks import TOLERANCE, OperatorCheck, ratio
 from proxlab.operators.contract import HasPriorWeight, QuadraticDataTerm
 from proxlab.operators.draws import Draws
-from proxlab.operators.foreign import as_operator
+from proxlab.operators.foreign import as_operator, binary_mask
 from solvers.conditions import PROVED
 from solvers.primal_dual import Composite
 from solvers.protocols import Image, PerImage, dot, guarded, norm, per_image
@@ -23,11 +23,13 @@ POWER_STEPS = 4
 """Gradients that are spent on looking for curvature above L."""
 BRIGHTEST, DARKEST = 4.0, 0.03
 """Values that the brightest hundredth of an image in [0, 1] is taken to lie between."""
-OF_COUNTS = 0.35
-"""Share of a prior's default weight that it has beside counts, whose likelihood trusts bright
-pixels less than a square does. Of 0.25, 0.35 and 0.5 on images that are not in its table
-(`bench_counts --others --weights 0.25,0.35,0.5 --prior lpn-gray-small`) the first is ahead by
-0.1 dB of PSNR and behind by as much in the root of the image, the last is behind."""
+OF_COUNTS, OF_SEEN_COUNTS = 0.35, 0.5
+"""Shares of a prior's default weight that it has beside counts, whose likelihood trusts bright
+pixels less than a square does: under a blur, and of pixels as they are. Of 0.25, 0.35, 0.5, 0.7
+and 1 on images that are not in the table (`bench_counts --others --weights 0.25,0.35,0.5,0.7,1
+--prior lpn-gray-small`, with --problem inpaint too) the best by PSNR, but that under a blur 0.25 is
+ahead by 0.1 dB and behind by as much in the root of the image. Either share loses 0.2 to 0.5 dB in
+the other problem."""
 LONG = 1e4
 """Length of a dual variable before it is projected, over the radius of its ball."""
 
@@ -78,15 +80,19 @@ class Premises:
     """Words for the photon counts that the measurement was taken for, empty if for none."""
 
 
-def default_weight(prior: KnownPrior, op: LinearPhysics, counts: bool = False) -> float:
+def default_weight(prior: KnownPrior, op: LinearPhysics, counts: Tensor | None = None) -> float:
     """Factor of the prior where none is told: the operator's if it has one, or the prior's own.
 
-    Beside counts of photons it is `OF_COUNTS` of the prior's own.
+    Beside counts of photons, y of the operator, it is a share of the prior's own: `OF_COUNTS`, or
+    `OF_SEEN_COUNTS` where the operator does no more than leave pixels out.
     """
     operator = as_operator(op)
     if isinstance(operator, HasPriorWeight):
         return operator.prior_weight
-    return prior.capabilities.default_weight * (OF_COUNTS if counts else 1.0)
+    own = prior.capabilities.default_weight
+    if counts is None:
+        return own
+    return own * (OF_COUNTS if binary_mask(op, counts) is None else OF_SEEN_COUNTS)
 
 
 def units_doubts(name: str, x: Image) -> list[str]:

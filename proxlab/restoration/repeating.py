@@ -75,7 +75,7 @@ def restore(
         LOG.info("%s was refused for %d of %d images", prior.name, sum(which), len(which))
         before.append(prior.name)
         if settings.weight is None:
-            weight = default_weight(prior, op, bool(result.premises.counts))
+            weight = default_weight(prior, op, y if result.premises.counts else None)
             settings = replace(settings, weight=weight)
         prior = safer
 

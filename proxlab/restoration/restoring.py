@@ -103,7 +103,7 @@ def restore_once(
     torch.Size([1, 1, 32, 32])
     """
     numbers = counted(y, op, settings.noise)
-    weight: float | Tensor = default_weight(prior, op, numbers is not None)
+    weight: float | Tensor = default_weight(prior, op, None if numbers is None else y)
     if settings.weight is not None:
         weight = positive("weight", settings.weight, y).detach()
     noise = settings.noise

@@ -14,7 +14,7 @@ from proxlab.operators.contract import Accuracy
 from proxlab.operators.counts.data_terms import BlurredCounts
 from proxlab.restoration import restoring
 from proxlab.restoration.data_terms import data_term
-from proxlab.restoration.premises import default_weight
+from proxlab.restoration.premises import OF_COUNTS, OF_SEEN_COUNTS, default_weight
 
 CLEAN = torch.from_numpy(camera()[100:132, 200:232]).float()[None, None] / 255
 PEAK = 50.0
@@ -40,13 +40,22 @@ def test_counts_are_restored_by_themselves_and_say_so(problem):
     assert result.evidence[0].step < 1 and result.evidence[0].curvature <= 1.01
     before = y if problem == "blur" else proxlab.data_terms.start(y, op)
     assert proxlab.metrics.psnr(result.image, CLEAN) > proxlab.metrics.psnr(before, CLEAN) + 1.5
-    f = data_term(
-        y, op, strength=1 / default_weight(proxlab.load("lpn-gray-small"), op, counts=True)
-    )
+    f = data_term(y, op, strength=1 / default_weight(proxlab.load("lpn-gray-small"), op, counts=y))
     k = int(result.steps[0]) - 1
     assert float(result.trace.data_misfit[k, 0]) == pytest.approx(
         float(f.value(result.image)[0]), rel=1e-3
     )
+
+
+def test_the_share_of_the_weight_goes_by_what_the_operator_does():
+    prior, y = proxlab.load("lpn-gray-small"), torch.ones(1, 1, 32, 32)
+    own = prior.capabilities.default_weight
+    blur, mask, alone = operators.deblur(KERNEL), operators.inpaint(MASK), operators.denoise(0.1)
+    assert [default_weight(prior, op) for op in (blur, mask)] == [own, own]
+    assert default_weight(prior, blur, y) == own * OF_COUNTS
+    assert default_weight(prior, mask, y) == own * OF_SEEN_COUNTS
+    assert OF_COUNTS < OF_SEEN_COUNTS < 1
+    assert default_weight(prior, alone, y) >= own * OF_SEEN_COUNTS
 
 
 @pytest.mark.parametrize("normalize", [True, False])
