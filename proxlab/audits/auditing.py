@@ -38,7 +38,13 @@ WORST = 8
 
 @dataclass(frozen=True)
 class Audit:
-    """Samples of a model beside its training images."""
+    """Samples of a model beside its training images.
+
+    >>> train, held_out = torch.rand(200, 1, 4, 4), torch.rand(100, 1, 4, 4)
+    >>> found = proxlab.audit(train[:50], train, held_out)
+    >>> found.share, found.index[found.worst[0]] == found.worst[0]
+    (1.0, tensor(True))
+    """
 
     ratio: Tensor
     """Distance to the nearest over that to the second nearest training image, [n]."""
@@ -69,7 +75,12 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """One sentence: copies, none found, or not known."""
+        """One sentence: copies, none found, or not known.
+
+        >>> x = torch.rand(300, 1, 4, 4)
+        >>> proxlab.audit(x[:20], x[:200], x[200:]).verdict.partition(":")[0]
+        'reproduces training images'
+        """
         low, high = (f"{100 * end:.3g} %" for end in self.interval)
         if self.p_value < SURE:
             return (

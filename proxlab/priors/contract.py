@@ -203,6 +203,9 @@ class HasSafer(Protocol):
         """A prior that is nearer to exact for those images, bool [B], and itself for the others.
 
         None where there is none; asked of what it gave, again and again, it comes to None.
+
+        >>> proxlab.load("gs-unet+lpn-gray").safer(torch.tensor([True])).name
+        '0.25*gs-unet+0.75*lpn-gray'
         """
         ...
 

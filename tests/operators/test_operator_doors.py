@@ -77,7 +77,10 @@ DOORS: dict[str, tuple[Callable, list]] = {
         [None, 4, (1, 2, 3), (1.0, 1, 2, 2), "abcd", {1, 2, 3, 0}],
     ),
     "boxes": (lambda s: boxes_mask((12, 12), s), [*NUMBERS, 2.5]),
-    "photons": (lambda n: PhotonCounts(n, 0.1), NUMBERS),
+    "photons": (  # a vector is one number a ray
+        lambda n: PhotonCounts(n, 0.1),
+        [x for x in NUMBERS if not (isinstance(x, torch.Tensor) and x.ndim)],
+    ),
     "gain": (CameraNoise, NUMBERS),
     "read noise": (lambda r: CameraNoise(1.0, r), NUMBERS),
     "background": (lambda b: CameraNoise(1.0, 0.0, b), NUMBERS),

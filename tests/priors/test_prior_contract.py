@@ -63,7 +63,7 @@ def seeded(make):
 @pytest.mark.parametrize("name", [*CLASSICAL, *SHIPPED])
 def test_every_shipped_prior_keeps_the_contract(name):
     prior = proxlab.load(name)
-    v = image(2, 3, 5, 4) if name.endswith("-color") else image(2, 1, 9, 6)
+    v = image(2, 3, 5, 4) if "-color" in name else image(2, 1, 9, 6)
     assert prior.name == name
     assert faults(lambda: copy.deepcopy(prior), v) == []
 

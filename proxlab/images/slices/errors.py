@@ -33,7 +33,7 @@ class HounsfieldErrors:
     >>> truth = torch.full((1, 1, 32, 32), 0.25)
     >>> errors = proxlab.images.slices.hounsfield_errors(truth + 0.01, truth)
     >>> str(errors)
-    'RMSE 41.0 HU, bias +41.0 HU, noise 0.0 HU in a flat region at row 0, column 0'
+    'RMSE 40.9 HU, bias +40.9 HU, noise 0.0 HU in a flat region at row 0, column 0'
     """
 
     rmse: Tensor

@@ -28,14 +28,10 @@ def remove_rings(y: Tensor, size: int = 9) -> Tensor:
     size: odd, more than twice the width of a stripe. Raises ValueError for y that is no sinogram,
     or of NaN, and another size.
 
-    >>> op = proxlab.operators.ct(32, angles=60)
-    >>> x = torch.zeros(1, 1, 32, 32)
-    >>> x[..., 8:20, 12:24] = 1
-    >>> y, stripe = op.A(x), torch.zeros(op.scan.detectors)
-    >>> stripe[[14, 25]] = torch.tensor([1.0, -0.7])
-    >>> left = proxlab.operators.remove_rings(y + stripe) - y
-    >>> (left.square().mean() / stripe.square().mean()).sqrt() < 0.4
-    tensor(True)
+    >>> y, stripe = torch.full((1, 1, 60, 91), 20.0), torch.zeros(91)
+    >>> stripe[[30, 50]] = torch.tensor([1.0, -0.7])
+    >>> torch.allclose(proxlab.operators.remove_rings(y + stripe), y)
+    True
     """
     check_finite(check_image(y))
     if whole(size) < 3 or whole(size) % 2 == 0:
@@ -55,12 +51,11 @@ def remove_zingers(y: Tensor, threshold: float = 5.0) -> Tensor:
     of its view and around it. Others keep their values, so that `(out != y).sum()` counts them.
     Raises ValueError for y that is no sinogram, or of NaN, and a threshold that is not positive.
 
-    >>> op = proxlab.operators.ct(32, angles=60, noise=0.2)
-    >>> x = torch.zeros(1, 1, 32, 32)
-    >>> x[..., 8:20, 12:24] = 1
-    >>> y = op(x, generator=torch.Generator().manual_seed(0))
+    >>> op, line = proxlab.operators.ct(64, angles=60), torch.linspace(-1, 1, 64)
+    >>> x = torch.exp(-4 * (line[:, None] ** 2 + line**2))[None, None]
+    >>> y = op.A(x)
     >>> hit = y.clone()
-    >>> hit[0, 0, [7, 30, 41], [20, 3, 28]] -= 15
+    >>> hit[0, 0, [7, 30, 41], [40, 30, 50]] -= 15
     >>> mended = proxlab.operators.remove_zingers(hit)
     >>> (mended != hit).sum(), (mended - y).abs().max() < 1
     (tensor(3), tensor(True))

@@ -25,11 +25,11 @@ class Sinogram(NamedTuple):
 
     >>> counts = np.array([[1000.0, 500.0, 0.0], [1000.0, 250.0, 4.0]])
     >>> found = proxlab.operators.sinogram(counts, flat=1000.0, photons=1000.0)
-    >>> found.noise.precision(found.y).round()[0, 0]   # the photons that each ray has counted
-    tensor([[1.0000e+03, 5.0000e+02, 0.0000e+00],
-            [1.0000e+03, 2.5000e+02, 4.0000e+00]])
+    >>> found.noise.precision(found.y).round().int()[0, 0]   # the photons that each ray has counted
+    tensor([[1000,  500,    0],
+            [1000,  250,    4]], dtype=torch.int32)
     >>> found.dark_rays, found.notes
-    (1, ('1 of 6 rays counted no more than the dark field and were taken to have counted 0.5',))
+    (1, ('1 of 6 rays counted no more than the dark field and were taken ...',))
     """
 
     y: Tensor

@@ -237,6 +237,11 @@ class Tomography(LinearPhysics):
         """`LEVEL_SHARE` of the deviation that noise leaves in filtered back-projection, [B].
 
         noise: deviation of each sinogram, [B], image units times the unit of length.
+
+        >>> op = proxlab.operators.ct(32, angles=60, noise=0.5)
+        >>> levels = op.prior_level(torch.tensor([0.5, 1.0]))
+        >>> torch.isclose(levels[1], 2 * levels[0])
+        tensor(True)
         """
         return LEVEL_SHARE * noise * backprojected_noise(self.scan)
 

@@ -118,7 +118,7 @@ class AveragePrior(SpreadOfMean, Denoiser):
         >>> proxlab.load("gs-unet+lpn-gray").safer(torch.tensor([True])).name
         '0.25*gs-unet+0.75*lpn-gray'
         """
-        exact = [p.capabilities.exact for p in self.priors]
+        exact = [p.capabilities.exact or p.capabilities.convex for p in self.priors]
         pairs = list(zip(self.weights, exact, strict=True))
         sure = fsum(w for w, is_exact in pairs if is_exact)
         if all(exact) or not any(exact):

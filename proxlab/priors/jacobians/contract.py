@@ -59,7 +59,12 @@ class KnowsProx(Protocol):
     """
 
     def prox(self) -> Tensor:
-        """The prox at the images of the Jacobian, [B, C, H, W]."""
+        """The prox at the images of the Jacobian, [B, C, H, W].
+
+        >>> v = torch.rand(1, 1, 9, 9)
+        >>> proxlab.load("lpn-gray-small").jacobian(v, 0.1).prox().shape
+        torch.Size([1, 1, 9, 9])
+        """
         ...
 
 
